@@ -1,0 +1,1 @@
+"""What is recorded: ids, schemas, tables, queries, expectations and the dataset card."""

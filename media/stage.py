@@ -1,0 +1,43 @@
+"""What every measure and every captioner looks like: rows in, columns out, nothing else."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from media.clip import Clip
+from media.views import View, Views
+
+Row = Mapping[str, Any]
+Facts = Mapping[str, Row]
+"""Stage name -> the columns it wrote for this clip. A stage that did not run on the clip is not in it."""
+
+
+class Stage(Protocol):
+    """One step on one clip: a class in a module of its own, named in the preset by its import path below its room.
+
+    NAME: the table's name, e.g. `audio.loudness` for `filters/audio/loudness.py`.
+    VERSION: bump it when the same input gives another output (a golden test enforces it).
+    COLUMNS: the columns it returns, all nullable, with their arrow types.
+    VIEWS: the views it needs. INPUTS: names of the stages whose columns it reads from `facts`.
+    LICENCE: of the model or formula. COST: CPU-seconds per second of clip, measured.
+    """
+
+    NAME: str
+    VERSION: int
+    COLUMNS: Mapping[str, pa.DataType]
+    VIEWS: tuple[View, ...]
+    INPUTS: tuple[str, ...]
+    LICENCE: str
+    COST: float
+
+    def digest(self) -> str:
+        """Hex digest of the model files that decide the output ("" for a formula). Called on the driver, cheap.
+
+        Raises BackendAbsent when what it needs (weights, package) is not at hand; the message says what and how.
+        """
+        ...
+
+    def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
+        """The columns for one clip. Raises KlearError on bad input; any exception quarantines the clip."""
+        ...

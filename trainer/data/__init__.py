@@ -1,0 +1,1 @@
+"""What the trainer eats: latents of shards, their streaming order, and the mixture over capabilities."""

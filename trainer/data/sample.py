@@ -1,0 +1,29 @@
+"""One training sample in latent space, as the model eats it."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A triplet, encoded, companded and normalised (`trainer/codecs/stats.py`). Float32 unless said.
+
+    key: hex clip_id. split: train, val or test.
+    video: (T_v, H, W, C_v): T_v latent frames at 3 Hz (latent 0 is frame 0 alone), H x W cells of 16 x 16 pixels.
+    audio: (T_a, C_a): audio latents at 44,100 / 1,024 Hz.
+    video_text, audio_text: (n, D) caption features of the frozen text encoder, trimmed to their true length.
+    speech: (n,) uint8: UTF-8 bytes of the transcript or lyrics, empty when there is none.
+    audio_class: single_speech, multi_speech, singing, music or sound. tasks: what the sample may be used for,
+    among T2AV, TI2AV, TI2V, T2V, T2A.
+    """
+
+    key: str
+    split: str
+    audio_class: str
+    tasks: tuple[str, ...]
+    video: torch.Tensor
+    audio: torch.Tensor
+    video_text: torch.Tensor
+    audio_text: torch.Tensor
+    speech: torch.Tensor
