@@ -1,0 +1,1 @@
+"""Measures of sound: class, loudness, silence, fidelity, speech quality, voices."""

@@ -1,0 +1,1 @@
+"""Measures of meaning: does the sound belong to the picture."""

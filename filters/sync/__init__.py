@@ -1,0 +1,1 @@
+"""Measures of time: does the sound happen when the picture does."""

@@ -1,0 +1,1 @@
+"""Measures of pictures: size and rate, motion, stills."""
