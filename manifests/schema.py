@@ -1,0 +1,163 @@
+"""The columns of every table. A stage's own columns are added to KEY by `stage_schema`."""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+ID = pa.binary(16)
+STATUS = [
+    pa.field("status", pa.string(), False),  # ok | quarantined (for probes also ineligible)
+    pa.field("error_stage", pa.string()),
+    pa.field("error_code", pa.string()),
+    pa.field("error_message", pa.string()),
+    pa.field("attempts", pa.int32(), False),
+]
+PLAN = pa.schema([("key", ID), ("bucket", pa.int32()), ("part", pa.string()), ("epoch", pa.int32())])
+
+PROBES = pa.schema(
+    [
+        pa.field("source_key", ID, False),  # of (uri, size, mtime): what was looked at
+        pa.field("uri", pa.string(), False),
+        pa.field("name", pa.string(), False),  # relative to the source root: the same on every machine
+        pa.field("epoch", pa.int32(), False),
+        pa.field("bytes", pa.int64(), False),
+        pa.field("mtime_ns", pa.int64(), False),
+        pa.field("source_id", ID),
+        pa.field("container", pa.string()),
+        pa.field("duration_s", pa.float64()),
+        pa.field("video_codec", pa.string()),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("fps_num", pa.int32()),
+        pa.field("fps_den", pa.int32()),
+        pa.field("audio_codec", pa.string()),
+        pa.field("audio_rate", pa.int32()),
+        pa.field("audio_channels", pa.int32()),
+        pa.field("licence", pa.string()),
+        pa.field("attribution", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("transcript", pa.string()),
+        pa.field("recipe", pa.string(), False),
+        *STATUS,
+    ]
+)
+SOURCES = pa.schema(
+    [
+        *[PROBES.field(name) for name in PROBES.names if name not in {"status", "epoch", "recipe"}],
+        pa.field("outcome", pa.string(), False),  # ok | ineligible | duplicate | quarantined | pending
+        pa.field("duplicate_of", pa.string()),  # uri of the first source with this content
+        pa.field("clips", pa.int32()),
+    ]
+)
+CUTS = pa.schema(
+    [
+        pa.field("source_id", ID, False),
+        pa.field("bucket", pa.int32(), False),
+        pa.field("shots", pa.int32()),
+        pa.field("frames_decoded", pa.int64()),
+        pa.field("clips", pa.int32()),
+        pa.field("recipe", pa.string(), False),
+        *STATUS,
+    ]
+)
+CLIPS = pa.schema(
+    [
+        pa.field("clip_id", ID, False),
+        pa.field("source_id", ID, False),
+        pa.field("bucket", pa.int32(), False),
+        pa.field("uri", pa.string(), False),
+        pa.field("name", pa.string(), False),
+        pa.field("start_us", pa.int64(), False),
+        pa.field("end_us", pa.int64(), False),
+        pa.field("start_frame", pa.int64(), False),
+        pa.field("frames", pa.int32(), False),
+        pa.field("fps_num", pa.int32(), False),
+        pa.field("fps_den", pa.int32(), False),
+        pa.field("width", pa.int32(), False),
+        pa.field("height", pa.int32(), False),
+        pa.field("audio_rate", pa.int32(), False),
+        pa.field("audio_channels", pa.int32(), False),
+        pa.field("recipe", pa.string(), False),
+    ]
+)
+KEY = [
+    pa.field("clip_id", ID, False),
+    pa.field("source_id", ID, False),
+    pa.field("bucket", pa.int32(), False),
+    pa.field("recipe", pa.string(), False),
+    *STATUS,
+]
+VERDICTS = pa.schema(
+    [
+        pa.field("clip_id", ID, False),
+        pa.field("keep", pa.bool_(), False),
+        pa.field("bypass", pa.bool_(), False),
+        pa.field("rejected_by", pa.list_(pa.string()), False),
+        pa.field(
+            "reasons",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("gate", pa.string()),
+                        ("measure", pa.string()),
+                        ("value", pa.float64()),
+                        ("min", pa.float64()),
+                        ("max", pa.float64()),
+                    ]
+                )
+            ),
+            False,
+        ),
+        pa.field("unmeasured", pa.list_(pa.string()), False),
+        pa.field("audio_class", pa.string()),
+        pa.field("tasks", pa.list_(pa.string()), False),
+    ]
+)
+SHARDS = pa.schema(
+    [
+        pa.field("generation", pa.string(), False),
+        pa.field("shard", pa.string(), False),
+        pa.field("sha256", pa.string(), False),
+        pa.field("bytes", pa.int64(), False),
+        pa.field("count", pa.int32(), False),
+        pa.field("recipe", pa.string(), False),
+    ]
+)
+SAMPLES = pa.schema(
+    [
+        pa.field("clip_id", ID, False),
+        pa.field("source_id", ID, False),
+        pa.field("bucket", pa.int32(), False),
+        pa.field("generation", pa.string(), False),
+        pa.field("shard", pa.string()),
+        pa.field("offset", pa.int64()),  # of the sample's first tar header in the shard
+        pa.field("size", pa.int64()),  # of its members, headers and padding included
+        pa.field("split", pa.string(), False),
+        pa.field("audio_class", pa.string(), False),
+        pa.field("tasks", pa.list_(pa.string()), False),
+        pa.field("frames", pa.int32()),
+        pa.field("audio_samples", pa.int64()),  # at 44.1 kHz
+        pa.field("text_bytes", pa.int32()),  # of the audio, speech and video texts together
+        pa.field("recipe", pa.string(), False),
+        *STATUS,
+    ]
+)
+EVENTS = pa.schema(
+    [
+        ("job", pa.string()),
+        ("part", pa.string()),
+        ("attempt", pa.int32()),
+        ("host", pa.string()),
+        ("pid", pa.int64()),
+        ("started_s", pa.float64()),
+        ("seconds", pa.float64()),
+        ("cpu_seconds", pa.float64()),
+        ("stage", pa.string()),
+        ("rows", pa.int32()),
+    ]
+)
+
+
+def stage_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
+    """The table of one stage: the key, the status, and its own nullable columns."""
+    return pa.schema([*KEY, *(pa.field(name, kind) for name, kind in columns.items())])

@@ -1,0 +1,98 @@
+"""The settings of a curation run, as presets write them (`pipeline/presets/*.yaml`). Every default is a real choice."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from manifests.errors import ConfigError
+from pipeline.settings import Settings, load_settings
+from pipeline.stages import StageRef
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class CutSettings(Settings):
+    """How sources become clips."""
+
+    min_s: float = Field(default=2.0, gt=0, description="shortest clip, seconds")
+    max_s: float = Field(default=10.0, gt=0, description="longest clip, seconds; longer shots are split evenly")
+    max_clips: int = Field(default=10_000, gt=0, description="most clips of one source; a source with more is an error")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "CutSettings":
+        if self.max_s < self.min_s:
+            raise ValueError(f"max_s = {self.max_s} is below min_s = {self.min_s}")
+        return self
+
+
+class TierSettings(Settings):
+    """Measures that run in one pass over each clip, after which the policy decides who goes on."""
+
+    name: str = Field(description="part of the job's name, e.g. cheap")
+    stages: list[StageRef] = Field(description="measures, in order")
+
+
+class EngineSettings(Settings):
+    """How work is split and watched."""
+
+    workers: int | None = Field(default=None, description="actors in a pool; null: the CPUs of the session")
+    part_clips: int = Field(default=64, gt=0, le=4096, description="most clips of one part")
+    bucket_bits: int = Field(default=8, ge=0, le=16, description="2^bits buckets, by the first bits of the source_id")
+    attempts: int = Field(default=2, gt=0, description="tries of a part whole, then of each of its clips alone")
+    max_error_rate: float = Field(default=0.05, ge=0, le=1, description="share of quarantined rows that fails a job")
+    alone_timeout_s: float = Field(default=300.0, gt=0, description="limit for one clip alone in a fresh child, s")
+
+
+class ShardSettings(Settings):
+    """How kept clips become shards."""
+
+    shards: int = Field(default=8, gt=0, description="number of shards of a generation, fixed for its life")
+    codec: Literal["flac", "aac"] = Field(
+        default="flac", description="audio codec; aac keeps sync only with edit lists"
+    )
+    x264_preset: str = Field(default="medium", description="x264 speed preset")
+    crf: int = Field(default=18, ge=0, le=51, description="x264 constant rate factor")
+    max_side: int | None = Field(default=None, gt=0, description="scale the longer side down to this; null: as it is")
+    val: float = Field(default=0.01, ge=0, lt=1, description="share of sources held out for evaluation")
+    test: float = Field(default=0.01, ge=0, lt=1, description="share of sources held out for the end")
+
+
+class PipelineSettings(Settings):
+    """Everything a curation run depends on."""
+
+    cut: CutSettings = Field(default_factory=CutSettings)
+    tiers: list[TierSettings] = Field(description="measures by tier, cheap before dear")
+    policy: str = Field(description="a policy of filters/policies/ by name, or a path to a YAML file")
+    bypass: float = Field(default=0.01, ge=0, le=1, description="share of clips that all tiers measure, kept or not")
+    annotate: list[StageRef] = Field(description="captioner stages, in order; the last writes the texts")
+    shard: ShardSettings = Field(default_factory=ShardSettings)
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+
+    @model_validator(mode="after")
+    def _unique(self) -> "PipelineSettings":
+        names = [ref.name for ref in self.stages]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"stages named twice: {twice}; a stage has one table")
+        return self
+
+    @property
+    def stages(self) -> list[StageRef]:
+        """All stages, in the order they run."""
+        return [ref for tier in self.tiers for ref in tier.stages] + list(self.annotate)
+
+
+def load(preset: str, overrides: list[str]) -> PipelineSettings:
+    """The settings of a preset by name or path, with `key=value` overrides. Raises ConfigError."""
+    return load_settings(PipelineSettings, preset, PRESETS, overrides)
+
+
+def policy_path(name: str) -> Path:
+    """The YAML file of a policy: shipped in filters/policies/, or any path. Raises ConfigError."""
+    shipped = Path(__file__).parents[1] / "filters" / "policies"
+    path = Path(name) if name.endswith((".yaml", ".yml")) else shipped / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in shipped.glob("*.yaml"))
+        raise ConfigError("config:policy", f"no policy {name!r}; there are {known}, or give a path to a YAML file")
+    return path

@@ -1,0 +1,1 @@
+"""The ledger around Ray Data: parts, leases, attempts, quarantine, and the pool that works them off."""

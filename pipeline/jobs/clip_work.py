@@ -1,0 +1,166 @@
+"""Work on clips, shared by `measure` and `annotate`: render a clip's views once, run the stages on them, in order."""
+
+import contextlib
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from manifests.errors import KlearError
+from manifests.files import publish
+from manifests.schema import KEY
+from manifests.table import Table
+from media.clip import Clip
+from media.stage import Stage
+from media.views import View, Views
+from pipeline import stages
+from pipeline.engine.job import Rows
+from pipeline.engine.plan import Part
+from pipeline.stages import StageRef
+
+_KEY = {schema_field.name for schema_field in KEY}
+
+
+@dataclass
+class ClipWorker:
+    """Runs stages on the clips of a part. Bad clips become quarantined rows, in every table of the job.
+
+    clips: the clips table. refs: the stages, in order. tables: where each stage's rows go, by stage name.
+    inputs: tables of stages that ran in earlier jobs, whose columns are facts here.
+    """
+
+    clips: Table
+    refs: tuple[StageRef, ...]
+    tables: Mapping[str, Table]
+    inputs: Mapping[str, Table]
+    _stages: list[Stage] = field(default_factory=list)
+
+    def rows(self, part: Part) -> Rows:
+        """Rows of every stage for every clip of the part. Stages whose table has the part already are not run."""
+        self._stages = self._stages or [stages.make(ref) for ref in self.refs]
+        todo = [stage for stage in self._stages if part.name not in self.tables[stage.NAME].published()]
+        known = {**self.inputs, **{s.NAME: self.tables[s.NAME] for s in self._stages if s not in todo}}
+        facts = {name: table.read_keys(part.bucket, part.keys) for name, table in known.items()}
+        rows: Rows = {stage.NAME: [] for stage in self._stages}
+        files: dict[str, dict[str, bytes]] = {}
+        for key, clip in self.clips.read_keys(part.bucket, part.keys).items():
+            before = {name: found[key] for name, found in facts.items() if key in found}
+            for name, row, extra in self._clip(clip, todo, before):
+                rows[name].append(row)
+                files.setdefault(name, {}).update({f"{key.hex()}.{n}": data for n, data in extra.items()})
+        for name, members in files.items():
+            if members:
+                _pack(self.tables[name].folder / f"{part.name}.tar", members)
+        return rows
+
+    def blame(self, part: Part, error: KlearError, attempts: int) -> Rows:
+        """Quarantined rows for clips that cannot be touched."""
+        clips = self.clips.read_keys(part.bucket, part.keys).values()
+        return {
+            name: [self._row(name, clip, {}, ("work", error.code, error.message), attempts) for clip in clips]
+            for name in self.tables
+        }
+
+    def _clip(
+        self, clip: Mapping[str, Any], todo: list[Stage], before: dict[str, dict]
+    ) -> Iterator[tuple[str, dict, dict[str, bytes]]]:
+        bad = next(((r["error_stage"], r["error_code"], r["error_message"]) for r in before.values() if _bad(r)), None)
+        facts = {name: _columns(row) for name, row in before.items()}
+        with contextlib.ExitStack() as stack:
+            views = Views({})
+            if bad is None and (wanted := _views(todo)):
+                try:
+                    views = stack.enter_context(_render(clip_of(clip), wanted))
+                except Exception as error:
+                    bad = _cause("render", error)
+            for stage in todo:
+                values: dict[str, Any] = {}
+                if bad is None:
+                    try:
+                        values = stage(clip_of(clip), views, facts)
+                    except Exception as error:
+                        bad = _cause(stage.NAME, error)
+                files = values.pop("_files", {})
+                facts[stage.NAME] = values
+                yield stage.NAME, self._row(stage.NAME, clip, values, bad), files
+
+    def _row(
+        self, name: str, clip: Mapping[str, Any], values: dict, bad: tuple[str, str, str] | None, attempts: int = 1
+    ) -> dict:
+        where, code, message = bad or (None, None, None)
+        return {
+            **values,
+            "clip_id": clip["clip_id"],
+            "source_id": clip["source_id"],
+            "bucket": clip["bucket"],
+            "recipe": self.tables[name].recipe,
+            "status": "quarantined" if bad else "ok",
+            "error_stage": where,
+            "error_code": code,
+            "error_message": message,
+            "attempts": attempts,
+        }
+
+
+def clip_of(row: Mapping[str, Any]) -> Clip:
+    """The media room's clip for a row of the clips table."""
+    return Clip(
+        clip_id=row["clip_id"],
+        source_id=row["source_id"],
+        path=str(local_path(row["uri"])),
+        start_frame=row["start_frame"],
+        frames=row["frames"],
+        fps=Fraction(row["fps_num"], row["fps_den"]),
+        width=row["width"],
+        height=row["height"],
+        audio_rate=row["audio_rate"],
+        audio_channels=row["audio_channels"],
+    )
+
+
+def local_path(uri: str) -> Path:
+    """The local file behind a `file://` uri. Raises KlearError for another scheme."""
+    parsed = urlparse(uri)
+    if parsed.scheme != "file":
+        raise KlearError("source:scheme", f"{uri}: only file:// sources can be rendered; copy it to a disk first")
+    return Path(unquote(parsed.path, errors="surrogateescape"))
+
+
+def _render(clip: Clip, views: list[View]) -> contextlib.AbstractContextManager[Views]:
+    from media.render import render_views
+
+    return render_views(clip, views)
+
+
+def _views(todo: list[Stage]) -> list[View]:
+    """The union of the stages' views, in order, each once."""
+    return list(dict.fromkeys(view for stage in todo for view in stage.VIEWS))
+
+
+def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in _KEY}
+
+
+def _bad(row: Mapping[str, Any]) -> bool:
+    return row["status"] == "quarantined"
+
+
+def _cause(stage: str, error: Exception) -> tuple[str, str, str]:
+    if isinstance(error, KlearError):
+        return stage, error.code, error.message
+    return stage, f"crash:{type(error).__name__}", str(error)[:500]
+
+
+def _pack(path: Path, members: Mapping[str, bytes]) -> None:
+    """Files that a stage keeps for its clips: one tar a part, sorted, without times or owners."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in sorted(members):
+            info = tarfile.TarInfo(name)
+            info.size = len(members[name])
+            tar.addfile(info, io.BytesIO(members[name]))
+    publish(path, lambda file: file.write(buffer.getvalue()))

@@ -1,0 +1,71 @@
+"""Stages by name: `audio.loudness` in a preset is the class in `filters/audio/loudness.py`. Nothing is registered."""
+
+import difflib
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from manifests.errors import BackendAbsent, ConfigError
+from manifests.ids import recipe
+from media.stage import Stage
+from pipeline.settings import Settings
+
+ROOMS = ("filters", "captioners")
+
+
+class StageRef(Settings):
+    """A stage of the preset."""
+
+    name: str = Field(description="module path below filters/ or captioners/, e.g. audio.loudness")
+    params: dict[str, Any] = Field(default_factory=dict, description="arguments of the stage's class")
+    required: bool = Field(default=True, description="false: when its backend is absent, say so and go on without it")
+
+
+def make(ref: StageRef) -> Stage:
+    """The stage object; loads no model. Raises ConfigError for an unknown name or parameter."""
+    room = next((room for room in ROOMS if _exists(f"{room}.{ref.name}")), None)
+    if room is None:
+        near = difflib.get_close_matches(ref.name, known(), 1, 0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {known()}"
+        raise ConfigError("config:stage", f"no stage {ref.name!r}; {hint}")
+    module = importlib.import_module(f"{room}.{ref.name}")
+    try:
+        return module.STAGE(**ref.params)
+    except TypeError as error:
+        raise ConfigError("config:stage", f"stage {ref.name!r} with {ref.params}: {error}") from None
+
+
+def _exists(module: str) -> bool:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return False
+    return spec is not None and spec.origin is not None and "STAGE" in Path(spec.origin).read_text()
+
+
+def known() -> list[str]:
+    """Names of all stages on disk."""
+    top = Path(__file__).parents[1]
+    files = [(room, path) for room in ROOMS for path in sorted((top / room).rglob("*.py"))]
+    return [
+        ".".join(path.relative_to(top / room).with_suffix("").parts)
+        for room, path in files
+        if "\nSTAGE = " in path.read_text()
+    ]
+
+
+def absence(stage: Stage) -> str | None:
+    """Why the stage's backend cannot run here, None when it can."""
+    try:
+        stage.digest()
+    except BackendAbsent as error:
+        return error.message
+    return None
+
+
+def stage_recipe(ref: StageRef, stage: Stage, inputs: dict[str, str]) -> str:
+    """The recipe of a stage's rows: VERSION, model digest, parameters, recipes of its inputs (and of the clips)."""
+    return recipe(stage.NAME, stage.VERSION, stage.digest(), ref.params, inputs)
