@@ -1,7 +1,12 @@
 """A clip: one single-shot range of a source, on the frame grid of its constant-rate rendering."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from media.probe import Probe
 
 
 @dataclass(frozen=True)
@@ -12,6 +17,8 @@ class Clip:
     start_frame, frames: the range on the source's constant-rate grid, in frames of `fps`.
     width, height: display size in pixels, after rotation, of the source.
     audio_rate, audio_channels: of the source's chosen audio track, in Hz and channels.
+    origin_s: where the grid's frame 0 lies on the file's own clock (`Probe.video.start_s`), in seconds.
+    video_index, audio_index: the chosen streams of the file (from its probe); None for the first of the kind.
     """
 
     clip_id: bytes
@@ -24,6 +31,9 @@ class Clip:
     height: int
     audio_rate: int
     audio_channels: int
+    origin_s: float = 0.0
+    video_index: int | None = None
+    audio_index: int | None = None
 
     @property
     def start_s(self) -> float:
@@ -34,3 +44,39 @@ class Clip:
     def duration_s(self) -> float:
         """Length in seconds."""
         return float(self.frames / self.fps)
+
+
+def clip_from_probe(
+    path: Path, found: "Probe", start_frame: int, frames: int, *, clip_id: bytes, source_id: bytes
+) -> Clip:
+    """The clip of `frames` grid frames of a probed source, from grid frame `start_frame` on."""
+    video, audio = found.video, found.audio
+    return Clip(
+        clip_id=clip_id,
+        source_id=source_id,
+        path=str(path),
+        start_frame=start_frame,
+        frames=frames,
+        fps=video.fps,
+        width=video.width,
+        height=video.height,
+        audio_rate=audio.rate if audio else 0,
+        audio_channels=audio.channels if audio else 0,
+        origin_s=video.start_s,
+        video_index=video.index,
+        audio_index=audio.index if audio else None,
+    )
+
+
+def whole_clip(path: Path) -> Clip:
+    """A whole file as one clip, with zero ids: for tests and for looking at single files.
+
+    Its frames are counted by decoding, so that it never promises more than the file holds. Raises MediaError as
+    `media.probe.probe` does.
+    """
+    from media.probe import probe
+    from media.render import count_frames
+
+    found = probe(path)
+    clip = clip_from_probe(path, found, 0, found.video.frames, clip_id=bytes(16), source_id=bytes(16))
+    return replace(clip, frames=count_frames(clip))

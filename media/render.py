@@ -1,0 +1,210 @@
+"""Render a clip into views: one ffmpeg child makes them all, from the source range, into memory-backed files."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from manifests.errors import ConfigError, MediaError
+from media import cut, ffmpeg, grid
+from media.child import Limits
+from media.clip import Clip
+from media.views import AudioView, VideoView, View, Views
+
+TIMEOUT_S = 120.0
+MAX_RSS = 3 << 30
+_MAX_FULL_FRAMES = 16
+_GAUGE = 2  # pixels a side of the tiny output that counts the grid's frames
+_SCALE = "bicubic+accurate_rnd+full_chroma_int+bitexact"
+
+
+@dataclass(frozen=True)
+class _Output:
+    """One raw file of the child: what it is called, what shape it must have, and which stream fills it."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: type
+    node: Any
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+
+@contextmanager
+def render_views(
+    clip: Clip, views: Sequence[View], *, timeout_s: float = TIMEOUT_S, max_rss: int = MAX_RSS
+) -> Iterator[Views]:
+    """Decode the clip once and give all `views` of it as read-only arrays, valid inside the `with` block.
+
+    Video: frame i of a view with `fps` is the source frame nearest to i / fps; there are round(duration * fps), or
+    exactly `clip.frames` at the clip's own rate, or at most `max_frames` of them. Audio: exactly
+    round(duration * rate) samples, sample 0 at the time of frame 0, silence where the source has no sound.
+    Raises MediaError: media:short (the source ends before the clip does), media:no_audio, media:ffmpeg_failed,
+    media:decode_errors, media:timeout, media:memory; ConfigError for a view that would be too big.
+    """
+    wanted = list(dict.fromkeys(views))
+    for view in wanted:
+        _check(view, clip)
+    with tempfile.TemporaryDirectory(prefix="klear-views-", dir=scratch_dir()) as folder:
+        outputs = _decode(clip, wanted, Path(folder), timeout_s, max_rss)
+        arrays = {view: _map(output) for view, output in zip(wanted, outputs)}
+    yield Views(arrays=arrays, rates=_rates(clip, wanted), times=_times(clip, wanted))
+
+
+def count_frames(clip: Clip, *, timeout_s: float = TIMEOUT_S, max_rss: int = MAX_RSS) -> int:
+    """How many of the clip's grid frames the source really holds, by decoding them. Raises MediaError."""
+    with tempfile.TemporaryDirectory(prefix="klear-count-", dir=scratch_dir()) as folder:
+        gauge = Path(folder) / "gauge"
+        video, _ = cut.open_range(clip)
+        argv = ffmpeg.compile_argv(gauge_output(cut.on_grid(video, clip), gauge))
+        ffmpeg.run(argv, Limits(timeout_s, max_rss, gauge_size(clip) + 4096))
+        return gauge.stat().st_size // _GAUGE**2
+
+
+def scratch_dir() -> str | None:
+    """A memory-backed folder for short-lived raw files, or None for the system's own temporary folder."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
+
+
+def gauge_output(frames: Any, path: Path) -> Any:
+    """An output that holds 4 bytes a grid frame: the cheapest way to know how many there were."""
+    tiny = frames.filter("crop", _GAUGE, _GAUGE, 0, 0).filter("format", "gray")
+    return tiny.output(ffmpeg.file_url(path), f="rawvideo", fps_mode="passthrough")
+
+
+def gauge_size(clip: Clip) -> int:
+    """Bytes of the gauge file of a clip that is all there."""
+    return clip.frames * _GAUGE**2
+
+
+def check_gauge(clip: Clip, path: Path) -> None:
+    """Raise MediaError media:short when the source held fewer grid frames than the clip promises."""
+    found = path.stat().st_size // _GAUGE**2
+    if found != clip.frames:
+        raise MediaError(
+            "media:short", f"{Path(clip.path).name} holds {found} of the {clip.frames} frames from {clip.start_s:.3f} s"
+        )
+
+
+def _check(view: View, clip: Clip) -> None:
+    if isinstance(view, AudioView):
+        if not clip.audio_rate:
+            raise MediaError("media:no_audio", f"view {view.name} needs sound; {Path(clip.path).name} has none")
+    elif view.box is None and (view.max_frames or _MAX_FULL_FRAMES + 1) > _MAX_FULL_FRAMES:
+        raise ConfigError(
+            "media:view_too_big",
+            f"view {view.name} is full size with max_frames={view.max_frames}: set max_frames <= {_MAX_FULL_FRAMES} "
+            "or a box",
+        )
+
+
+def _decode(clip: Clip, views: list[View], folder: Path, timeout_s: float, max_rss: int) -> list[_Output]:
+    video, audio = cut.open_range(clip)
+    pictures = [view for view in views if isinstance(view, VideoView)]
+    sounds = [view for view in views if isinstance(view, AudioView)]
+    outputs: dict[View, _Output] = {}
+    nodes = []
+    if pictures:
+        gauge_in, *rest = _split(cut.on_grid(video, clip), len(pictures) + 1, "split")
+        nodes.append(gauge_output(gauge_in, folder / "gauge"))
+        outputs |= {
+            view: _picture(clip, view, frames, folder / f"{i}.raw")
+            for i, (view, frames) in enumerate(zip(pictures, rest))
+        }
+    if sounds:
+        parts = _split(cut.on_samples(audio, clip), len(sounds), "asplit")
+        outputs |= {
+            view: _sound(clip, view, sound, folder / f"{i}.pcm") for i, (view, sound) in enumerate(zip(sounds, parts))
+        }
+    ordered = [outputs[view] for view in views]
+    argv = ffmpeg.compile_argv(*nodes, *(output.node for output in ordered))
+    largest = max([gauge_size(clip), *(output.size for output in ordered)])
+    complaint = ffmpeg.run(argv, Limits(timeout_s, max_rss, largest + 4096))
+    if pictures:
+        check_gauge(clip, folder / "gauge")
+    for output in ordered:
+        _check_size(clip, output, complaint)
+    return ordered
+
+
+def _split(stream: Any, ways: int, name: str) -> list[Any]:
+    if ways == 1:
+        return [stream]
+    parts = stream.filter_multi_output(name, ways)
+    return [parts[i] for i in range(ways)]
+
+
+def _picture(clip: Clip, view: VideoView, frames: Any, path: Path) -> _Output:
+    total = cut.rate_frames(clip, view.fps)
+    if view.fps is not None:
+        frames = cut.at_rate(frames, clip, view.fps)
+    chosen = grid.spread(total, view.max_frames)
+    if len(chosen) < total:
+        frames = frames.filter("select", "+".join(f"eq(n,{i})" for i in chosen))
+    width, height = (clip.width, clip.height) if view.box is None else _scaled(clip, view)
+    frames = frames.filter("scale", width, height, flags=_SCALE)
+    if view.crop and view.box:
+        width, height = view.box
+        frames = frames.filter("crop", width, height)
+    node = frames.filter("format", view.pixels).output(ffmpeg.file_url(path), f="rawvideo", fps_mode="passthrough")
+    depth = (3,) if view.pixels == "rgb24" else ()
+    return _Output(path, (len(chosen), height, width, *depth), np.uint8, node)
+
+
+def _scaled(clip: Clip, view: VideoView) -> tuple[int, int]:
+    assert view.box is not None
+    shape = grid.cover if view.crop else grid.fit_inside
+    return shape((clip.width, clip.height), view.box)
+
+
+def _sound(clip: Clip, view: AudioView, sound: Any, path: Path) -> _Output:
+    rate = view.rate or clip.audio_rate
+    channels = view.channels or clip.audio_channels
+    if channels != clip.audio_channels:
+        sound = sound.filter("pan", args=mix(clip.audio_channels, channels))
+    node = cut.resampled(sound, clip, rate).output(ffmpeg.file_url(path), f="f32le", acodec="pcm_f32le")
+    samples = cut.rate_samples(clip, rate)
+    return _Output(path, (samples,) if channels == 1 else (samples, channels), np.float32, node)
+
+
+def mix(have: int, want: int) -> str:
+    """An ffmpeg `pan` expression: the mean of the channels for mono, a copy for mono to many, else the first ones."""
+    if want == 1:
+        return "mono|c0=" + "+".join(f"{1 / have:.9f}*c{i}" for i in range(have))
+    layout = "stereo" if want == 2 else f"{want}c"
+    return layout + "".join(f"|c{i}=c{min(i, have - 1)}" for i in range(want))
+
+
+def _check_size(clip: Clip, output: _Output, complaint: str) -> None:
+    size = output.path.stat().st_size
+    if size != output.size:
+        raise MediaError(
+            "media:short",
+            f"{Path(clip.path).name}: {output.path.name} has {size} bytes, not {output.size}: {complaint}",
+        )
+
+
+def _map(output: _Output) -> np.ndarray:
+    if not output.size:
+        return np.zeros(output.shape, output.dtype)
+    return np.memmap(output.path, output.dtype, "r", shape=output.shape)
+
+
+def _rates(clip: Clip, views: list[View]) -> dict[View, int]:
+    return {view: view.rate or clip.audio_rate for view in views if isinstance(view, AudioView)}
+
+
+def _times(clip: Clip, views: list[View]) -> dict[View, np.ndarray]:
+    times: dict[View, np.ndarray] = {}
+    for view in views:
+        if isinstance(view, VideoView):
+            chosen = grid.spread(cut.rate_frames(clip, view.fps), view.max_frames)
+            times[view] = np.array(chosen, np.float64) / float(view.fps or clip.fps)
+    return times
