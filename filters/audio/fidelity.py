@@ -1,0 +1,71 @@
+"""What the recording chain did to the sound: clipping, lost bandwidth, noise, DC offset."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from filters.audio.bandwidth import bandwidth
+from filters.audio.loudness import channels_last
+from filters.audio.snr import snr
+from media.clip import Clip
+from media.stage import Facts
+from media.views import AUDIO_16K, AUDIO_NATIVE, View, Views
+
+FULL_SCALE = 0.985
+"""Where a top counts as cut: lossy coding pulls clipped tops a little below 1, or pushes them above."""
+MIN_RUN = 3
+"""Consecutive samples at full scale: one or two are a peak, three are a plateau."""
+
+
+class Fidelity:
+    """`clipping_ratio`: share of samples in runs of three or more at full scale, worst channel, in [0, 1].
+
+    `bandwidth_hz`: highest frequency with content (`bandwidth.py`). `snr_db`: noise-floor estimate, 60-8,000 Hz, its
+    error stated in `snr.py`. `dc_offset`: largest mean of a channel, 1 = full scale. NULL for an empty clip.
+    """
+
+    NAME = "audio.fidelity"
+    VERSION = 1
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "clipping_ratio": pa.float64(),
+        "bandwidth_hz": pa.float64(),
+        "snr_db": pa.float64(),
+        "dc_offset": pa.float64(),
+    }
+    VIEWS: tuple[View, ...] = (AUDIO_NATIVE, AUDIO_16K)
+    INPUTS: tuple[str, ...] = ()
+    LICENCE = "Apache-2.0 (klear)"
+    COST = 0.01
+
+    def digest(self) -> str:
+        """A formula: no model."""
+        return ""
+
+    def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
+        """Columns of one clip from its audio at the source's rate, and at 16 kHz for the noise estimate."""
+        audio = channels_last(views[AUDIO_NATIVE])
+        if len(audio) == 0:
+            return {}
+        return {
+            "clipping_ratio": clipping(audio),
+            "bandwidth_hz": bandwidth(audio.mean(axis=1), views.rates[AUDIO_NATIVE]),
+            "snr_db": snr(views[AUDIO_16K]),
+            "dc_offset": float(np.abs(audio.mean(axis=0, dtype=np.float64)).max()),
+        }
+
+
+def clipping(audio: np.ndarray) -> float:
+    """Share of (n, channels) samples in runs of at least `MIN_RUN` same-signed full-scale samples, worst channel."""
+    return max(_clipped_share(channel) + _clipped_share(-channel) for channel in audio.T)
+
+
+def _clipped_share(channel: np.ndarray) -> float:
+    full = np.concatenate([[0], (channel >= FULL_SCALE).astype(np.int8), [0]])
+    edges = np.flatnonzero(np.diff(full))
+    lengths = edges[1::2] - edges[::2]
+    return float(lengths[lengths >= MIN_RUN].sum() / len(channel))
+
+
+STAGE = Fidelity
