@@ -1,0 +1,1 @@
+"""The texts that the trainer reads, put together from the captions and the transcript."""

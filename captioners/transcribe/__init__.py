@@ -1,0 +1,1 @@
+"""Speech to text: the recogniser, the hallucination guard, word error rate."""

@@ -1,0 +1,103 @@
+"""The hallucination guard: Whisper writes "Thank you." over music and noise; such words must not reach a caption.
+
+Every rule is a pure function of what was heard and of what was measured apart from Whisper (Silero speech spans,
+the audio class). The first three limits are Whisper's own (openai/whisper `transcribe`: 2.4, -1.0, 0.6).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from captioners.transcribe.wer import normalise
+from captioners.transcribe.words import Segment, Word
+
+PHANTOMS = frozenset(
+    """thank you|thank you very much|thank you so much|thanks|thanks for watching|thank you for watching|you|bye
+    |bye bye|okay|ok|oh|so|please subscribe|subscribe|like and subscribe|see you next time|see you in the next video
+    |ill see you next time|music|applause|silence|the end|subtitles by the amara org community|blank audio|mm|hmm|uh
+    """.replace("\n    ", "").split("|")
+)
+"""Texts that Whisper writes where nobody speaks, normalised as for word error rate (no case, no punctuation)."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What other stages measured; None where they did not run.
+
+    speech_spans: (start_s, end_s) of speech. speech_ratio: their share of the clip. audio_class: of `audio.classes`.
+    singing: voices sing; speech detectors miss singing, so silence by them proves nothing then.
+    """
+
+    speech_spans: Sequence[tuple[float, float]] | None = None
+    speech_ratio: float | None = None
+    audio_class: str | None = None
+    singing: bool = False
+
+    @property
+    def silent(self) -> bool:
+        """The speech detector ran and heard nobody, and nobody sings."""
+        return self.speech_spans is not None and not self.speech_spans and not self.singing
+
+    @property
+    def doubtful(self) -> bool:
+        """Little speech, or a clip classed as music or sound: where phantom phrases live."""
+        little = self.speech_ratio is None or self.speech_ratio < 0.3
+        return little or self.audio_class in {"music", "sound"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where text stops being believed. Log probabilities in nats a token, margin in seconds."""
+
+    compression_ratio: float = 2.4
+    avg_logprob: float = -1.0
+    no_speech_prob: float = 0.6
+    no_speech_logprob: float = -0.6
+    margin_s: float = 0.3
+
+
+def drop_reason(segment: Segment, evidence: Evidence, limits: Limits) -> str | None:
+    """Why a whole segment is not believed: repetition, low_logprob, no_speech, phantom_phrase; None if it is."""
+    if segment.compression_ratio > limits.compression_ratio:
+        return "repetition"
+    if segment.avg_logprob < limits.avg_logprob:
+        return "low_logprob"
+    if segment.no_speech_prob > limits.no_speech_prob and segment.avg_logprob < limits.no_speech_logprob:
+        return "no_speech"
+    if evidence.doubtful and " ".join(normalise(segment.text)) in PHANTOMS:
+        return "phantom_phrase"
+    return None
+
+
+def in_speech(word: Word, spans: Sequence[tuple[float, float]], margin_s: float) -> bool:
+    """Whether the word touches a speech span widened by `margin_s` on both sides."""
+    return any(start - margin_s <= word.end_s and word.start_s <= end + margin_s for start, end in spans)
+
+
+def judge(
+    segments: Sequence[Segment], evidence: Evidence, limits: Limits | None = None
+) -> tuple[list[Segment], str | None]:
+    """The segments that stay, with their words outside speech removed, and why text was dropped (None if none was).
+
+    Several reasons are joined by "+", in the order met. A segment left without words goes.
+    """
+    limits = limits or Limits()
+    kept: list[Segment] = []
+    reasons: list[str] = []
+    for segment in segments:
+        reason = drop_reason(segment, evidence, limits)
+        rest = segment if reason or evidence.singing else _inside(segment, evidence, limits.margin_s)
+        if rest is not segment:
+            reason = "outside_speech"
+        if reason:
+            reasons.append(reason)
+        if rest.text and reason in {None, "outside_speech"}:
+            kept.append(rest)
+    return kept, "+".join(dict.fromkeys(reasons)) or None
+
+
+def _inside(segment: Segment, evidence: Evidence, margin_s: float) -> Segment:
+    """The segment itself when all its words lie in speech (or nobody measured that), else one with those that do."""
+    if evidence.speech_spans is None:
+        return segment
+    words = tuple(w for w in segment.words if in_speech(w, evidence.speech_spans, margin_s))
+    return segment if len(words) == len(segment.words) else segment.keeping(words)

@@ -1,0 +1,76 @@
+"""A Whisper model that keeps what WhisperX throws away: no-speech probabilities and the means to time words.
+
+WhisperX decodes without timestamps and leaves word times to a wav2vec2 aligner, which it downloads. `Listener` keeps
+the encoder output of every decode, so that faster-whisper can time the words (cross-attention and dynamic time
+warping) without encoding again. Importing this module costs seconds: import it inside functions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import TranscriptionOptions
+from whisperx.asr import WhisperModel
+
+FRAMES_PER_SECOND = 100  # mel frames: hop 160 at 16 kHz
+PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuation that belongs to the next, the previous word
+
+
+@dataclass(frozen=True)
+class Decode:
+    """One batch as it was decoded: the encoder output (N, 1500, d), and per item its text tokens and no-speech prob."""
+
+    encoded: Any
+    tokenizer: Tokenizer
+    tokens: list[list[int]]
+    no_speech: list[float]
+
+
+class Listener(WhisperModel):
+    """`whisperx.asr.WhisperModel` that appends a Decode to `decodes` for each batch; the caller empties the list."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.decodes: list[Decode] = []
+
+    def generate_segment_batched(
+        self, features: Any, tokenizer: Tokenizer, options: TranscriptionOptions, encoder_output: Any = None
+    ) -> dict[str, list[Any]]:
+        """Greedy-temperature beam search of log-mel windows (N, n_mels, 3000); the texts and their mean log probs."""
+        encoded = self.encode(features)
+        prompt = self.get_prompt(tokenizer, [], without_timestamps=True, prefix=options.prefix)
+        results = self.model.generate(
+            encoded,
+            [prompt] * features.shape[0],
+            beam_size=options.beam_size,
+            patience=options.patience,
+            length_penalty=options.length_penalty,
+            max_length=self.max_length,
+            suppress_blank=options.suppress_blank,
+            suppress_tokens=options.suppress_tokens,
+            sampling_temperature=0.0,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        tokens = [[t for t in r.sequences_ids[0] if t < tokenizer.eot] for r in results]
+        self.decodes.append(Decode(encoded, tokenizer, tokens, [r.no_speech_prob for r in results]))
+        return {"text": [tokenizer.decode(t) for t in tokens], "avg_logprob": [_mean(r, options) for r in results]}
+
+    def word_times(self, decode: Decode, seconds: list[float]) -> list[list[dict[str, Any]]]:
+        """Per item of a batch its words {word, start, end, probability}, in seconds from the start of the item.
+
+        seconds: the length of each item before it was padded to 30 s.
+        """
+        frames = [max(1, int(s * FRAMES_PER_SECOND)) for s in seconds]
+        items = [[{"tokens": t, "seek": 0, "start": 0.0, "end": s}] for t, s in zip(decode.tokens, seconds)]
+        if not any(decode.tokens):
+            return [[] for _ in items]
+        self.add_word_timestamps(items, decode.tokenizer, decode.encoded, frames, PREPENDED, APPENDED, 0.0)
+        return [item[0]["words"] for item in items]
+
+
+def _mean(result: Any, options: TranscriptionOptions) -> float:
+    """Mean log probability a token, end token included (scores come divided by length ** length_penalty)."""
+    length = len(result.sequences_ids[0])
+    return float(np.float64(result.scores[0]) * length**options.length_penalty / (length + 1))

@@ -1,0 +1,70 @@
+"""The hallucination guard, rule by rule, on what Whisper really said over music and over speech."""
+
+from dataclasses import replace
+
+import pytest
+
+from captioners.transcribe.guard import Evidence, Limits, judge
+from captioners.transcribe.words import Segment, Word
+
+SPEECH = Evidence(speech_spans=[(0.5, 2.4)], speech_ratio=0.63, audio_class="speech")
+MUSIC = Evidence(speech_spans=[(0.0, 1.2)], speech_ratio=0.12, audio_class="music")
+
+
+def segment(text: str, start_s: float = 0.6, step_s: float = 0.3) -> Segment:
+    """A believable segment, its words evenly spaced."""
+    words = [Word(w, start_s + i * step_s, start_s + (i + 1) * step_s, 0.9) for i, w in enumerate(text.split())]
+    return Segment(text, start_s, words[-1].end_s, -0.25, 0.01, 0.8, tuple(words))
+
+
+def test_plain_speech_is_untouched() -> None:
+    said = segment("Lay white by s zero again.")
+    assert judge([said], SPEECH) == ([said], None)
+    assert judge([said], Evidence()) == ([said], None)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"compression_ratio": 2.5}, "repetition"),
+        ({"avg_logprob": -1.31}, "low_logprob"),
+        ({"no_speech_prob": 0.93, "avg_logprob": -0.7}, "no_speech"),
+    ],
+)
+def test_whispers_own_doubts_drop_a_segment(change: dict[str, float], reason: str) -> None:
+    assert judge([replace(segment("Lay white by s zero."), **change)], SPEECH) == ([], reason)
+
+
+@pytest.mark.parametrize("text", ["Thank you.", "Thanks for watching!", "you", "BYE-BYE."])
+def test_a_phantom_phrase_needs_doubt(text: str) -> None:
+    assert judge([segment(text, 0.1)], MUSIC) == ([], "phantom_phrase")
+    assert judge([segment(text)], SPEECH)[1] is None
+
+
+def test_a_phrase_inside_a_sentence_is_no_phantom() -> None:
+    said = segment("Thank you for the flowers.", 0.1)
+    assert judge([said], MUSIC)[0] == [said]
+
+
+def test_words_outside_speech_go_and_the_rest_stays() -> None:
+    kept, reason = judge([segment("now and then somebody writes more than was said", step_s=0.32)], SPEECH)
+    assert reason == "outside_speech"
+    assert kept[0].text == "now and then somebody writes more than"  # "was" starts 2.84 s, past 2.4 s + 0.3 s
+    assert judge([segment("too late", 9.0)], SPEECH) == ([], "outside_speech")
+
+
+def test_singing_needs_no_speech_spans() -> None:
+    sung = segment("row row row your boat", 3.0)
+    assert judge([sung], Evidence(speech_spans=[], speech_ratio=0.0, audio_class="singing", singing=True))[0] == [sung]
+
+
+def test_silence_is_known_only_where_it_was_measured() -> None:
+    assert Evidence(speech_spans=[]).silent
+    assert not Evidence(speech_spans=[], singing=True).silent
+    assert not Evidence(speech_spans=None).silent
+
+
+def test_reasons_are_joined_once_each() -> None:
+    bad = replace(segment("a b"), avg_logprob=-2.0)
+    loop = replace(segment("c d"), compression_ratio=9.0)
+    assert judge([bad, bad, loop], SPEECH, Limits()) == ([], "low_logprob+repetition")
