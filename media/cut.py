@@ -96,5 +96,21 @@ def resampled(sound: Any, clip: Clip, rate: int) -> Any:
     return sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
 
 
+def channels_to(sound: Any, have: int, want: int) -> Any:
+    """Sound with another number of channels: their mean for one, copies for one to many, else ffmpeg's own downmix.
+
+    ffmpeg turns mono into stereo 3 dB down and 5.1 into mono without the low channel, so those two are spelt out.
+    """
+    if have == want:
+        return sound
+    if want == 1:
+        return sound.filter("pan", args="mono|c0=" + "+".join(f"{1 / have:.9f}*c{i}" for i in range(have)))
+    if have == 1:
+        return sound.filter(
+            "pan", args=("stereo" if want == 2 else f"{want}c") + "".join(f"|c{i}=c0" for i in range(want))
+        )
+    return sound.filter("aresample", ochl="stereo" if want == 2 else f"{want}c", rematrix_maxval="1.0")
+
+
 def _text(rate: Fraction) -> str:
     return f"{rate.numerator}/{rate.denominator}"

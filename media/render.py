@@ -167,19 +167,10 @@ def _scaled(clip: Clip, view: VideoView) -> tuple[int, int]:
 def _sound(clip: Clip, view: AudioView, sound: Any, path: Path) -> _Output:
     rate = view.rate or clip.audio_rate
     channels = view.channels or clip.audio_channels
-    if channels != clip.audio_channels:
-        sound = sound.filter("pan", args=mix(clip.audio_channels, channels))
+    sound = cut.channels_to(sound, clip.audio_channels, channels)
     node = cut.resampled(sound, clip, rate).output(ffmpeg.file_url(path), f="f32le", acodec="pcm_f32le")
     samples = cut.rate_samples(clip, rate)
     return _Output(path, (samples,) if channels == 1 else (samples, channels), np.float32, node)
-
-
-def mix(have: int, want: int) -> str:
-    """An ffmpeg `pan` expression: the mean of the channels for mono, a copy for mono to many, else the first ones."""
-    if want == 1:
-        return "mono|c0=" + "+".join(f"{1 / have:.9f}*c{i}" for i in range(have))
-    layout = "stereo" if want == 2 else f"{want}c"
-    return layout + "".join(f"|c{i}=c{min(i, have - 1)}" for i in range(want))
 
 
 def _check_size(clip: Clip, output: _Output, complaint: str) -> None:

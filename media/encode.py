@@ -1,0 +1,102 @@
+"""Encode a clip into the MP4 of a sample, by the same cut as its views: what was measured is what is stored."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import MediaError
+from media import cut, ffmpeg, grid
+from media.child import Limits
+from media.clip import Clip
+from media.render import check_gauge, gauge_output, scratch_dir
+
+
+@dataclass(frozen=True)
+class EncodeRecipe:
+    """How samples are encoded. box: largest (width, height), only ever scaled down; None keeps the source's size.
+
+    preset, crf: of x264. keyframe_s: longest distance of key frames, seconds. audio_rate: Hz. audio_channels: 1 or 2.
+    """
+
+    preset: str = "veryfast"
+    crf: int = 18
+    keyframe_s: float = 2.0
+    box: tuple[int, int] | None = None
+    audio_rate: int = 44_100
+    audio_channels: int = 2
+
+
+def encode_clip(
+    clip: Clip, out: Path, recipe: EncodeRecipe, *, timeout_s: float = 300.0, max_rss: int = 3 << 30
+) -> None:
+    """Write the clip to `out` as MP4: H.264 yuv420p at the clip's constant rate without B-frames, and FLAC.
+
+    Frame i is at i / fps and sample 0 at 0, with no edit list needed; exactly `clip.frames` frames and
+    round(duration * audio_rate) samples. Two runs write the same bytes. `out` appears only when complete.
+    Raises MediaError: media:short, media:no_audio, and as `media.ffmpeg.run`.
+    """
+    if not clip.audio_rate:
+        raise MediaError("media:no_audio", f"{Path(clip.path).name} has no sound to encode")
+    with tempfile.TemporaryDirectory(prefix="klear-encode-", dir=scratch_dir()) as folder:
+        gauge, part = Path(folder) / "gauge", out.with_name(f".{out.name}.{os.getpid()}.part")
+        try:
+            ffmpeg.run(encode_argv(clip, recipe, part, gauge), Limits(timeout_s, max_rss))
+            check_gauge(clip, gauge)
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Path) -> list[str]:
+    """The ffmpeg argument list that writes the sample to `out` and 4 bytes a frame to `gauge`."""
+    video, audio = cut.open_range(clip)
+    frames = cut.on_grid(video, clip).filter_multi_output("split", 2)
+    sound = cut.channels_to(cut.on_samples(audio, clip), clip.audio_channels, recipe.audio_channels)
+    sound = cut.resampled(sound, clip, recipe.audio_rate).filter("aformat", sample_fmts="s16")
+    picture = _even(frames[0], clip, recipe)
+    sample = mp4_output(
+        picture, sound, out, preset=recipe.preset, crf=recipe.crf, keyframe=max(1, round(recipe.keyframe_s * clip.fps))
+    )
+    return ffmpeg.compile_argv(sample, gauge_output(frames[1], gauge))
+
+
+def mp4_output(picture: Any, sound: Any | None, out: Path, *, preset: str, crf: int, keyframe: int) -> Any:
+    """An ffmpeg-python output node: x264 without B-frames on one thread, FLAC, nothing that depends on the day."""
+    sounds = [] if sound is None else [sound]
+    audio_options = {"acodec": "flac", "compression_level": 5} if sounds else {}
+    import ffmpeg as ffmpeg_python
+
+    return ffmpeg_python.output(
+        picture,
+        *sounds,
+        ffmpeg.file_url(out),
+        f="mp4",
+        vcodec="libx264",
+        preset=preset,
+        crf=crf,
+        bf=0,
+        g=keyframe,
+        threads=1,
+        pix_fmt="yuv420p",
+        fps_mode="passthrough",
+        map_metadata=-1,
+        map_chapters=-1,
+        fflags="+bitexact",
+        movflags="+faststart",
+        **{"flags:v": "+bitexact", "flags:a": "+bitexact"},
+        **audio_options,
+    )
+
+
+def _even(frames: Any, clip: Clip, recipe: EncodeRecipe) -> Any:
+    """Display size, inside the recipe's box, both sides even (4:2:0 needs it) by leaving out at most a pixel."""
+    width, height = clip.width, clip.height
+    if recipe.box and (width > recipe.box[0] or height > recipe.box[1]):
+        width, height = grid.fit_inside((width, height), recipe.box)
+    scaled = frames.filter(
+        "scale", width, height, flags="bicubic+accurate_rnd+full_chroma_int+bitexact", out_range="tv"
+    )
+    cropped = scaled.filter("crop", max(2, width - width % 2), max(2, height - height % 2), 0, 0, exact=1)
+    return cropped.filter("setsar", "1").filter("format", "yuv420p")
