@@ -67,7 +67,8 @@ def flow_magnitudes(frames: np.ndarray, moving: np.ndarray) -> np.ndarray:
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     out = np.zeros(len(frames) - 1)
     for i in np.flatnonzero(moving):
-        flow = dis.calc(np.ascontiguousarray(frames[i]), np.ascontiguousarray(frames[i + 1]), None)
+        start = np.zeros((*frames.shape[1:], 2), np.float32)
+        flow = dis.calc(np.ascontiguousarray(frames[i]), np.ascontiguousarray(frames[i + 1]), start)
         out[i] = np.hypot(flow[..., 0], flow[..., 1]).mean()
     return out
 

@@ -1,0 +1,135 @@
+"""Apply a policy: one DuckDB query over a relation with a row a clip and columns `clip_id`, `<stage>.<column>`.
+
+Verdict columns: clip_id; keep bool; rejected_by list<string> (the failed gates of a rejected clip; empty when kept);
+reasons list<struct<gate, measure, value, min, max>> (every bound that made a gate fail, also of gates that only took
+tasks away); unmeasured list<string> (gates that could not be decided); audio_class string (final); tasks list<string>.
+"""
+
+from collections.abc import Collection, Sequence
+
+import duckdb
+
+from filters.capability import AUDIO_TASKS, CLASSES, VIDEO_TASKS, column, final_class, quote, text
+from filters.gates import Condition, Gate, Policy, load_policy
+
+__all__ = ["Policy", "apply", "compile_policy", "load_policy", "yield_table"]
+
+Relation = duckdb.DuckDBPyRelation
+
+
+def compile_policy(policy: Policy, available_columns: Collection[str], relation: str = "measures") -> str:
+    """The SELECT that turns `relation` into verdicts. Columns it lacks count as NULL: not measured."""
+    gates = policy.gates
+    failed = [f"CASE WHEN g{i} IS FALSE THEN {text(gate.name)} END" for i, gate in enumerate(gates)]
+    unknown = [f"CASE WHEN g{i} IS NULL THEN {text(gate.name)} END" for i, gate in enumerate(gates)]
+    reasons = [r for i, gate in enumerate(gates) for r in _reasons(gate, gate, f"g{i} IS FALSE", available_columns)]
+    return f"""WITH judged AS ({_judge(policy, available_columns, relation)}),
+tasked AS (SELECT *, {_tasks(policy, range(len(gates)))} AS task_list FROM judged)
+SELECT clip_id,
+  len(task_list) > 0 AS keep,
+  CASE WHEN len(task_list) > 0 THEN CAST([] AS VARCHAR[]) ELSE {_present(failed, "VARCHAR")} END AS rejected_by,
+  {_present(reasons, REASON)} AS reasons,
+  {_present(unknown, "VARCHAR")} AS unmeasured,
+  audio_class,
+  task_list AS tasks
+FROM tasked"""
+
+
+def apply(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> Relation:
+    """Verdicts of every clip of the table or view `relation` (lazy: `.to_arrow_table()`, `.fetchall()` run it)."""
+    return con.sql(compile_policy(policy, _columns(con, relation), relation))
+
+
+def yield_table(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> Relation:
+    """A row a gate, in order: gate, scope, clips it was decided for, failed, rejected, rejected by it alone.
+
+    rejected: rejected clips among the failed. alone: rejected clips that would be kept if the gate did not exist.
+    """
+    count = len(policy.gates)
+    rows = []
+    for i, gate in enumerate(policy.gates):
+        others = [k for k in range(count) if k != i]
+        rows.append(
+            f"SELECT {i} AS position, {text(gate.name)} AS gate, {text(gate.scope)} AS scope,"
+            f" count(*) FILTER (applies{i} AND g{i} IS NOT NULL) AS measured,"
+            f" count(*) FILTER (g{i} IS FALSE) AS failed,"
+            f" count(*) FILTER (g{i} IS FALSE AND NOT keep) AS rejected,"
+            f" count(*) FILTER (g{i} IS FALSE AND NOT keep AND len({_tasks(policy, others)}) > 0) AS alone FROM kept"
+        )
+    judged = _judge(policy, _columns(con, relation), relation)
+    return con.sql(
+        f"WITH judged AS ({judged}),"
+        f" kept AS (SELECT *, len({_tasks(policy, range(count))}) > 0 AS keep FROM judged)"
+        f" SELECT * EXCLUDE (position) FROM ({' UNION ALL '.join(rows)}) ORDER BY position"
+    )
+
+
+REASON = 'STRUCT(gate VARCHAR, measure VARCHAR, "value" DOUBLE, "min" DOUBLE, "max" DOUBLE)'
+
+
+def _columns(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+    return con.sql(f"SELECT * FROM {quote(relation)} LIMIT 0").columns
+
+
+def _judge(policy: Policy, available: Collection[str], relation: str) -> str:
+    """Relation plus `audio_class` and, for gate i, `applies<i>` and `g<i>`: TRUE passes, FALSE fails, NULL unknown."""
+    applies = [_applies(gate) for gate in policy.gates]
+    gates = [
+        f"{on} AS applies{i}, CASE WHEN {on} THEN {_passes(gate, available)} WHEN NOT ({on}) THEN TRUE END AS g{i}"
+        for i, (gate, on) in enumerate(zip(policy.gates, applies))
+    ]
+    classed = f"SELECT *, {final_class(available)} AS audio_class FROM {quote(relation)}"
+    return f"SELECT *, {', '.join(gates)} FROM ({classed})"
+
+
+def _applies(gate: Gate) -> str:
+    """Whether the gate is for the clip's class: unknown while the class is, unless it is for every class."""
+    if gate.classes == CLASSES:
+        return "TRUE"
+    return f"(audio_class IN ({', '.join(map(text, gate.classes))}))"
+
+
+def _passes(condition: Condition, available: Collection[str]) -> str:
+    """Three-valued SQL of a condition."""
+    if condition.members:
+        joiner = " OR " if condition.any_of else " AND "
+        return "(" + joiner.join(_passes(member, available) for member in condition.members) + ")"
+    value = _value(condition, available)
+    bounds = [f"{value} >= {condition.min!r}"] if condition.min is not None else []
+    bounds += [f"{value} <= {condition.max!r}"] if condition.max is not None else []
+    return "(" + " AND ".join(bounds) + ")"
+
+
+def _value(bound: Condition, available: Collection[str]) -> str:
+    raw = column(str(bound.measure), available, "DOUBLE")
+    return f"CASE WHEN NOT isnan({raw}) THEN {raw} END"
+
+
+def _reasons(gate: Gate, condition: Condition, failed: str, available: Collection[str]) -> list[str]:
+    """A struct or NULL for each bound under `condition`: given when it and every group around it are false."""
+    if condition.members:
+        return [
+            reason
+            for member in condition.members
+            for reason in _reasons(gate, member, f"{failed} AND {_passes(member, available)} IS FALSE", available)
+        ]
+    low, high = (("NULL" if bound is None else repr(bound)) for bound in (condition.min, condition.max))
+    fields = f"{text(gate.name)}, {text(str(condition.measure))}, {_value(condition, available)}, {low}, {high}"
+    return [f"CASE WHEN {failed} THEN CAST(row({fields}) AS {REASON}) END"]
+
+
+def _tasks(policy: Policy, gates: Sequence[int] | range) -> str:
+    """SQL list of the tasks left when only the gates with these positions count."""
+    kept = [f"CASE WHEN {_allowed(policy, gates, task)} THEN {text(task)} END" for task in policy.tasks]
+    return _present(kept, "VARCHAR")
+
+
+def _allowed(policy: Policy, gates: Sequence[int] | range, task: str) -> str:
+    ends = {"clip": True, "audio": task in AUDIO_TASKS, "video": task in VIDEO_TASKS}
+    binding = [f"g{i} IS NOT FALSE" for i in gates if ends[policy.gates[i].scope]]
+    return " AND ".join(binding) or "TRUE"
+
+
+def _present(expressions: Sequence[str], kind: str) -> str:
+    """SQL list, of element type `kind`, of the expressions that are not NULL, in order."""
+    return f"list_filter(CAST([{', '.join(expressions)}] AS {kind}[]), lambda x: x IS NOT NULL)"
