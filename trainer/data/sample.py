@@ -27,3 +27,23 @@ class Sample:
     video_text: torch.Tensor
     audio_text: torch.Tensor
     speech: torch.Tensor
+
+
+@dataclass(frozen=True)
+class SampleInfo:
+    """What is known of a sample without loading it: enough to order, weigh and batch the stream.
+
+    video: (T_v, H, W) latent cells. audio: T_a latents. video_text, audio_text: caption tokens. speech: bytes.
+    seconds: of the encoded range. The other fields are those of `Sample`.
+    """
+
+    key: str
+    audio_class: str
+    tasks: tuple[str, ...]
+    split: str = "train"
+    video: tuple[int, int, int] = (0, 0, 0)
+    audio: int = 0
+    video_text: int = 0
+    audio_text: int = 0
+    speech: int = 0
+    seconds: float = 0.0

@@ -1,0 +1,84 @@
+"""The sample stream: stateless, weighted to within a turn a block, and fair within a capability."""
+
+from collections import Counter
+
+import pytest
+
+from manifests.errors import ConfigError
+from trainer.data.mixture import capability_counts, mixture_weights
+from trainer.data.permute import permuted
+from trainer.data.sample import SampleInfo
+from trainer.data.stream import BLOCK, SampleStream
+
+SAMPLES = [SampleInfo(f"{i:02d}", "music" if i % 3 else "single_speech", ("T2AV", "T2A")) for i in range(30)]
+WEIGHTS = {"music/T2AV": 3.0, ("music", "T2A"): 1.0, "single_speech/T2AV": 0.5, "single_speech/T2A": 0.0}
+
+
+def test_at_is_a_function_of_the_position_alone() -> None:
+    stream = SampleStream(SAMPLES, WEIGHTS, seed=7)
+    forward = [stream.at(i) for i in range(200)]
+    assert [d.position for d in forward] == list(range(200))
+    fresh = SampleStream(list(reversed(SAMPLES)), WEIGHTS, seed=7)
+    assert [fresh.at(i) for i in reversed(range(200))] == forward[::-1]
+    far = BLOCK * 256 * 3 + 5
+    assert SampleStream(SAMPLES, WEIGHTS, seed=7).at(far) == stream.at(far)
+    assert stream.at(3) == forward[3]
+    assert [SampleStream(SAMPLES, WEIGHTS, seed=8).at(i) for i in range(200)] != forward
+
+
+def test_every_block_has_its_shares() -> None:
+    stream = SampleStream(SAMPLES, WEIGHTS, seed=0)
+    classes = {s.key: s.audio_class for s in SAMPLES}
+    for block in range(20):
+        draws = [stream.at(block * BLOCK + i) for i in range(BLOCK)]
+        counts = Counter((classes[d.key], d.task) for d in draws)
+        assert abs(counts["music", "T2AV"] - BLOCK * 3 / 4.5) <= 1
+        assert abs(counts["single_speech", "T2AV"] - BLOCK * 0.5 / 4.5) <= 1
+        assert ("single_speech", "T2A") not in counts
+
+
+def test_a_capability_sees_all_its_samples_before_any_again_in_a_new_order() -> None:
+    stream = SampleStream(SAMPLES, {"music/T2AV": 1, "single_speech/T2A": 1}, seed=3)
+    turns = [d.key for d in map(stream.at, range(400)) if d.task == "T2AV"]
+    epochs = [turns[i : i + 20] for i in range(0, 140, 20)]
+    assert all(len(set(epoch)) == 20 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == len(epochs)
+
+
+def test_no_repeat_holds_across_a_chunk_of_blocks() -> None:
+    stream = SampleStream(SAMPLES, {"music/T2AV": 1.0}, seed=3)
+    edge = BLOCK * 256
+    first = edge - edge % 20
+    assert len({stream.at(i).key for i in range(first, first + 20)}) == 20
+
+
+def test_rare_capabilities_come_at_their_rate() -> None:
+    stream = SampleStream(SAMPLES, {"music/T2AV": 0.999, "single_speech/T2A": 0.001}, seed=1)
+    assert 3 <= sum(stream.at(i).task == "T2A" for i in range(10_000)) <= 19
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [({"music/T2V": 1.0}, "no sample"), ({"music/T2AV": 0.0}, "not all 0"), ({"music/T2AV": -1.0}, "not negative")],
+)
+def test_impossible_weights_are_refused(weights: dict[str, float], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        SampleStream(SAMPLES, weights, seed=0)
+
+
+def test_mixture_follows_counts_to_alpha_and_tasks() -> None:
+    assert capability_counts(SAMPLES)["music", "T2A"] == 20
+    weights = mixture_weights(SAMPLES, alpha=1, tasks={"T2AV": 3, "T2A": 1})
+    assert sum(weights.values()) == pytest.approx(1)
+    assert weights["music", "T2AV"] / weights["music", "T2A"] == pytest.approx(3)
+    assert weights["music", "T2A"] / weights["single_speech", "T2A"] == pytest.approx(2)
+    with pytest.raises(ConfigError, match="no sample can serve"):
+        mixture_weights(SAMPLES, tasks={"T2V": 1})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 17, 64, 1000])
+def test_permuted_is_a_permutation(size: int) -> None:
+    places = [permuted(i, size, "a") for i in range(size)]
+    assert sorted(places) == list(range(size))
+    if size > 16:
+        assert places != [permuted(i, size, "b") for i in range(size)] != list(range(size))

@@ -1,0 +1,177 @@
+"""Channel statistics: how raw latents become what the model sees, and back. Scaling decides whether anything is learnt.
+
+    u = (x - mean) / deviation                  the raw channel, whitened
+    w = asinh(bend * u) / bend                  companded: linear near 0, logarithmic in the tails (bend 0: w = u)
+    y = gain * (w - centre) / spread            what the model sees: mean 0 and deviation `gain` on the training split
+
+gain = deviation ** (1 - p), scaled so that the mean of gain ** 2 over the channels is 1; p = 1 makes every channel
+unit variance. With p = 0.5 (video) the channels keep the square root of their natural proportions: the big ones, which
+are the picture, stay well above the noise of flow matching, and the small ones drown first, as they should.
+`whitened` channels (video DC) always have gain 1. So variances differ between channels: read `variance`.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from manifests.errors import ConfigError
+
+VERSION = 1
+_QUIET = 1e-4
+"""A channel quieter than this share of the loudest is scaled as if it were that loud: a constant stays a constant."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How a codec wants its channels scaled: the knee of asinh in deviations, the power p, the channels with p = 1."""
+
+    bend: float
+    power: float
+    whitened: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChannelStats:
+    """Fitted statistics of one codec's channels; float64 (C,) tensors.
+
+    mean, deviation: of the raw channel. centre, spread: of the companded channel. gain: the deviation it is given.
+    variance: of the normalised channel, as fitted (gain ** 2, less for a channel that hardly moves); its mean is 0.
+    codec: name and version, e.g. `dct-1`. count: rows fitted on. recipe: hash of all of this.
+    """
+
+    codec: str
+    bend: float
+    count: int
+    mean: torch.Tensor
+    deviation: torch.Tensor
+    centre: torch.Tensor
+    spread: torch.Tensor
+    gain: torch.Tensor
+    variance: torch.Tensor
+
+    @classmethod
+    def fit(cls, codec: str, scaling: Scaling, latents: Collection[torch.Tensor]) -> "ChannelStats":
+        """Fit on raw latents, each (..., C), in two passes of float64 in the order given.
+
+        Raises ConfigError when there are none.
+        """
+        if not latents:
+            raise ConfigError("stats:empty", f"no training latents to fit the statistics of {codec} on")
+        mean, deviation = _moments(latents, lambda x: x)
+        deviation = deviation.clamp(min=max(_QUIET * float(deviation.max()), 1e-12))
+        centre, moved = _moments(latents, lambda x: _compand((x - mean) / deviation, scaling.bend))
+        spread = torch.where(moved < _QUIET, torch.ones_like(moved), moved)
+        gain = _gain(deviation, scaling)
+        variance = (gain * moved / spread) ** 2
+        return cls(codec, scaling.bend, _count(latents), mean, deviation, centre, spread, gain, variance)
+
+    def normalise(self, raw: torch.Tensor | np.ndarray) -> torch.Tensor:
+        """Raw latents (..., C) to float32 of the same shape, as the model sees them."""
+        x = torch.as_tensor(raw).float()
+        companded = _compand((x - self._like(self.mean, x)) / self._like(self.deviation, x), self.bend)
+        return (companded - self._like(self.centre, x)) * self._like(self.gain / self.spread, x)
+
+    def denormalise(self, normalised: torch.Tensor) -> torch.Tensor:
+        """The inverse of `normalise`: float32 (..., C) raw latents, ready to decode."""
+        y = normalised.float()
+        companded = y * self._like(self.spread / self.gain, y) + self._like(self.centre, y)
+        return _expand(companded, self.bend) * self._like(self.deviation, y) + self._like(self.mean, y)
+
+    @property
+    def loss_weights(self) -> torch.Tensor:
+        """Float32 (C,), mean 1: proportional to the raw deviation, clipped to 1/4 .. 16 of its mean."""
+        weights = (self.deviation / self.deviation.mean()).clamp(0.25, 16)
+        return (weights / weights.mean()).float()
+
+    @property
+    def recipe(self) -> str:
+        """Hex digest of every number here: part of the recipe of what is trained on them."""
+        digest = blake2b(json.dumps([VERSION, self.codec, self.bend, self.count]).encode(), digest_size=16)
+        for vector in self._vectors().values():
+            digest.update(vector.numpy().tobytes())
+        return digest.hexdigest()
+
+    def _vectors(self) -> dict[str, torch.Tensor]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.type in (torch.Tensor, "torch.Tensor")}
+
+    @staticmethod
+    def _like(vector: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
+        return vector.to(dtype=torch.float32, device=data.device)
+
+
+def _gain(deviation: torch.Tensor, scaling: Scaling) -> torch.Tensor:
+    gain = deviation ** (1 - scaling.power)
+    coloured = torch.ones(len(gain), dtype=torch.bool)
+    coloured[list(scaling.whitened)] = False
+    gain[~coloured] = 1
+    gain[coloured] /= (gain[coloured] ** 2).mean().sqrt()
+    return gain
+
+
+def _compand(u: torch.Tensor, bend: float) -> torch.Tensor:
+    return torch.asinh(bend * u) / bend if bend else u
+
+
+def _expand(w: torch.Tensor, bend: float) -> torch.Tensor:
+    return torch.sinh(bend * w) / bend if bend else w
+
+
+def _moments(
+    latents: Collection[torch.Tensor], change: Callable[[torch.Tensor], torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation per channel, float64, of changed rows; two passes, since x^2 - mean^2 loses digits."""
+    count = _count(latents)
+    total = square = torch.zeros(1, dtype=torch.float64)
+    for x in latents:
+        total = total + change(_rows(x)).sum(0)
+    for x in latents:
+        square = square + ((change(_rows(x)) - total / count) ** 2).sum(0)
+    return total / count, (square / count).sqrt()
+
+
+def _rows(latents: torch.Tensor) -> torch.Tensor:
+    return latents.reshape(-1, latents.shape[-1]).double()
+
+
+def _count(latents: Collection[torch.Tensor]) -> int:
+    return sum(x[..., 0].numel() for x in latents)
+
+
+def save_stats(folder: Path, stats: Mapping[str, ChannelStats]) -> None:
+    """Write `stats.safetensors` (vectors, as `video.mean`) and `stats.json` (the rest, with recipes) into `folder`."""
+    from safetensors.torch import save_file
+
+    save_file({f"{s}.{k}": v for s, stat in stats.items() for k, v in stat._vectors().items()}, folder / _VECTORS)
+    plain = {
+        s: {"codec": stat.codec, "bend": stat.bend, "count": stat.count, "recipe": stat.recipe}
+        for s, stat in stats.items()
+    }
+    (folder / _PLAIN).write_text(json.dumps({"version": VERSION, "streams": plain}, indent=1, sort_keys=True) + "\n")
+
+
+def load_stats(folder: Path) -> dict[str, ChannelStats]:
+    """Read what `save_stats` wrote, by stream (`video`, `audio`). Raises ConfigError when absent or altered."""
+    from safetensors.torch import load_file
+
+    if not (folder / _PLAIN).is_file():
+        raise ConfigError("stats:absent", f"no {_PLAIN} in {folder}: run `klear-train encode` to the end first")
+    plain = json.loads((folder / _PLAIN).read_text())["streams"]
+    vectors = load_file(folder / _VECTORS)
+    return {stream: _load_one(stream, row, vectors) for stream, row in plain.items()}
+
+
+def _load_one(stream: str, row: dict[str, Any], vectors: dict[str, torch.Tensor]) -> ChannelStats:
+    own = {k.partition(".")[2]: v for k, v in vectors.items() if k.startswith(f"{stream}.")}
+    stat = ChannelStats(codec=row["codec"], bend=row["bend"], count=row["count"], **own)
+    if stat.recipe != row["recipe"]:
+        raise ConfigError("stats:altered", f"the {stream} statistics do not match their recipe {row['recipe']}")
+    return stat
+
+
+_VECTORS, _PLAIN = "stats.safetensors", "stats.json"

@@ -1,0 +1,1 @@
+"""What captions and transcripts become before the model sees them."""
