@@ -37,7 +37,7 @@ class Fidelity:
     VIEWS: tuple[View, ...] = (AUDIO_NATIVE, AUDIO_16K)
     INPUTS: tuple[str, ...] = ()
     LICENCE = "Apache-2.0 (klear)"
-    COST = 0.01
+    COST = 0.004
 
     def digest(self) -> str:
         """A formula: no model."""

@@ -34,7 +34,7 @@ class Loudness:
     VIEWS: tuple[View, ...] = (AUDIO_NATIVE,)
     INPUTS: tuple[str, ...] = ()
     LICENCE = "MIT (pyloudnorm)"
-    COST = 0.01
+    COST = 0.011
 
     def digest(self) -> str:
         """A formula: no model."""

@@ -37,7 +37,7 @@ class Silence:
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
     LICENCE = "Apache-2.0 (klear)"
-    COST = 0.0005
+    COST = 0.0003
 
     def __init__(self, bridge_s: float = 0.3, floor_db: float = -60.0, range_db: float = 50.0) -> None:
         self.bridge_s = bridge_s

@@ -32,7 +32,7 @@ class Motion:
     VIEWS: tuple[View, ...] = (LUMA_25,)
     INPUTS: tuple[str, ...] = ()
     LICENCE = "Apache-2.0 (OpenCV)"
-    COST = 0.06
+    COST = 0.015
 
     def digest(self) -> str:
         """A formula: no model."""

@@ -36,7 +36,7 @@ class Stills:
     VIEWS: tuple[View, ...] = (FRAMES,)
     INPUTS: tuple[str, ...] = ()
     LICENCE = "Apache-2.0 (OpenCV)"
-    COST = 0.01
+    COST = 0.009
 
     def digest(self) -> str:
         """A formula: no model."""
