@@ -1,5 +1,8 @@
 """Questions to the tables, asked in DuckDB: facts are columns, everything else is a query over them."""
 
+from pathlib import Path
+from typing import Any
+
 import duckdb
 
 from manifests.catalog import Catalog
@@ -14,14 +17,24 @@ def connect(catalog: Catalog) -> duckdb.DuckDBPyConnection:
         table = catalog.current(name)
         assert table is not None
         register(con, table)
+    for folder in sorted((catalog.root / "plan").glob("*")):
+        epochs = f"read_parquet({_literal(folder)} || '/epoch-*.parquet')"
+        con.execute(f'CREATE VIEW "plan.{folder.name}" AS SELECT * FROM {epochs}')
     return con
+
+
+def rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    """The rows of a query, as mappings."""
+    result = con.execute(sql)
+    names = [column[0] for column in result.description or []]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def register(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     """Make a view over the committed parts of a table; an empty one with the right columns when there are none."""
     parts = sorted(table.published())
     if parts:
-        files = ", ".join("'" + str(table.path(part)).replace("'", "''") + "'" for part in parts)
+        files = ", ".join(_literal(table.path(part)) for part in parts)
         con.execute(f'CREATE OR REPLACE VIEW "{table.name}" AS SELECT * FROM read_parquet([{files}])')
     else:
         con.register(f"{table.name}__empty", table.schema.empty_table())
@@ -29,9 +42,11 @@ def register(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 
 RESOLVED_SOURCES = """
-WITH first AS (
+WITH known AS (
+    SELECT p.*, planned.epoch FROM probes p JOIN "plan.probe" planned ON planned.key = p.source_key
+), first AS (
     SELECT source_id, arg_min(source_key, (epoch, name, uri)) AS source_key, arg_min(uri, (epoch, name, uri)) AS uri
-    FROM probes WHERE status = 'ok' GROUP BY source_id
+    FROM known WHERE status = 'ok' GROUP BY source_id
 ), counted AS (SELECT source_id, count(*) AS clips FROM clips GROUP BY source_id)
 SELECT p.* EXCLUDE (status, epoch, recipe, error_stage, error_code, error_message, attempts),
     coalesce(cuts.error_stage, p.error_stage) AS error_stage,
@@ -44,11 +59,11 @@ SELECT p.* EXCLUDE (status, epoch, recipe, error_stage, error_code, error_messag
          ELSE cuts.status END AS outcome,
     CASE WHEN first.source_key <> p.source_key THEN first.uri END AS duplicate_of,
     CASE WHEN first.source_key = p.source_key AND cuts.status = 'ok' THEN coalesce(counted.clips, 0) END AS clips
-FROM probes p
+FROM known p
 LEFT JOIN first USING (source_id)
 LEFT JOIN cuts ON cuts.source_id = p.source_id AND first.source_key = p.source_key
 LEFT JOIN counted ON counted.source_id = p.source_id
-ORDER BY name, uri
+ORDER BY p.name, p.uri
 """
 """A row a uri with its outcome: the probe's, then whether it is the first with its content, then the cut's."""
 
@@ -64,3 +79,7 @@ def wide(stage_columns: dict[str, list[str]], where: str = "true") -> str:
         selected += [f'"{stage}"."{column}" AS "{stage}.{column}"' for column in columns]
         joins.append(f'LEFT JOIN "{stage}" ON "{stage}".clip_id = c.clip_id')
     return f"SELECT {', '.join(selected)} FROM clips c {' '.join(joins)} WHERE {where}"
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

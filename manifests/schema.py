@@ -14,14 +14,22 @@ STATUS = [
 ]
 PLAN = pa.schema([("key", ID), ("bucket", pa.int32()), ("part", pa.string()), ("epoch", pa.int32())])
 
-PROBES = pa.schema(
+LISTING = pa.schema(
     [
         pa.field("source_key", ID, False),  # of (uri, size, mtime): what was looked at
         pa.field("uri", pa.string(), False),
         pa.field("name", pa.string(), False),  # relative to the source root: the same on every machine
-        pa.field("epoch", pa.int32(), False),
         pa.field("bytes", pa.int64(), False),
         pa.field("mtime_ns", pa.int64(), False),
+        pa.field("licence", pa.string()),
+        pa.field("attribution", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("transcript", pa.string()),  # a known one, for measuring ours against: never a training text
+    ]
+)
+PROBES = pa.schema(
+    [
+        *LISTING,
         pa.field("source_id", ID),
         pa.field("container", pa.string()),
         pa.field("duration_s", pa.float64()),
@@ -33,17 +41,13 @@ PROBES = pa.schema(
         pa.field("audio_codec", pa.string()),
         pa.field("audio_rate", pa.int32()),
         pa.field("audio_channels", pa.int32()),
-        pa.field("licence", pa.string()),
-        pa.field("attribution", pa.string()),
-        pa.field("url", pa.string()),
-        pa.field("transcript", pa.string()),
         pa.field("recipe", pa.string(), False),
         *STATUS,
     ]
 )
 SOURCES = pa.schema(
     [
-        *[PROBES.field(name) for name in PROBES.names if name not in {"status", "epoch", "recipe"}],
+        *[PROBES.field(name) for name in PROBES.names if name not in {"status", "recipe"}],
         pa.field("outcome", pa.string(), False),  # ok | ineligible | duplicate | quarantined | pending
         pa.field("duplicate_of", pa.string()),  # uri of the first source with this content
         pa.field("clips", pa.int32()),
@@ -77,6 +81,9 @@ CLIPS = pa.schema(
         pa.field("height", pa.int32(), False),
         pa.field("audio_rate", pa.int32(), False),
         pa.field("audio_channels", pa.int32(), False),
+        pa.field("origin_s", pa.float64(), False),  # where the frame grid starts on the file's own clock
+        pa.field("video_index", pa.int32(), False),  # streams of the file
+        pa.field("audio_index", pa.int32(), False),
         pa.field("recipe", pa.string(), False),
     ]
 )

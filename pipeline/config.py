@@ -1,11 +1,9 @@
 """The settings of a curation run, as presets write them (`pipeline/presets/*.yaml`). Every default is a real choice."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, model_validator
 
-from manifests.errors import ConfigError
 from pipeline.settings import Settings, load_settings
 from pipeline.stages import StageRef
 
@@ -48,12 +46,9 @@ class ShardSettings(Settings):
     """How kept clips become shards."""
 
     shards: int = Field(default=8, gt=0, description="number of shards of a generation, fixed for its life")
-    codec: Literal["flac", "aac"] = Field(
-        default="flac", description="audio codec; aac keeps sync only with edit lists"
-    )
     x264_preset: str = Field(default="medium", description="x264 speed preset")
     crf: int = Field(default=18, ge=0, le=51, description="x264 constant rate factor")
-    max_side: int | None = Field(default=None, gt=0, description="scale the longer side down to this; null: as it is")
+    box: tuple[int, int] | None = Field(default=None, description="largest width, height; null: the source's size")
     val: float = Field(default=0.01, ge=0, lt=1, description="share of sources held out for evaluation")
     test: float = Field(default=0.01, ge=0, lt=1, description="share of sources held out for the end")
 
@@ -86,13 +81,3 @@ class PipelineSettings(Settings):
 def load(preset: str, overrides: list[str]) -> PipelineSettings:
     """The settings of a preset by name or path, with `key=value` overrides. Raises ConfigError."""
     return load_settings(PipelineSettings, preset, PRESETS, overrides)
-
-
-def policy_path(name: str) -> Path:
-    """The YAML file of a policy: shipped in filters/policies/, or any path. Raises ConfigError."""
-    shipped = Path(__file__).parents[1] / "filters" / "policies"
-    path = Path(name) if name.endswith((".yaml", ".yml")) else shipped / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(p.stem for p in shipped.glob("*.yaml"))
-        raise ConfigError("config:policy", f"no policy {name!r}; there are {known}, or give a path to a YAML file")
-    return path

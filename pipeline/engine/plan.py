@@ -7,6 +7,7 @@ Epoch files are created if absent: of two drivers that plan at once, the second 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,7 +56,7 @@ class Plan:
             epoch = len(list(self.folder.glob("epoch-*.parquet")))
             rows = [row for part in _slice(new, wanted, part_size) for row in _rows(part, epoch)]
             table = pa.Table.from_pylist(rows, schema=PLAN)
-            publish(self.folder / f"epoch-{epoch:05d}.parquet", lambda file, table=table: pq.write_table(table, file))
+            publish(self.folder / f"epoch-{epoch:05d}.parquet", partial(pq.write_table, table))
         return self.parts()
 
 

@@ -6,10 +6,12 @@ that only the key that really kills its process is blamed.
 """
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray.data
+from ray.util.annotations import RayDeprecationWarning
 
 from manifests.errors import KlearError
 from pipeline.engine import alone, lease
@@ -47,14 +49,15 @@ def _whole(job: Job, pending: list[Part], on_part: Callable[[Part], None]) -> It
     context = ray.data.DataContext.get_current()  # copied when the dataset is made: set it first
     context.max_errored_blocks = -1  # a dead block is not a lost row: its part stays pending
     context.enable_progress_bars = False
-    dataset = ray.data.from_items([{"part": name} for name in fresh], override_num_blocks=len(fresh)).map_batches(
-        _Actor,
-        fn_constructor_args=(job, fresh),
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=min(job.workers, len(fresh))),
-        max_restarts=2 * len(fresh),
-        max_task_retries=max(job.attempts - 1, 0),
-    )
+    with warnings.catch_warnings(category=RayDeprecationWarning, action="ignore"):  # these two have no new names yet
+        dataset = ray.data.from_items([{"part": name} for name in fresh], override_num_blocks=len(fresh)).map_batches(
+            _Actor,
+            fn_constructor_args=(job, fresh),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=min(job.workers, len(fresh))),
+            max_restarts=2 * len(fresh),
+            max_task_retries=max(job.attempts - 1, 0),
+        )
     for event in dataset.iter_rows():
         if event["error"]:
             raise KlearError("engine:worker", f"{job.name}, part {event['part']}: {event['error']}")

@@ -27,6 +27,7 @@ def start(address: str | None = None, cpus: int | None = None, dashboard: bool =
         return
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # loopback only, for this process alone
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its core prints warnings of its own on our stderr
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     ray.init(
@@ -40,3 +41,8 @@ def start(address: str | None = None, cpus: int | None = None, dashboard: bool =
 def cpus() -> int:
     """CPUs of the session."""
     return int(ray.cluster_resources().get("CPU", 1))
+
+
+def started() -> bool:
+    """Whether this process is connected to a session."""
+    return bool(ray.is_initialized())

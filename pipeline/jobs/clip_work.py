@@ -119,6 +119,9 @@ def clip_of(row: Mapping[str, Any]) -> Clip:
         height=row["height"],
         audio_rate=row["audio_rate"],
         audio_channels=row["audio_channels"],
+        origin_s=row["origin_s"],
+        video_index=row["video_index"],
+        audio_index=row["audio_index"],
     )
 
 

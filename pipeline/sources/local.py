@@ -16,14 +16,14 @@ class SourceFile:
 
     uri: str
     name: str
-    bytes: int
+    size: int  # bytes
     mtime_ns: int
     info: dict[str, str]  # licence, attribution, url, transcript: what the sidecar file says of it
 
     @property
     def key(self) -> bytes:
         """The id of what was looked at: a changed file is another source."""
-        return digest(self.uri, self.bytes, self.mtime_ns)
+        return digest(self.uri, self.size, self.mtime_ns)
 
 
 def find(roots: list[Path]) -> list[SourceFile]:
@@ -35,7 +35,7 @@ def find(roots: list[Path]) -> list[SourceFile]:
         notes = sidecar.read(root) if root.is_dir() else sidecar.Notes({}, None)
         for path in _walk(root):
             if path != notes.path:
-                name = path.relative_to(root).as_posix() if root.is_dir() else path.name
+                name = _printable(path.relative_to(root).as_posix() if root.is_dir() else path.name)
                 source = _source(path, name, notes.of.get(name, {}))
                 found.setdefault(source.uri, source)
     return [found[uri] for uri in sorted(found)]
@@ -58,3 +58,8 @@ def _source(path: Path, name: str, info: dict[str, str]) -> SourceFile:
     except OSError:  # a dangling link: it is listed, and quarantined when it is read
         size, mtime = 0, 0
     return SourceFile(path.absolute().as_uri(), name, size, mtime, info)
+
+
+def _printable(name: str) -> str:
+    """A name that is valid UTF-8: bytes of the file system that are not are written as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,146 @@
+"""`klear`: the data side on the command line. Every command works on one output folder and can be run again."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from manifests.errors import KlearError
+from pipeline import console
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Out = Annotated[Path, typer.Option("--out", help="output folder of the run")]
+Preset = Annotated[str, typer.Option("--preset", help="demo, local, cluster, or a path to a YAML file")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value over the preset, e.g. cut.max_s=5")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else, on stdout")]
+Address = Annotated[str | None, typer.Option("--address", help="existing Ray cluster; default: a local session")]
+
+
+def main() -> None:
+    """Run the CLI. An error of ours is one line and exit code 2 for settings, 1 for the rest; never a traceback."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    try:
+        app()
+    except KlearError as error:
+        console.err.print(f"[bold red]error[/bold red] {error.code}: {error.message}", soft_wrap=True)
+        sys.exit(2 if error.code.startswith("config:") else 1)
+
+
+def _context(out: Path, preset: str, sets: list[str] | None, address: str | None = None) -> Any:
+    from pipeline.config import load
+    from pipeline.context import Context
+
+    return Context(out.absolute(), load(preset, sets or []), address)
+
+
+def _report(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        console.print_json(result)
+    else:
+        console.outcome(str(result["job"]), {k: v for k, v in result.items() if k not in {"job", "yields"}})
+
+
+def _run(job: Callable[[], dict[str, Any]], context: Any, tables: list[str], as_json: bool) -> None:
+    """Run a job, validate the tables it wrote, report."""
+    from pipeline.jobs import validate
+
+    result = job()
+    validate.check(context.catalog, tables)
+    _report(result, as_json)
+
+
+@app.command()
+def ingest(
+    out: Out,
+    source: Annotated[list[Path], typer.Option("--source", help="folder (walked whole) or file; may be repeated")],
+    preset: Preset = "local",
+    sets: Sets = None,
+    json: Json = False,
+    address: Address = None,
+) -> None:
+    """Find, probe and cut sources: outcomes and the cut plan, no media written."""
+    from pipeline.jobs import ingest as job
+
+    context = _context(out, preset, sets, address)
+    _run(lambda: job.run(context, source), context, ["sources", "cuts", "clips"], json)
+
+
+@app.command()
+def measure(
+    out: Out,
+    tier: Annotated[str, typer.Option("--tier", help="which tier of the preset")] = "cheap",
+    preset: Preset = "local",
+    sets: Sets = None,
+    json: Json = False,
+    address: Address = None,
+) -> None:
+    """Measure one tier of the clips that are still in."""
+    from pipeline.jobs import measure as job
+
+    context = _context(out, preset, sets, address)
+    named = job.named(context, tier)
+    _run(lambda: job.run(context, named), context, [ref.name for ref in named.stages], json)
+
+
+@app.command()
+def decide(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False) -> None:
+    """Apply the policy to what is measured: a query, seconds at any size."""
+    from pipeline.jobs import decide as job
+
+    context = _context(out, preset, sets)
+    result: dict[str, Any] = {}
+    _run(lambda: result.update(job.run(context)) or result, context, ["verdicts"], json)
+    if not json:
+        job.show_yields(result["yields"])
+
+
+@app.command("filter")
+def filter_(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False, address: Address = None) -> None:
+    """Measure and decide, tier by tier."""
+    from pipeline.jobs import decide as decisions
+    from pipeline.jobs import filter as job
+
+    context = _context(out, preset, sets, address)
+    result: dict[str, Any] = {}
+    tables = ["verdicts", *(ref.name for tier in context.settings.tiers for ref in tier.stages)]
+    _run(lambda: result.update(job.run(context)) or result, context, tables, json)
+    if not json:
+        decisions.show_yields(result["yields"])
+
+
+@app.command()
+def annotate(
+    out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False, address: Address = None
+) -> None:
+    """Separate, transcribe and caption the kept clips; compose their texts."""
+    from pipeline.jobs import annotate as job
+
+    context = _context(out, preset, sets, address)
+    _run(lambda: job.run(context), context, [ref.name for ref in context.settings.annotate], json)
+
+
+@app.command()
+def shard(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False, address: Address = None) -> None:
+    """Encode the kept clips into WebDataset shards: a new numbered generation."""
+    from pipeline.jobs import shard as job
+
+    context = _context(out, preset, sets, address)
+    _run(lambda: job.run(context), context, ["samples", "shards"], json)
+
+
+@app.command()
+def status(out: Out, json: Json = False) -> None:
+    """What became of every source and clip, and what is left; at any time."""
+    from manifests.catalog import Catalog
+    from pipeline.jobs import status as job
+
+    found = job.of(Catalog(out.absolute()))
+    _report(found, True) if json else console.outcome("status", found)
+
+
+if __name__ == "__main__":
+    main()

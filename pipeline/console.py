@@ -1,0 +1,90 @@
+"""What a person sees of a job: live progress with rate and ETA, a table of outcomes at the end; or one JSON object."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+err = Console(stderr=True, highlight=False)
+"""People's console: stderr, so that `--json` owns stdout."""
+
+
+class Ticker:
+    """Counts finished rows of one job and shows them."""
+
+    def __init__(self, progress: Progress, total: int, label: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=total, rate="")
+        self._started = time.monotonic()
+        self._done = 0
+
+    def advance(self, rows: int) -> None:
+        """`rows` more rows are done."""
+        self._done += rows
+        rate = self._done / max(time.monotonic() - self._started, 1e-6)
+        self._progress.update(self._task, advance=rows, rate=f"{rate:.1f}/s")
+
+
+@contextmanager
+def ticking(label: str, total: int, unit: str = "clips") -> Iterator[Ticker]:
+    """A progress line on stderr for `total` rows."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        yield Ticker(progress, total, label)
+
+
+def outcome(job: str, numbers: Mapping[str, Any]) -> None:
+    """The table a job ends with: its counts, seconds and rate. Nested mappings become rows of their own."""
+    table = Table(title=job, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2))
+    for name, value in _flat(numbers):
+        table.add_row(name, value)
+    err.print(table)
+
+
+def rows(title: str, header: list[str], body: list[list[Any]]) -> None:
+    """A table for people, e.g. yields by gate or causes of quarantine."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for i, name in enumerate(header):
+        numeric = bool(body) and all(isinstance(row[i], int | float) for row in body)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in body:
+        table.add_row(*(_show(value) for value in row))
+    err.print(table)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object, alone on stdout."""
+    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def _flat(numbers: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in numbers.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name} ")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            continue  # lists of rows are for --json and for tables of their own
+        else:
+            yield prefix + name.replace("_", " "), _show(value)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(v) for v in value) or "-"
+    return "-" if value is None else str(value)

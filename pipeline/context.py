@@ -1,0 +1,103 @@
+"""What every job is given: where its tables lie, its settings, and how its engine is set up."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from manifests.catalog import LAYOUT, Catalog
+from manifests.errors import KlearError
+from manifests.ids import digest
+from manifests.schema import EVENTS
+from manifests.table import Table
+from pipeline import console
+from pipeline.config import PipelineSettings
+from pipeline.engine import pool, session
+from pipeline.engine.job import Job, PartWorker
+from pipeline.engine.plan import Part, Plan
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run over one output folder."""
+
+    out: Path
+    settings: PipelineSettings
+    address: str | None = None
+    catalog: Catalog = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "catalog", Catalog(self.out))
+
+    def prepare(self) -> None:
+        """Make the output folder's layout. Raises KlearError when it cannot be written."""
+        try:
+            for name in LAYOUT:
+                (self.out / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise KlearError("out:unwritable", f"cannot write to {self.out}: {error}; give another OUT") from None
+
+    def plan(self, name: str) -> Plan:
+        """The plan of a job."""
+        return Plan(self.out / "tables" / "plan" / name)
+
+    def work(self, name: str, tables: list[Table], worker: Any, wanted: Mapping[bytes, int], unit: str) -> list[Part]:
+        """Plan the wanted keys (key -> bucket), work off what is pending, record events; the parts that hold them."""
+        planned = self.plan(name).extend(wanted, self.settings.engine.part_clips)
+        parts = [part for part in planned if not wanted.keys().isdisjoint(part.keys)]
+        job = self.job(name, tables, worker)
+        if job.pending(parts):
+            session.start(self.address)
+        with console.ticking(name, sum(len(part.keys) for part in parts), unit) as ticker:
+            events = pool.run(job, parts, lambda part: ticker.advance(len(part.keys)))
+        self.record(name, events)
+        return parts
+
+    def job(self, name: str, tables: list[Table], worker: PartWorker) -> Job:
+        """A job over these tables, set up as the engine settings say."""
+        engine = self.settings.engine
+        recipes = digest(*(table.recipe for table in tables)).hex()[:16]
+        return Job(
+            name=name,
+            tables=tuple(tables),
+            worker=_Made(worker),
+            leases=self.out / "tables" / "leases" / name / recipes,
+            workers=engine.workers or (session.cpus() if session.started() else 2),
+            attempts=engine.attempts,
+            alone_timeout_s=engine.alone_timeout_s,
+        )
+
+    def record(self, name: str, events: list[dict[str, Any]]) -> None:
+        """Timings and hosts go to the events table, never to the content tables, which must not differ between runs."""
+        if events:
+            table = self.catalog.set_current(Table(self.catalog.root, "events", "events", EVENTS))
+            table.publish(f"{name}-{time.time_ns()}", [{k: e.get(k) for k in EVENTS.names} for e in events])
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Hands out the worker it was given: it is pickled to each actor, so each has its own."""
+
+    worker: PartWorker
+
+    def __call__(self) -> PartWorker:
+        return self.worker
+
+
+def rate(started: float, rows: int) -> dict[str, float]:
+    """Seconds since `started` (time.monotonic) and rows a second, for a job's outcome."""
+    seconds = time.monotonic() - started
+    return {"seconds": round(seconds, 2), "per_second": round(rows / max(seconds, 1e-6), 2)}
+
+
+def check_error_rate(job: str, quarantined: int, planned: int, max_rate: float, causes: dict[str, int]) -> None:
+    """Raise KlearError `job:error_rate` when more than max(max_rate x planned, 3) rows were quarantined."""
+    limit = max(max_rate * planned, 3)
+    if quarantined > limit:
+        listed = "; ".join(f"{cause}: {count}" for cause, count in sorted(causes.items(), key=lambda c: -c[1]))
+        raise KlearError(
+            "job:error_rate",
+            f"{job}: {quarantined} of {planned} rows quarantined, over the limit of {limit:g} "
+            f"(engine.max_error_rate = {max_rate}). Causes: {listed}",
+        )

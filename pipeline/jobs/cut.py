@@ -1,0 +1,120 @@
+"""Cut: the plan of clips of each source. The only job that fans out, and it writes no media (encode late)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.errors import KlearError, MediaError
+from manifests.ids import bucket, clip_id, recipe
+from manifests.schema import CLIPS, CUTS
+from manifests.table import Table
+from pipeline.config import CutSettings
+from pipeline.context import Context
+from pipeline.engine.job import Rows
+from pipeline.engine.plan import Part
+from pipeline.jobs.clip_work import local_path
+
+VERSION = 1
+NAME = "cuts"
+
+
+def run(context: Context, canonical: list[dict[str, Any]]) -> tuple[Table, Table]:
+    """Cut the sources (rows of the probes table, one a source_id) not cut yet; the tables of clips and cuts."""
+    cut = context.settings.cut
+    made_by = recipe(NAME, VERSION, "pyscenedetect-adaptive", cut.model_dump(), {})
+    clips = context.catalog.table("clips", made_by, CLIPS)
+    cuts = context.catalog.table(NAME, made_by, CUTS)
+    bits = context.settings.engine.bucket_bits
+    wanted = {row["source_id"]: bucket(row["source_id"], bits) for row in canonical}
+    worker = CutWorker({row["source_id"]: row for row in canonical}, cut, clips, cuts)
+    context.work("cut", [clips, cuts], worker, wanted, "sources")
+    return context.catalog.set_current(clips), context.catalog.set_current(cuts)
+
+
+@dataclass
+class CutWorker:
+    """Cuts the sources of a part. Both tables are committed together: the cuts row of a source is its word that its
+    clips are whole."""
+
+    sources: Mapping[bytes, Mapping[str, Any]]
+    cut: CutSettings
+    clips: Table
+    cuts: Table
+
+    def rows(self, part: Part) -> Rows:
+        """Clips of every source of the part, and a cuts row for each."""
+        rows: Rows = {"clips": [], NAME: []}
+        for key in part.keys:
+            source = self.sources[key]
+            try:
+                shots, decoded, clips = self._clips(source, part.bucket)
+            except KlearError as error:
+                rows[NAME].append(self._row(source, part.bucket, error=error))
+                continue
+            rows["clips"] += clips
+            rows[NAME].append(
+                self._row(source, part.bucket, {"shots": shots, "frames_decoded": decoded, "clips": len(clips)})
+            )
+        return rows
+
+    def blame(self, part: Part, error: KlearError, attempts: int) -> Rows:
+        """Quarantined rows for sources that kill whoever decodes them."""
+        rows = [self._row(self.sources[key], part.bucket, error=error, attempts=attempts) for key in part.keys]
+        return {"clips": [], NAME: rows}
+
+    def _clips(self, source: Mapping[str, Any], number: int) -> tuple[int, int, list[dict[str, Any]]]:
+        from media.cuts import plan_cuts
+        from media.probe import probe
+        from media.shots import detect_shots
+
+        path = local_path(source["uri"])
+        probed = probe(path)
+        shots = detect_shots(path, probed)
+        cuts = plan_cuts(shots.ranges, probed.video.fps, self.cut.min_s, self.cut.max_s)
+        if len(cuts) > self.cut.max_clips:
+            raise MediaError(
+                "cut:too_many",
+                f"{source['name']} gives {len(cuts)} clips, over cut.max_clips = {self.cut.max_clips}: raise it",
+            )
+        streams = {
+            "origin_s": probed.video.start_s,
+            "video_index": probed.video.index,
+            "audio_index": probed.audio.index if probed.audio else -1,
+        }
+        rows = [{**self._clip(source, number, cut.start_frame, cut.frames), **streams} for cut in cuts]
+        return len(shots.ranges), shots.frames_decoded, rows
+
+    def _clip(self, source: Mapping[str, Any], number: int, start_frame: int, frames: int) -> dict[str, Any]:
+        num, den = source["fps_num"], source["fps_den"]
+        start_us, end_us = (round(1_000_000 * f * den / num) for f in (start_frame, start_frame + frames))
+        return {
+            **{name: source[name] for name in ("source_id", "uri", "name", "width", "height", "fps_num", "fps_den")},
+            **{name: source[name] for name in ("audio_rate", "audio_channels")},
+            "clip_id": clip_id(source["source_id"], start_us, end_us, self.clips.recipe),
+            "bucket": number,
+            "start_us": start_us,
+            "end_us": end_us,
+            "start_frame": start_frame,
+            "frames": frames,
+            "recipe": self.clips.recipe,
+        }
+
+    def _row(
+        self,
+        source: Mapping[str, Any],
+        number: int,
+        values: Mapping[str, Any] | None = None,
+        error: KlearError | None = None,
+        attempts: int = 1,
+    ) -> dict[str, Any]:
+        return {
+            **(values or {}),
+            "source_id": source["source_id"],
+            "bucket": number,
+            "recipe": self.cuts.recipe,
+            "status": "quarantined" if error else "ok",
+            "error_stage": "cut" if error else None,
+            "error_code": error.code if error else None,
+            "error_message": error.message if error else None,
+            "attempts": attempts,
+        }

@@ -1,0 +1,83 @@
+"""Decide: apply the policy to everything measured so far. A query over the tables; nothing is decoded or run."""
+
+import time
+from typing import Any
+
+import duckdb
+
+from filters.bypass import bypass
+from filters.policy import apply, load_policy, yield_table
+from manifests.ids import digest
+from manifests.query import connect, register, wide
+from manifests.schema import VERDICTS
+from manifests.table import Table
+from pipeline import console
+from pipeline.context import Context, rate
+from pipeline.jobs import run_stages
+
+NAME = "verdicts"
+SURVIVORS = "c.clip_id IN (SELECT clip_id FROM verdicts WHERE keep OR bypass)"
+"""Condition on clips: those that later tiers measure. The bypass sample is measured whatever the policy says."""
+KEPT = "c.clip_id IN (SELECT clip_id FROM verdicts WHERE keep)"
+"""Condition on clips: those that captioners and shards see."""
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Publish the verdicts of what is known now and make them current; counts, classes, and yields by gate.
+
+    A clip is judged when the first tier has measured it and no stage has quarantined it.
+    """
+    started = time.monotonic()
+    con, tables = judged(context)
+    policy = load_policy(context.settings.policy)
+    verdicts = apply(policy, con, "judged").to_arrow_table().to_pylist()
+    _publish(context, policy.digest(), tables, verdicts)
+    kept = [row for row in verdicts if row["keep"]]
+    return {
+        "job": "decide",
+        "policy": policy.name,
+        "judged": len(verdicts),
+        "kept": len(kept),
+        "rejected": len(verdicts) - len(kept),
+        "kept_by_class": _count(row["audio_class"] for row in kept),
+        "yields": yield_table(policy, con, "judged").to_arrow_table().to_pylist(),
+        **rate(started, len(verdicts)),
+    }
+
+
+def judged(context: Context) -> tuple[duckdb.DuckDBPyConnection, list[Table]]:
+    """A connection with the table `judged` (a row a clip, columns `<stage>.<column>`), and the tables behind it."""
+    context.catalog.require("clips", "ingest")
+    found, _ = run_stages.ready(context, context.settings.stages)
+    con = connect(context.catalog)
+    for r in found:
+        register(con, r.table)
+    first = {ref.name for ref in context.settings.tiers[0].stages}
+    columns = {r.ref.name: list(r.stage.COLUMNS) for r in found}
+    fit = [f'c.clip_id IN (SELECT clip_id FROM "{r.ref.name}")' for r in found if r.ref.name in first]
+    fit += [f"c.clip_id NOT IN (SELECT clip_id FROM \"{r.ref.name}\" WHERE status = 'quarantined')" for r in found]
+    con.execute(f"CREATE TEMP TABLE judged AS {wide(columns, ' AND '.join(fit))}")
+    return con, [r.table for r in found]
+
+
+def _publish(context: Context, policy: str, tables: list[Table], verdicts: list[dict[str, Any]]) -> Table:
+    """The verdicts' recipe is the policy and all that was known: deciding the same again changes nothing."""
+    known = sorted(f"{table.name}/{table.recipe}/{part}" for table in tables for part in table.published())
+    share = context.settings.bypass
+    table = context.catalog.table(NAME, digest(policy, str(share), *known).hex(), VERDICTS)
+    table.publish("all", [{**row, "bypass": bypass(row["clip_id"], share)} for row in verdicts])
+    return context.catalog.set_current(table)
+
+
+def _count(values: Any) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for value in sorted(str(v) for v in values):
+        found[value] = found.get(value, 0) + 1
+    return found
+
+
+def show_yields(yields: list[dict[str, Any]]) -> None:
+    """What each gate rejected, and what it alone rejected."""
+    keys = ["gate", "scope", "measured", "failed", "rejected", "alone"]
+    header = ["gate", "scope", "measured", "failed", "rejected", "by this gate alone"]
+    console.rows("Yield by gate", header, [[row.get(key) for key in keys] for row in yields])

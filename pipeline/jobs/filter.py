@@ -1,0 +1,19 @@
+"""Filter: measure and decide, tier by tier, so that a clip rejected by a cheap measure never meets a dear one."""
+
+import time
+from typing import Any
+
+from pipeline.context import Context, rate
+from pipeline.jobs import decide, measure
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Every tier, each followed by a decision; the last decision's counts, and each tier's."""
+    started = time.monotonic()
+    tiers: dict[str, Any] = {}
+    verdict: dict[str, Any] = {}
+    for tier in context.settings.tiers:
+        tiers[tier.name] = measure.run(context, tier)
+        verdict = decide.run(context)
+    quarantined = max((tier["quarantined"] for tier in tiers.values()), default=0)
+    return {**verdict, "job": "filter", "quarantined": quarantined, "tiers": tiers, **rate(started, verdict["judged"])}

@@ -1,0 +1,48 @@
+"""Generations: numbered releases of shards. One set of samples under one recipe is one generation, for ever."""
+
+import json
+from dataclasses import dataclass
+from operator import methodcaller
+from pathlib import Path
+
+from manifests.errors import ConfigError
+from manifests.files import publish
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A release: its name (`g0001`), its recipe (of all its samples and how they are rendered), number of shards."""
+
+    name: str
+    recipe: str
+    shards: int
+
+    def shard_names(self) -> list[str]:
+        """File names of its shards, in order."""
+        return [f"shard-{number:05d}.tar" for number in range(self.shards)]
+
+
+def find_or_start(folder: Path, recipe: str, shards: int) -> Generation:
+    """The generation with this recipe, begun or finished; else the next number. `folder` holds all generations."""
+    while True:
+        known = listed(folder)
+        for generation in known:
+            if generation.recipe == recipe:
+                return generation
+        new = Generation(f"g{len(known) + 1:04d}", recipe, shards)
+        note = json.dumps({"recipe": recipe, "shards": shards}, indent=1).encode()
+        publish(folder / new.name / "generation.json", methodcaller("write", note))
+
+
+def listed(folder: Path) -> list[Generation]:
+    """All generations in `folder`, oldest first."""
+    notes = sorted(folder.glob("g[0-9]*/generation.json"))
+    return [Generation(path.parent.name, **json.loads(path.read_text())) for path in notes]
+
+
+def latest(folder: Path) -> Generation:
+    """The newest generation. Raises ConfigError when there is none."""
+    known = listed(folder)
+    if not known:
+        raise ConfigError("out:no_shards", f"{folder} holds no shards yet: run `klear shard` first")
+    return known[-1]

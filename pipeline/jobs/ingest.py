@@ -1,0 +1,60 @@
+"""Ingest: sources in; their outcomes and the cut plan out. No media is written.
+
+find -> probe -> first of each content -> cut -> the sources table (a row a uri, with its outcome)
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from manifests.ids import digest
+from manifests.query import RESOLVED_SOURCES, connect, rows
+from manifests.schema import SOURCES
+from manifests.table import Table
+from pipeline.context import Context, check_error_rate, rate
+from pipeline.jobs import cut, probe
+from pipeline.sources import local
+
+FIRST_OF_CONTENT = """
+SELECT arg_min(p, (planned.epoch, p.name, p.uri)) AS source FROM probes p
+JOIN "plan.probe" planned ON planned.key = p.source_key WHERE p.status = 'ok' GROUP BY p.source_id
+"""
+
+
+def run(context: Context, roots: list[Path]) -> dict[str, Any]:
+    """Ingest everything below the roots; the counts of outcomes. Raises KlearError when too much is quarantined."""
+    started = time.monotonic()
+    context.prepare()
+    sources = local.find(roots)
+    probe.run(context, sources)
+    canonical = [row["source"] for row in rows(connect(context.catalog), FIRST_OF_CONTENT)]
+    cut.run(context, sorted(canonical, key=lambda row: row["source_id"]))
+    table = resolve(context)
+    counts = _counts(context)
+    quarantined = counts["quarantined"]
+    check_error_rate("ingest", quarantined, len(table), context.settings.engine.max_error_rate, counts["causes"])
+    return {"job": "ingest", **counts, **rate(started, len(table))}
+
+
+def resolve(context: Context) -> list[dict[str, Any]]:
+    """Publish the sources table of what is known now, and make it current; its rows."""
+    found = rows(connect(context.catalog), RESOLVED_SOURCES)
+    inputs = [context.catalog.require(name, "ingest") for name in ("probes", "cuts")]
+    parts = sorted(f"{table.recipe}/{part}" for table in inputs for part in table.published())
+    table = Table(context.catalog.root, "sources", digest("sources", *parts).hex(), SOURCES)
+    table.publish("all", [{name: row[name] for name in SOURCES.names} for row in found])
+    context.catalog.set_current(table)
+    return found
+
+
+def _counts(context: Context) -> dict[str, Any]:
+    con = connect(context.catalog)
+    counted = {row["outcome"]: row["n"] for row in rows(con, "SELECT outcome, count(*) n FROM sources GROUP BY ALL")}
+    outcomes = ("ok", "ineligible", "duplicate", "quarantined", "pending")
+    bad = rows(con, "SELECT error_code, count(*) n FROM sources WHERE error_code IS NOT NULL GROUP BY ALL ORDER BY ALL")
+    return {
+        "sources": sum(counted.values()),
+        **{name: counted.get(name, 0) for name in outcomes},
+        "clips": con.execute("SELECT count(*) FROM clips").fetchall()[0][0],
+        "causes": {row["error_code"]: row["n"] for row in bad},
+    }
