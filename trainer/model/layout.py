@@ -1,0 +1,87 @@
+"""The packed layout: how the documents of a micro-batch lie in four buffers, one a stream."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+STREAMS = ("video", "video_text", "audio_text", "audio")
+"""The streams in their one fixed order: of buffers, of a document's tokens inside attention, of every 4-tuple below."""
+
+PAD_ROWS = 16
+"""Rows at the end of every buffer that belong to no document, attend to nothing and carry no loss."""
+
+PAD, CAPTION, NULL_CAPTION, TRANSCRIPT, NULL_TRANSCRIPT = range(5)
+"""Kinds of a text row. A null row stands for a dropped text ("unknown"); an empty transcript is its end mark alone."""
+
+END_BYTE = 256
+"""The mark that ends every transcript, after the byte values 0..255."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One micro-batch as the model reads it. D documents; stream s has R_s rows; no padding between documents.
+
+    Buffer of stream s, (R_s, channels): the rows of document 0, of document 1, ..., then PAD_ROWS pad rows. A stream
+    that is absent from a document has no rows of it, which equals masking its queries and keys. Pad rows keep every
+    module of every stream running on every rank, whatever the tasks (FSDP2 needs the same parameters everywhere).
+
+    lengths: D tuples (n_video, n_video_text, n_audio_text, n_audio) of row counts. Host integers: reading them never
+        waits for the device.
+    order: (N,) int64, N = sum of all lengths: rows of the concatenation [video; video_text; audio_text; audio] of
+        the four buffers, pads included, in document order: [V_0; TV_0; TA_0; A_0; V_1; ...].
+    video: (R_v, C_v) float32, x_sigma; rows in (latent, h, w) order. audio: (R_a, C_a) float32, x_sigma, by time.
+    video_text, audio_text: (R, text_dim) float32 caption features; zero where the row is no caption.
+    video_text_kind, audio_text_kind: (R,) int64, PAD .. NULL_TRANSCRIPT. A document's audio text is
+        [audio caption ; transcript], each one row when dropped.
+    transcript: (B,) int64, bytes of the transcripts with an END_BYTE after each, -1 between documents (a gap of at
+        least half a convolution kernel, so that transcripts do not see each other) and as padding.
+    transcript_row: (B,) int64: the audio_text row each byte becomes; bytes that are -1 point at the last (pad) row.
+    positions: 4 x (R_s, 3) float32: (t, h, w) ids.
+    group: 4 x (R_s,) int64: index into `sigmas` of the row's noise level.
+    sigmas: (G,) float32 in [0, 1]: sigma per (document, noise level) group; group 0 is sigma 0 (clean tokens, pads).
+    """
+
+    lengths: tuple[tuple[int, int, int, int], ...]
+    order: torch.Tensor
+    video: torch.Tensor
+    audio: torch.Tensor
+    video_text: torch.Tensor
+    audio_text: torch.Tensor
+    video_text_kind: torch.Tensor
+    audio_text_kind: torch.Tensor
+    transcript: torch.Tensor
+    transcript_row: torch.Tensor
+    positions: tuple[torch.Tensor, ...]
+    group: tuple[torch.Tensor, ...]
+    sigmas: torch.Tensor
+
+    @property
+    def document_lengths(self) -> tuple[int, ...]:
+        """Tokens of each document over all streams: the segments of `order`."""
+        return tuple(sum(counts) for counts in self.lengths)
+
+    def to(self, device: torch.device) -> "Packed":
+        """The same micro-batch on `device`, without waiting for the copy."""
+        return replace(self, **{f.name: _move(getattr(self, f.name), device) for f in fields(self)})
+
+
+def _move(value: object, device: torch.device) -> object:
+    if isinstance(value, torch.Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, tuple) and value and isinstance(value[0], torch.Tensor):
+        return tuple(tensor.to(device, non_blocking=True) for tensor in value)
+    return value
+
+
+def document_order(lengths: tuple[tuple[int, int, int, int], ...], pad_rows: int = PAD_ROWS) -> torch.Tensor:
+    """`Packed.order` for these lengths and this many pad rows a stream: (N,) int64."""
+    starts, start = [], 0
+    for stream in range(len(STREAMS)):
+        starts.append(start)
+        start += sum(counts[stream] for counts in lengths) + pad_rows
+    pieces = []
+    for counts in lengths:
+        for stream, count in enumerate(counts):
+            pieces.append(torch.arange(starts[stream], starts[stream] + count))
+            starts[stream] += count
+    return torch.cat(pieces) if pieces else torch.empty(0, dtype=torch.int64)

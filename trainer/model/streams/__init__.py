@@ -1,0 +1,1 @@
+"""What turns media latents, captions and transcripts into tokens, and tokens back into latents."""

@@ -1,0 +1,25 @@
+"""Latents to tokens and back, for video and for audio."""
+
+import torch
+from torch import nn
+
+from trainer.model.modulation import Modulation, modulate
+from trainer.model.norms import layer_norm
+
+
+class MediaEmbed(nn.Linear):
+    """One latent cell (R, channels) -> one token (R, width)."""
+
+
+class MediaHead(nn.Module):
+    """AdaLN and a projection to the latent's channels, zero at the start: what the network predicts is then 0."""
+
+    def __init__(self, width: int, channels: int, rank: int | None) -> None:
+        super().__init__()
+        self.modulation = Modulation(width, 2, rank)
+        self.project = nn.Linear(width, channels)
+
+    def forward(self, tokens: torch.Tensor, condition: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
+        """(R, width), conditions (G, width) and members (R, G) -> (R, channels) float32."""
+        shift, scale = self.modulation(condition, members)
+        return self.project(modulate(layer_norm(tokens), shift, scale).to(tokens.dtype)).float()

@@ -1,0 +1,89 @@
+"""Flow matching: what the network's output means, and its loss.
+
+sigma in [0, 1], 0 = clean, 1 = noise (diffusers, LTX). x_sigma = (1 - sigma) x + sigma n; velocity v = n - x =
+dx/dsigma; an Euler step is x <- x + (sigma_next - sigma) v. The paper (equations 1-2) writes t = 1 - sigma, u = -v.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from pydantic import Field
+
+from pipeline.settings import Settings
+from trainer.model.mmdit import Prediction
+from trainer.packing import PackedBatch, Targets
+
+SIGMA_FLOOR = 0.05
+
+
+class ObjectiveSettings(Settings):
+    """prediction: what the network outputs, the velocity `v` or the clean latent `x`.
+
+    `x` suits wide noisy channels: a narrow network cannot carry full-rank noise to its output, and need not.
+    video_weight, audio_weight: of the two media's losses. drop: chance of dropping each caption in training.
+    coupling: one sigma for both media (the paper) or one each.
+    """
+
+    prediction: Literal["v", "x"] = "x"
+    video_weight: float = Field(1.0, ge=0)
+    audio_weight: float = Field(1.0, ge=0)
+    drop: float = Field(0.1, ge=0, le=1)
+    coupling: Literal["shared", "independent"] = "shared"
+
+
+class MediaLosses(NamedTuple):
+    """Per-row losses (R,), float32, zero where a row carries none."""
+
+    video: torch.Tensor
+    audio: torch.Tensor
+
+
+def velocity(output: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tensor, prediction: str) -> torch.Tensor:
+    """The velocity (R, C) that an output (R, C) at x_sigma (R, C) and sigma (R,) stands for.
+
+    For `x`: (x_sigma - x_hat) / max(sigma, 0.05): the floor keeps the last, nearly clean steps finite.
+    """
+    return output if prediction == "v" else (noisy - output) / sigma.clamp_min(SIGMA_FLOOR)[:, None]
+
+
+def target_velocity(targets: Targets, prediction: str) -> torch.Tensor:
+    """The velocity (R, C) of the truth: n - x, for `x` seen through the same floor (exact where sigma >= 0.05).
+
+    Below the floor the true clean latent must be the optimum, so target and prediction share the divisor (as JiT).
+    """
+    if prediction == "v":
+        return targets.noise - targets.clean
+    return velocity(targets.clean, targets.noisy, targets.sigma, prediction)
+
+
+def row_losses(output: torch.Tensor, targets: Targets, weights: torch.Tensor, prediction: str) -> torch.Tensor:
+    """Mean over channels of weight x squared velocity error, (R,); `weights` (C,) have mean 1; 0 without loss."""
+    predicted = velocity(output, targets.noisy, targets.sigma, prediction)
+    error = predicted - target_velocity(targets, prediction)
+    return (error.square() * weights).mean(-1) * targets.carries_loss
+
+
+def media_losses(
+    output: Prediction, batch: PackedBatch, video_weights: torch.Tensor, audio_weights: torch.Tensor, prediction: str
+) -> MediaLosses:
+    """`row_losses` of both media."""
+    return MediaLosses(
+        row_losses(output.video, batch.video, video_weights, prediction),
+        row_losses(output.audio, batch.audio, audio_weights, prediction),
+    )
+
+
+def loss_counts(batch: PackedBatch) -> torch.Tensor:
+    """(2,) float32: rows with loss of video and of audio. All-reduce the sum over ranks and micro-batches."""
+    return torch.stack([batch.video.carries_loss.sum(), batch.audio.carries_loss.sum()])
+
+
+def global_loss(losses: MediaLosses, counts: torch.Tensor, settings: ObjectiveSettings) -> torch.Tensor:
+    """This micro-batch's share of the step's loss: per modality, local sum / global count; weighted and added.
+
+    Summed over ranks and micro-batches it is the global token mean per modality, whatever the split. A modality with
+    no rows in the whole step adds zero, and zero gradients.
+    """
+    video, audio = losses.video.sum(), losses.audio.sum()
+    video_count, audio_count = counts.clamp_min(1).unbind()
+    return settings.video_weight * video / video_count + settings.audio_weight * audio / audio_count

@@ -1,0 +1,280 @@
+"""From samples, tasks and stream positions to one packed micro-batch, with every random draw stateless."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import torch
+
+from trainer.clocks import audio_duration_s, video_latents_for
+from trainer.data.draws import draw_normal, draw_uniform
+from trainer.data.sample import Sample
+from trainer.model.config import ModelConfig
+from trainer.model.layout import (
+    CAPTION,
+    END_BYTE,
+    NULL_CAPTION,
+    NULL_TRANSCRIPT,
+    PAD,
+    PAD_ROWS,
+    STREAMS,
+    TRANSCRIPT,
+    Packed,
+    document_order,
+)
+from trainer.model.rope import audio_positions, text_positions, video_positions
+from trainer.tasks import Task
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a document is noised and captioned with: the outcome of its draws.
+
+    sigma: noise level of each medium in [0, 1]; its text takes the same. noise: unit normals like the latents.
+    """
+
+    sigma_video: float
+    sigma_audio: float
+    noise_video: torch.Tensor
+    noise_audio: torch.Tensor
+    drop_video_text: bool = False
+    drop_audio_caption: bool = False
+    drop_transcript: bool = False
+
+
+@dataclass(frozen=True)
+class Document:
+    """One sample in one task, ready to be packed."""
+
+    sample: Sample
+    task: Task
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the objective needs of one medium's buffer; R rows, pads included.
+
+    noisy, clean: (R, C) x_sigma and x. noise: (R, C). sigma: (R,). carries_loss: (R,) float32, 0 or 1.
+    document: (R,) int64, the row's document; D for pads.
+    """
+
+    noisy: torch.Tensor
+    clean: torch.Tensor
+    noise: torch.Tensor
+    sigma: torch.Tensor
+    carries_loss: torch.Tensor
+    document: torch.Tensor
+
+    def to(self, device: torch.device) -> "Targets":
+        """The same on `device`, without waiting for the copy."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """A micro-batch: the model's input and, per medium, the objective's. `documents` names its rows on the host."""
+
+    packed: Packed
+    video: Targets
+    audio: Targets
+    documents: tuple[Document, ...]
+
+    def to(self, device: torch.device) -> "PackedBatch":
+        """The same micro-batch on `device`; `documents` stay where they are."""
+        return PackedBatch(self.packed.to(device), self.video.to(device), self.audio.to(device), self.documents)
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """What the draws depend on besides the position. drop: chance that a caption is replaced by its null, each.
+
+    coupling: one sigma for both media (the paper's one t) or one each.
+    """
+
+    seed: int
+    drop: float = 0.1
+    coupling: Literal["shared", "independent"] = "shared"
+
+
+def draw_conditions(sample: Sample, position: int, settings: DrawSettings) -> Conditions:
+    """The draws of the sample at this position of the stream: a function of (seed, position, purpose) alone."""
+
+    def uniform(purpose: str) -> float:
+        return draw_uniform(settings.seed, position, purpose)
+
+    sigma_video = uniform("sigma_v")
+    return Conditions(
+        sigma_video=sigma_video,
+        sigma_audio=sigma_video if settings.coupling == "shared" else uniform("sigma_a"),
+        noise_video=draw_normal(settings.seed, position, "noise_v", tuple(sample.video.shape)),
+        noise_audio=draw_normal(settings.seed, position, "noise_a", tuple(sample.audio.shape)),
+        drop_video_text=uniform("drop_video_text") < settings.drop,
+        drop_audio_caption=uniform("drop_audio_caption") < settings.drop,
+        drop_transcript=uniform("drop_transcript") < settings.drop,
+    )
+
+
+def pack(documents: Sequence[Document], config: ModelConfig, pad_rows: int = PAD_ROWS) -> PackedBatch:
+    """Lay the documents out as `Packed` says; `pad_rows` is 0 only in the test that they change nothing."""
+    rows = [_rows(document, config) for document in documents]
+    lengths = tuple(tuple(len(r.positions[s]) for s in range(len(STREAMS))) for r in rows)
+    video, audio = (
+        _targets(rows, 0, config.video_channels, pad_rows),
+        _targets(rows, 1, config.audio_channels, pad_rows),
+    )
+    text, kinds = zip(*(_cat_text(rows, i, config.text_dim, pad_rows) for i in range(2)), strict=True)
+    transcript, transcript_row = _cat_bytes(rows, config.bytes.kernel // 2, pad_rows)
+    groups, sigmas = _groups(rows, pad_rows)
+    packed = Packed(
+        lengths=lengths,  # type: ignore[arg-type]
+        order=document_order(lengths, pad_rows),  # type: ignore[arg-type]
+        video=video.noisy,
+        audio=audio.noisy,
+        video_text=text[0],
+        audio_text=text[1],
+        video_text_kind=kinds[0],
+        audio_text_kind=kinds[1],
+        transcript=transcript,
+        transcript_row=transcript_row,
+        positions=tuple(_pad_cat([r.positions[s] for r in rows], (3,), pad_rows) for s in range(len(STREAMS))),
+        group=groups,
+        sigmas=sigmas,
+    )
+    return PackedBatch(packed, video, audio, tuple(documents))
+
+
+@dataclass(frozen=True)
+class _Media:
+    """One medium's rows of one document, each (n, ...)."""
+
+    clean: torch.Tensor
+    noise: torch.Tensor
+    sigma: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of one document, streams in order."""
+
+    media: tuple[_Media, _Media]
+    text: tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    symbols: torch.Tensor
+    positions: tuple[torch.Tensor, ...]
+    sigmas: tuple[float, float]
+
+
+def _rows(document: Document, config: ModelConfig) -> _Rows:
+    sample, task, drawn = document.sample, document.task, document.conditions
+    video = _media(sample.video.flatten(0, 2), drawn.noise_video.flatten(0, 2), drawn.sigma_video, *_cut(document, 0))
+    audio = _media(sample.audio, drawn.noise_audio, drawn.sigma_audio, *_cut(document, 1))
+    video_text = _caption(sample.video_text, drawn.drop_video_text, task.has("video_text"))
+    audio_text, symbols = _audio_text(sample, drawn, task.has("audio_text"))
+    return _Rows(
+        (video, audio),
+        (video_text, audio_text),
+        symbols,
+        _positions(sample, len(video.clean), len(video_text[1]), len(audio_text[1]), len(audio.clean), config),
+        (drawn.sigma_video, drawn.sigma_audio),
+    )
+
+
+def _cut(document: Document, medium: int) -> tuple[bool, int]:
+    """Whether the medium is there, and how many of its first rows are given clean."""
+    name = ("video", "audio")[medium]
+    shape = document.sample.video.shape if medium == 0 else document.sample.audio.shape
+    rows_a_latent = shape[1] * shape[2] if medium == 0 else 1
+    return document.task.has(name), document.task.clean.get(name, 0) * rows_a_latent
+
+
+def _media(clean: torch.Tensor, noise: torch.Tensor, sigma: float, present: bool, given: int) -> _Media:
+    count = len(clean) if present else 0
+    levels = torch.full((count,), sigma)
+    levels[:given] = 0.0
+    return _Media(clean[:count], noise[:count], levels)
+
+
+def _caption(features: torch.Tensor, drop: bool, present: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (n, D) and kinds (n,) of one caption; one null row when it is dropped or empty."""
+    if not present:
+        return features[:0], torch.empty(0, dtype=torch.int64)
+    if drop or len(features) == 0:
+        return features.new_zeros(1, features.shape[1]), torch.tensor([NULL_CAPTION])
+    return features, torch.full((len(features),), CAPTION)
+
+
+def _audio_text(
+    sample: Sample, drawn: Conditions, present: bool
+) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The rows [audio caption ; transcript] and the transcript's symbols (empty when dropped or absent)."""
+    features, kinds = _caption(sample.audio_text, drawn.drop_audio_caption, present)
+    if not present:
+        return (features, kinds), torch.empty(0, dtype=torch.int64)
+    symbols = torch.cat([sample.speech.long(), torch.tensor([END_BYTE])])
+    symbols = symbols[:0] if drawn.drop_transcript else symbols
+    spoken = torch.full((len(symbols),), TRANSCRIPT) if len(symbols) else torch.tensor([NULL_TRANSCRIPT])
+    blank = features.new_zeros(len(spoken), features.shape[1])
+    return (torch.cat([features, blank]), torch.cat([kinds, spoken])), symbols
+
+
+def _positions(
+    sample: Sample, video: int, video_text: int, audio_text: int, audio: int, config: ModelConfig
+) -> tuple[torch.Tensor, ...]:
+    latents, height, width = sample.video.shape[:3]
+    would_have = latents or video_latents_for(audio_duration_s(audio))
+    return (
+        video_positions(latents, height, width, config.rope)[:video],
+        text_positions(video_text, config.rope),
+        text_positions(audio_text, config.rope),
+        audio_positions(audio, would_have, config.rope),
+    )
+
+
+def _targets(rows: Sequence[_Rows], medium: int, channels: int, pad_rows: int) -> Targets:
+    media = [r.media[medium] for r in rows]
+    clean = _pad_cat([m.clean for m in media], (channels,), pad_rows)
+    noise = _pad_cat([m.noise for m in media], (channels,), pad_rows)
+    sigma = _pad_cat([m.sigma for m in media], (), pad_rows)
+    owner = [torch.full((len(m.sigma),), i) for i, m in enumerate(media)]
+    document = torch.cat([*owner, torch.full((pad_rows,), len(media))])
+    level = sigma[:, None]
+    return Targets((1 - level) * clean + level * noise, clean, noise, sigma, (sigma > 0).float(), document)
+
+
+def _cat_text(rows: Sequence[_Rows], i: int, text_dim: int, pad_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    kinds = torch.cat([*(r.text[i][1] for r in rows), torch.full((pad_rows,), PAD)])
+    return _pad_cat([r.text[i][0] for r in rows], (text_dim,), pad_rows), kinds
+
+
+def _cat_bytes(rows: Sequence[_Rows], gap: int, pad_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`Packed.transcript` and `Packed.transcript_row`."""
+    symbols, targets, start = [], [], 0
+    last = sum(len(r.text[1][1]) for r in rows) + pad_rows - 1
+    between = torch.full((gap,), -1)
+    for r in rows:
+        end = start + len(r.text[1][1])
+        symbols += [r.symbols, between]
+        targets += [torch.arange(end - len(r.symbols), end), torch.full((gap,), last)]
+        start = end
+    pads = max(pad_rows, 1)
+    return torch.cat([*symbols, torch.full((pads,), -1)]), torch.cat([*targets, torch.full((pads,), last)])
+
+
+def _groups(rows: Sequence[_Rows], pad_rows: int) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+    """Group 0 is sigma 0; document i has group 1 + 2i for its video and its text, 2 + 2i for its audio and its."""
+    sigmas = torch.tensor([0.0, *(sigma for r in rows for sigma in r.sigmas)])
+    streams = []
+    for stream, medium in enumerate((0, 0, 1, 1)):
+        pieces = [_group(r, stream, medium, 1 + 2 * i + medium) for i, r in enumerate(rows)]
+        streams.append(torch.cat([*pieces, torch.zeros(pad_rows, dtype=torch.int64)]))
+    return tuple(streams), sigmas
+
+
+def _group(rows: _Rows, stream: int, medium: int, group: int) -> torch.Tensor:
+    if STREAMS[stream] in {"video", "audio"}:
+        return (rows.media[medium].sigma > 0).long() * group
+    return torch.full((len(rows.positions[stream]),), group)
+
+
+def _pad_cat(pieces: Sequence[torch.Tensor], tail: tuple[int, ...], pad_rows: int) -> torch.Tensor:
+    return torch.cat([*pieces, torch.zeros(pad_rows, *tail)])

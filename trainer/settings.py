@@ -1,0 +1,117 @@
+"""The settings of a training run: one typed tree, from a YAML preset and `--set key=value`."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from manifests.errors import ConfigError
+from pipeline.settings import Settings, load_settings
+from trainer.model.config import ModelConfig
+from trainer.objective import ObjectiveSettings
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class StageSettings(Settings):
+    """One stage of the curriculum. Stages run in order; each starts where the one before ended.
+
+    tokens: a step's samples are the prefix of the stream that fits this many tokens (all streams; over all ranks).
+    lr: peak learning rate, reached after `warmup` steps, then down a cosine to lr * final_lr at the last step.
+    """
+
+    steps: int = Field(300, ge=1)
+    tokens: int = Field(2048, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    warmup: int = Field(20, ge=0)
+    final_lr: float = Field(0.1, ge=0, le=1)
+
+
+class OptimSettings(Settings):
+    """AdamW. weight_decay: of matrices only. clip: largest gradient norm. ema: decay of the averaged weights."""
+
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(0.01, ge=0)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.99, ge=0, lt=1)
+
+
+class MixtureSettings(Settings):
+    """Stage 1's weights over capabilities: proportional to samples ** alpha, times the weight of the task."""
+
+    alpha: float = Field(0.5, ge=0, le=1)
+    tasks: dict[str, float] = Field(default_factory=lambda: dict.fromkeys(("T2AV", "TI2AV", "TI2V", "T2V", "T2A"), 1.0))
+
+
+class EvaluateSettings(Settings):
+    """split: held-out clips. samples: at most so many of them per audio class. sigmas: fixed levels, evenly spread.
+
+    tokens: in one forward pass.
+    """
+
+    split: str = "val"
+    samples: int = Field(3, ge=1)
+    sigmas: int = Field(8, ge=1)
+    tokens: int = Field(8192, ge=1)
+
+
+class RebalanceSettings(Settings):
+    """The rule of `trainer/rebalance.py`: step size, uniform share, trust region, floor."""
+
+    eta: float = Field(1.0, ge=0)
+    uniform: float = Field(0.05, ge=0, le=1)
+    trust: float = Field(2.0, ge=1)
+    floor: float = Field(0.01, ge=0, lt=1)
+
+
+class GenerateSettings(Settings):
+    """Euler steps from noise to clean, guidance scale (1 is none), samples of each task."""
+
+    steps: int = Field(20, ge=1)
+    guidance: float = Field(2.0, ge=0)
+    samples: int = Field(1, ge=1)
+    split: str = "val"
+    duration_s: float = Field(2.0, gt=0, description="of a sample for --prompt, in seconds")
+
+
+class TrainSettings(Settings):
+    """Everything that decides a run.
+
+    device: auto takes a GPU where there is one. precision: bf16 computes in bfloat16 with float32 master weights.
+    latents: prefix of the recipe to train on, where OUT holds several. log_every, save_every, heldout_every: in steps;
+    heldout_every measures a small held-out loss inside the loop, also at the first and last step.
+    """
+
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    latents: str | None = None
+    model: ModelConfig = ModelConfig()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    optim: OptimSettings = OptimSettings()
+    mixture: MixtureSettings = MixtureSettings()
+    stages: tuple[StageSettings, ...] = (StageSettings(), StageSettings())
+    evaluate: EvaluateSettings = EvaluateSettings()
+    rebalance: RebalanceSettings = RebalanceSettings()
+    generate: GenerateSettings = GenerateSettings()
+    log_every: int = Field(10, ge=1)
+    save_every: int = Field(200, ge=1)
+    keep_last: int = Field(2, ge=1)
+    heldout_every: int = Field(100, ge=1)
+
+    def stage(self, number: int) -> StageSettings:
+        """Stage 1, 2, ...; raises ConfigError when the settings have no such stage."""
+        if not 1 <= number <= len(self.stages):
+            raise ConfigError("config:stage", f"no stage {number}: the settings have stages 1 to {len(self.stages)}")
+        return self.stages[number - 1]
+
+
+def load_train_settings(preset: str, overrides: Iterable[str] = ()) -> TrainSettings:
+    """A preset of `trainer/presets` (or a path to a YAML file) with `key=value` overrides."""
+    return load_settings(TrainSettings, preset, PRESETS, overrides)
+
+
+def as_plain(settings: Settings) -> Mapping[str, object]:
+    """The settings as JSON-ready values, for checkpoints and reports."""
+    return settings.model_dump(mode="json")
