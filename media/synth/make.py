@@ -60,7 +60,7 @@ _SPEECH = (
 )
 _DIALOGUE = (
     (Line("Did you remember to bring the camera for the long trip", "en-us+m3"), 0),
-    (Line("Yes I packed it in the green bag behind the door", "en-us+f2", 165, 70), 1),
+    (Line("Yes I packed it in the green bag behind the door", "en-us+f2", 150, 70), 1),
     (Line("Wonderful then we can leave as soon as you are ready", "en-us+m3"), 0),
 )
 _OVER_MUSIC = Line(
@@ -84,11 +84,17 @@ def make_set(folder: Path) -> list[Truth]:
 def _write(folder: Path, made: Iterator[tuple[Truth, Scene]]) -> Iterator[Truth]:
     """Write each scene under the name that its truth gives, and fill in what the scene knows."""
     for truth, scene in made:
-        write_mp4(folder / truth.file, scene.frames, scene.fps, scene.sound, RATE, crf=23)
+        sound = scene.sound if truth.kind == "clipped" else _with_headroom(scene.sound)
+        write_mp4(folder / truth.file, scene.frames, scene.fps, sound, RATE, crf=23)
         seconds = len(scene.frames) / scene.fps
         events = truth.events_s or tuple(round(t, 6) for t in scene.events_s)
         rate = str(scene.fps)
         yield replace(truth, duration_s=seconds, events_s=events, width=WIDTH, height=HEIGHT, fps=rate)
+
+
+def _with_headroom(sound: np.ndarray) -> np.ndarray:
+    """The sound with its peak at 0.7 or below, so that only the clipped file is clipped."""
+    return sound * np.float32(min(1.0, 0.7 / max(1e-6, float(np.abs(sound).max()))))
 
 
 def _moving() -> Iterator[tuple[Truth, Scene]]:

@@ -23,7 +23,7 @@ class Line:
 
     text: str
     voice: str = "en-us+m3"
-    speed: int = 160
+    speed: int = 140
     pitch: int = 50
 
 
