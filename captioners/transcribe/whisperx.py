@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ class WhisperX:
 
     NAME = "transcribe.whisperx"
     VERSION = 1
-    COLUMNS: Mapping[str, pa.DataType] = {
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "text": pa.string(),
         "language": pa.string(),
         "words": WORDS,
@@ -50,7 +50,7 @@ class WhisperX:
         "stem": pa.string(),
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
-    INPUTS = ("audio.classes",)
+    INPUTS: tuple[str, ...] = ("audio.classes",)
     LICENCE = "WhisperX BSD-2-Clause; Whisper weights MIT; pyannote VAD MIT"
     COST = 0.2
 

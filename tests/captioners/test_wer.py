@@ -11,16 +11,7 @@ words = st.lists(st.sampled_from(["a", "b", "c"]), max_size=6)
 
 def test_normalise_spells_numbers_and_parts_letters_from_digits() -> None:
     assert normalise("Bin blue at F2, now!") == ["bin", "blue", "at", "f", "two", "now"]
-    assert normalise("NASA's 1,204 clean-rooms") == [
-        "nasas",
-        "one",
-        "thousand",
-        "two",
-        "hundred",
-        "four",
-        "clean",
-        "rooms",
-    ]
+    assert " ".join(normalise("NASA's 1,204 clean-rooms")) == "nasas one thousand two hundred four clean rooms"
 
 
 @pytest.mark.parametrize(

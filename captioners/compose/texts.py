@@ -1,0 +1,104 @@
+"""The texts that the trainer reads: captions of sound and picture, speech with speaker marks, one dense caption."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from captioners.caption.phrases import pick
+from captioners.speakers import marked_text
+from media.clip import Clip
+from media.stage import Facts, Row
+from media.views import View, Views
+
+
+class Texts:
+    """`compose.texts`: audio_text, speech_text ("" when nobody speaks), video_text, dense_text, consistency.
+
+    audio, video: names of the caption stages that are read. max_chars: above it a text is flagged, never cut.
+    consistency: what disagrees among the facts (empty when nothing does); policies decide what to do about it.
+    """
+
+    NAME = "compose.texts"
+    VERSION = 1
+    COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
+        "audio_text": pa.string(),
+        "speech_text": pa.string(),
+        "video_text": pa.string(),
+        "dense_text": pa.string(),
+        "consistency": pa.list_(pa.string()),
+    }
+    VIEWS: tuple[View, ...] = ()
+    INPUTS: tuple[str, ...] = ("audio.classes", "audio.voices", "transcribe.whisperx")
+    LICENCE = "Apache-2.0 (klear)"
+    COST = 0.0
+
+    def __init__(
+        self, *, audio: str = "caption.audio_template", video: str = "caption.video_template", max_chars: int = 2000
+    ) -> None:
+        self.audio, self.video, self.max_chars = audio, video, max_chars
+        self.INPUTS = (*Texts.INPUTS, audio, video)
+
+    def digest(self) -> str:
+        """A formula: no model."""
+        return ""
+
+    def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
+        """The texts of one clip from its facts."""
+        audio = facts.get(self.audio, {}).get("caption") or ""
+        video = facts.get(self.video, {}).get("caption") or ""
+        speech = speech_text(facts)
+        dense = dense_text(clip.clip_id, video, audio, speech, _sung(facts))
+        texts = {"audio_text": audio, "speech_text": speech, "video_text": video, "dense_text": dense}
+        return {**texts, "consistency": disagreements(facts, texts, self.max_chars)}
+
+
+def speech_text(facts: Facts) -> str:
+    """The guarded transcript, with speaker marks where `audio.voices` found several speakers."""
+    transcript = facts.get("transcribe.whisperx", {})
+    turns = facts.get("audio.voices", {}).get("turns") or []
+    return marked_text(transcript.get("text") or "", transcript.get("words") or [], turns)
+
+
+def dense_text(clip_id: bytes, video: str, audio: str, speech: str, sung: bool) -> str:
+    """Picture, sound and words in one paragraph; a part that is empty is left out."""
+    verb = "sung" if sung else "spoken"
+    lead = pick([f"The {verb} words are", f"One hears {verb}"], clip_id, "words")
+    return " ".join(filter(None, [video, audio, f"{lead}: “{speech}”" if speech else ""]))
+
+
+def disagreements(facts: Facts, texts: Mapping[str, str], max_chars: int) -> list[str]:
+    """Names of what does not fit together, in a fixed order.
+
+    speech_without_vad: a transcript where the speech detector heard nobody (and nobody sings).
+    class_without_words: classed as speech, yet no word survived. tags_contradict: classed as speech or music, yet not
+    one of the best tags says so. guard_dropped: the hallucination guard removed text. unmarked_speakers: several
+    speakers found, words of only one. caption_missing: a caption is empty. too_long: a text is above max_chars.
+    """
+    classes, voices = facts.get("audio.classes", {}), facts.get("audio.voices", {})
+    guard = facts.get("transcribe.whisperx", {}).get("guard")
+    speech = bool(texts["speech_text"])
+    checks = {
+        "speech_without_vad": speech and classes.get("speech_spans") == [] and not _sung(facts),
+        "class_without_words": classes.get("audio_class") == "speech" and not speech,
+        "tags_contradict": _tags_contradict(classes),
+        "guard_dropped": bool(guard) and guard != "no_speech",
+        "unmarked_speakers": speech and (voices.get("speakers") or 0) > 1 and "<S2>" not in texts["speech_text"],
+        "caption_missing": not texts["audio_text"] or not texts["video_text"],
+        "too_long": any(len(text) > max_chars for text in texts.values()),
+    }
+    return [name for name, found in checks.items() if found]
+
+
+def _sung(facts: Facts) -> bool:
+    return facts.get("audio.classes", {}).get("audio_class") == "singing"
+
+
+def _tags_contradict(classes: Row) -> bool:
+    evidence = {"speech": classes.get("tag_speech"), "music": classes.get("tag_music")}.get(
+        classes.get("audio_class") or ""
+    )
+    return evidence is not None and evidence < 0.1
+
+
+STAGE = Texts

@@ -1,0 +1,35 @@
+"""Who said which word: words from the transcript, turns from `audio.voices`, joined on their times."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+
+def attribute(words: Sequence[Mapping[str, Any]], turns: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    """The speaker of each word: of the turn that overlaps it most, else of the nearest turn; None without turns.
+
+    words: {word, start_s, end_s}; turns: {speaker, start_s, end_s}, both in seconds of the clip. Of equal turns the
+    earlier one wins, so the answer does not depend on the order in which turns are listed.
+    """
+    ordered = sorted(turns, key=lambda t: (t["start_s"], t["end_s"], t["speaker"]))
+    return [max(ordered, key=lambda t: _overlap(word, t))["speaker"] if ordered else None for word in words]
+
+
+def _overlap(word: Mapping[str, Any], turn: Mapping[str, Any]) -> float:
+    """Seconds in common; where there are none, minus the gap between them."""
+    return min(word["end_s"], turn["end_s"]) - max(word["start_s"], turn["start_s"])
+
+
+def marked_text(text: str, words: Sequence[Mapping[str, Any]], turns: Sequence[Mapping[str, Any]]) -> str:
+    """The transcript with `<S1>`, `<S2>` ... before each change of speaker, numbered as they first speak.
+
+    Left as it is (`text`) unless at least two speakers say words.
+    """
+    speakers = attribute(words, turns)
+    order = list(dict.fromkeys(speakers))
+    if len(order) < 2:
+        return text
+    pieces = []
+    for speaker, group in groupby(zip(speakers, words), key=lambda pair: pair[0]):
+        pieces.append(f"<S{order.index(speaker) + 1}> " + " ".join(word["word"] for _, word in group))
+    return " ".join(pieces)

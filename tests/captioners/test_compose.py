@@ -1,0 +1,78 @@
+"""The texts the trainer reads, and the disagreements that they are marked with."""
+
+from typing import Any
+
+import pytest
+
+from captioners.compose.texts import STAGE
+from media.clip import Clip
+from media.views import Views
+
+FACTS: dict[str, dict[str, Any]] = {
+    "audio.classes": {"audio_class": "speech", "speech_spans": [{"start_s": 0.0, "end_s": 3.0}], "tag_speech": 0.8},
+    "audio.voices": {"speakers": 1, "turns": [{"speaker": "A", "start_s": 0.0, "end_s": 3.0}]},
+    "transcribe.whisperx": {
+        "text": "Good day!",
+        "words": [
+            {"word": "Good", "start_s": 0.0, "end_s": 0.4, "score": 0.9},
+            {"word": "day!", "start_s": 1.6, "end_s": 2.0, "score": 0.9},
+        ],
+        "guard": None,
+    },
+    "caption.audio_template": {"caption": "One person speaks."},
+    "caption.video_template": {"caption": "A bright scene."},
+}
+
+
+def compose(clip: Clip, **changes: dict[str, Any]) -> dict[str, Any]:
+    facts = {name: {**row, **changes.get(name.replace(".", "_"), {})} for name, row in FACTS.items()}
+    row = STAGE()(clip, Views({}), facts)
+    assert set(row) == set(STAGE.COLUMNS)
+    return row
+
+
+def test_the_parts_make_the_dense_text(clip: Clip) -> None:
+    row = compose(clip)
+    assert (row["audio_text"], row["speech_text"], row["video_text"]) == (
+        "One person speaks.",
+        "Good day!",
+        "A bright scene.",
+    )
+    assert row["dense_text"].startswith("A bright scene. One person speaks. ")
+    assert row["dense_text"].endswith(": “Good day!”") and "sung" not in row["dense_text"]
+    assert row["consistency"] == []
+
+
+def test_nobody_speaks(clip: Clip) -> None:
+    silent = {"text": "", "words": [], "guard": "no_speech"}
+    music = {"audio_class": "music", "speech_spans": [], "tag_music": 0.9}
+    row = compose(clip, transcribe_whisperx=silent, audio_classes=music)
+    assert row["speech_text"] == "" and row["dense_text"] == "A bright scene. One person speaks."
+    assert row["consistency"] == []
+
+
+def test_two_speakers_are_marked_and_singing_is_sung(clip: Clip) -> None:
+    turns = [{"speaker": "A", "start_s": 0.0, "end_s": 1.0}, {"speaker": "B", "start_s": 1.0, "end_s": 3.0}]
+    row = compose(clip, audio_voices={"speakers": 2, "turns": turns}, audio_classes={"audio_class": "singing"})
+    assert row["speech_text"] == "<S1> Good <S2> day!" and "sung" in row["dense_text"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [
+        ({"audio_classes": {"speech_spans": []}}, "speech_without_vad"),
+        ({"transcribe_whisperx": {"text": "", "words": [], "guard": "no_speech"}}, "class_without_words"),
+        ({"audio_classes": {"tag_speech": 0.02}}, "tags_contradict"),
+        ({"transcribe_whisperx": {"guard": "outside_speech"}}, "guard_dropped"),
+        ({"audio_voices": {"speakers": 2}}, "unmarked_speakers"),
+        ({"caption_video_template": {"caption": None}}, "caption_missing"),
+        ({"caption_audio_template": {"caption": "long " * 500}}, "too_long"),
+    ],
+)
+def test_each_disagreement_has_a_name(clip: Clip, changes: dict[str, dict[str, Any]], flag: str) -> None:
+    assert compose(clip, **changes)["consistency"] == [flag]
+
+
+def test_no_facts_no_crash(clip: Clip) -> None:
+    row = STAGE()(clip, Views({}), {})
+    assert row["consistency"] == ["caption_missing"] and row["dense_text"] == ""
