@@ -56,7 +56,7 @@ class Dnsmos:
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
-    LICENCE = "MIT (speechmos; CC-BY-4.0 models, Microsoft DNS-Challenge)"
+    LICENCE = "MIT (speechmos)"
     COST = 0.2
 
     def __init__(self, min_speech_s: float = 0.5, hop_s: float = 4.5) -> None:
