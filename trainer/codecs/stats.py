@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from hashlib import blake2b
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 
 from manifests.errors import ConfigError
+from manifests.files import replace
 
 VERSION = 1
 _QUIET = 1e-4
@@ -145,14 +147,16 @@ def _count(latents: Collection[torch.Tensor]) -> int:
 
 def save_stats(folder: Path, stats: Mapping[str, ChannelStats]) -> None:
     """Write `stats.safetensors` (vectors, as `video.mean`) and `stats.json` (the rest, with recipes) into `folder`."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    save_file({f"{s}.{k}": v for s, stat in stats.items() for k, v in stat._vectors().items()}, folder / _VECTORS)
+    vectors = {f"{s}.{k}": v for s, stat in stats.items() for k, v in stat._vectors().items()}
     plain = {
         s: {"codec": stat.codec, "bend": stat.bend, "count": stat.count, "recipe": stat.recipe}
         for s, stat in stats.items()
     }
-    (folder / _PLAIN).write_text(json.dumps({"version": VERSION, "streams": plain}, indent=1, sort_keys=True) + "\n")
+    note = json.dumps({"version": VERSION, "streams": plain}, indent=1, sort_keys=True) + "\n"
+    replace(folder / _VECTORS, methodcaller("write", save(vectors)))
+    replace(folder / _PLAIN, methodcaller("write", note.encode()))
 
 
 def load_stats(folder: Path) -> dict[str, ChannelStats]:

@@ -1,18 +1,17 @@
 """Encoded samples on disk, as `trainer/data/encode.py` leaves them: any sample by key, normalised, in one read.
 
 OUT/latents/<recipe>/shard-00000.tar      <key>.json, <key>.latents.safetensors (raw latents), plain WebDataset
-                     index.parquet        a row a sample: `SampleInfo`, its shard, offset and size
+                     index.parquet        a row a sample: `SampleInfo`, and the shard, offset and size of its latents
                      stats.safetensors, stats.json, settings.json
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from manifests.catalog import Catalog
 from manifests.errors import ConfigError, MediaError
 from trainer.codecs.stats import ChannelStats, load_stats
 from trainer.data.sample import Sample, SampleInfo
@@ -21,11 +20,13 @@ INDEX, SETTINGS = "index.parquet", "settings.json"
 
 
 def find_latents(out: Path, recipe: str | None = None) -> Path:
-    """The folder of finished latents under `out`; recipe: a prefix of its name, needed when there are several.
+    """The folder of finished latents under `out`; recipe: a prefix of its name, by default that of the last `encode`.
 
     Raises ConfigError when there is none, or more than one.
     """
-    found = sorted(p.parent for p in (out / "latents").glob(f"{recipe or ''}*/{INDEX}"))
+    current = Catalog(out).current("latents") if recipe is None else None
+    prefix = current.folder.name if current else recipe or ""
+    found = sorted(p.parent for p in (out / "latents").glob(f"{prefix}*/{INDEX}"))
     if len(found) == 1:
         return found[0]
     wanted = f"latents with recipe {recipe!r}" if recipe else "latents"
@@ -111,22 +112,6 @@ class LatentSet:
             audio_text=raw["audio_text"].float(),
             speech=raw["speech"],
         )
-
-
-def write_index(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the index: rows of `SampleInfo` fields and shard, offset, size (bytes), sorted by key."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    strings, numbers = pa.list_(pa.string()), pa.list_(pa.int64())
-    kinds = {"tasks": strings, "video": numbers, "seconds": pa.float64()}
-    texts = ("key", "audio_class", "split")
-    names = [f.name for f in fields(SampleInfo)]
-    schema = pa.schema(
-        [(n, kinds.get(n, pa.string() if n in texts else pa.int64())) for n in names]
-        + [("shard", pa.string()), ("offset", pa.int64()), ("size", pa.int64())]
-    )
-    pq.write_table(pa.Table.from_pylist(sorted(rows, key=lambda r: r["key"]), schema), path)
 
 
 def _read_index(path: Path) -> dict[str, tuple[SampleInfo, str, int, int]]:

@@ -13,8 +13,9 @@ def encoder() -> MiniLM:
 
 
 def test_features_have_true_length_and_ignore_their_neighbours(encoder: MiniLM) -> None:
+    # [CLS] a dog bark ##s [SEP]
     empty, short, long = encoder.encode(["", "a dog barks", "word " * 200])
-    assert empty.shape == (0, 384) and short.shape == (5, 384) and long.shape == (64, 384)
+    assert empty.shape == (0, 384) and short.shape == (6, 384) and long.shape == (64, 384)
     assert short.dtype == torch.float32 and not short.requires_grad
     assert (encoder.encode(["a dog barks"])[0] == short).all()
 

@@ -1,0 +1,182 @@
+"""The work on one shard: decode its clips, encode picture, sound and texts, publish the latents, then their rows."""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from manifests.errors import KlearError
+from manifests.ids import unit
+from manifests.schema import ID, STATUS
+from manifests.table import Table
+from pipeline.engine.job import Rows
+from pipeline.engine.plan import Part
+from pipeline.jobs import tars
+from trainer.codecs import AudioCodec, VideoCodec, audio_codec, video_codec
+from trainer.data.encode_settings import EncodeSettings
+from trainer.data.loudness import normalise_loudness
+from trainer.data.media import Media, decode
+from trainer.data.shards import Member, samples
+from trainer.text.minilm import MiniLM
+from trainer.text.speech import speech_bytes
+
+LATENTS = "latents.safetensors"
+INFO = {
+    "split": pa.string(),
+    "audio_class": pa.string(),
+    "tasks": pa.list_(pa.string()),
+    "video": pa.list_(pa.int64()),
+    "audio": pa.int64(),
+    "video_text": pa.int64(),
+    "audio_text": pa.int64(),
+    "speech": pa.int64(),
+    "seconds": pa.float64(),
+    "offset": pa.int64(),
+    "size": pa.int64(),
+}
+"""What the index says of a sample, beside its key and shard: `SampleInfo`, and its place in the tar."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("clip_id", ID, False),
+        pa.field("shard", pa.string(), False),
+        *[pa.field(name, kind) for name, kind in INFO.items()],
+        pa.field("lufs", pa.float64()),
+        pa.field("gain_db", pa.float64()),
+        pa.field("psnr_db", pa.float64()),
+        pa.field("audio_db", pa.float64()),  # log-spectral distance of logmel4, SNR of mdct; NULL: not measured
+        pa.field("recipe", pa.string(), False),
+        *STATUS,  # status: ok | too_short | quarantined
+    ]
+)
+
+
+@dataclass
+class EncodeWorker:
+    """Encodes shards. table: what it commits to. source: folder of the shards. folder: where latents go."""
+
+    table: Table
+    source: Path
+    folder: Path
+    settings: EncodeSettings
+
+    def rows(self, part: Part) -> Rows:
+        """Encode the shard called `part.name` whole and publish its latents; a row for each of its samples."""
+        torch.set_num_threads(1)  # the pool is the parallelism, and one thread gives the same bits every time
+        packed: list[tars.Member] = []
+        rows = []
+        for key, members in samples(self.source / f"{part.name}.tar").items():
+            row = {"clip_id": bytes.fromhex(key), "shard": f"{part.name}.tar", "recipe": self.table.recipe}
+            try:
+                tensors, facts, described = self._encode(key, members)
+            except Exception as error:
+                rows.append(row | _failed(error))
+                continue
+            packed += [(f"{key}.json", _dump(described | {"encoded": facts})), (f"{key}.{LATENTS}", _save(tensors))]
+            rows.append(row | _info(described, tensors) | facts | {"status": "ok", "attempts": 1})
+        path = self.folder / f"{part.name}.tar"
+        tars.write(path, packed)
+        return {self.table.name: _placed(path, rows)}
+
+    def blame(self, part: Part, error: KlearError, attempts: int) -> Rows:
+        """Media is decoded in children that may die; when this process does, the machine is at fault."""
+        raise KlearError("encode:worker_died", f"{part.name}: {error.message}; free memory or disk, then run again")
+
+    def _encode(
+        self, key: str, members: dict[str, Member]
+    ) -> tuple[dict[str, torch.Tensor], dict[str, float | None], dict[str, Any]]:
+        """Tensors, facts and JSON of one sample. Raises MediaError, and whatever a damaged member causes."""
+        described = json.loads(_member(members, "json").read())
+        size = (self.settings.width, self.settings.height)
+        media = decode(_member(members, "mp4").read(), described, size, self.settings.max_s)
+        sound, gain, lufs = normalise_loudness(media.samples, self.settings.lufs)
+        media = Media(media.frames, sound)
+        texts = described["texts"]
+        video_text, audio_text = self._text.encode([texts["video"], texts["audio"]])
+        tensors = {
+            "video": self._video.encode(media.frames).half(),
+            "audio": self._audio.encode(media.samples).half(),
+            "video_text": video_text.half(),
+            "audio_text": audio_text.half(),
+            "speech": speech_bytes(speech_within(described, media.seconds)),
+        }
+        facts = {"lufs": lufs, "gain_db": gain, "seconds": media.seconds, **self._fidelity(key, media, tensors)}
+        return tensors, facts, described
+
+    def _fidelity(self, key: str, media: Media, tensors: dict[str, torch.Tensor]) -> dict[str, float | None]:
+        """How near the stored latents decode to what was encoded; sound, the dearer one, for a share of samples."""
+        from trainer.codecs.fidelity import log_spectral_distance, psnr, snr
+
+        facts: dict[str, float | None] = {"psnr_db": psnr(media.frames, self._video.decode(tensors["video"].float()))}
+        facts["audio_db"] = None
+        if unit(bytes.fromhex(key), "fidelity") < self.settings.fidelity_share:
+            heard = self._audio.decode(tensors["audio"].float(), len(media.samples))
+            measure = snr if self.settings.audio_codec == "mdct" else log_spectral_distance
+            facts["audio_db"] = measure(media.samples, heard)
+        return {name: value if value is None or math.isfinite(value) else None for name, value in facts.items()}
+
+    @cached_property
+    def _video(self) -> VideoCodec:
+        return video_codec(self.settings.video_codec)
+
+    @cached_property
+    def _audio(self) -> AudioCodec:
+        return audio_codec(self.settings.audio_codec)
+
+    @cached_property
+    def _text(self) -> MiniLM:
+        return MiniLM()
+
+
+def speech_within(described: dict[str, Any], seconds: float) -> str:
+    """The transcript of the encoded range: whole when the clip is, else the words whose middle lies within it."""
+    transcript = described["measures"].get("transcribe.whisperx", {}) if "measures" in described else {}
+    words = described.get("words") or transcript.get("words") or []
+    if described["duration_s"] <= seconds + 0.5 / 3 or not words:
+        return str(described["texts"]["speech"])
+    return " ".join(w["word"].strip() for w in words if (w["start_s"] + w["end_s"]) / 2 < seconds)
+
+
+def _member(members: dict[str, Member], kind: str) -> Member:
+    if kind not in members:
+        raise KlearError("encode:member", f"the sample has no .{kind}, only {sorted(members)}")
+    return members[kind]
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    code = error.code if isinstance(error, KlearError) else f"crash:{type(error).__name__}"
+    status = "too_short" if code == "media:too_short" else "quarantined"
+    failure = {"error_stage": "encode", "error_code": code, "error_message": str(error)[:500]}
+    return {"status": status, "attempts": 1, **failure}
+
+
+def _info(described: dict[str, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    lengths = {name: len(tensors[name]) for name in ("audio", "video_text", "audio_text", "speech")}
+    known = {name: described[name] for name in ("split", "audio_class", "tasks")}
+    return {**known, **lengths, "video": list(tensors["video"].shape[:3])}
+
+
+def _placed(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with their latents' place, read back from the tar on disk: the index never says more than the file."""
+    found = samples(path)
+    places = {key: members[LATENTS] for key, members in found.items()}
+    return [row | _place(places.get(row["clip_id"].hex())) for row in rows]
+
+
+def _place(member: Member | None) -> dict[str, int]:
+    return {"offset": member.offset, "size": member.size} if member else {}
+
+
+def _save(tensors: dict[str, torch.Tensor]) -> bytes:
+    from safetensors.torch import save
+
+    return save({name: tensor.contiguous() for name, tensor in tensors.items()})
+
+
+def _dump(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
