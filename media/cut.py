@@ -39,9 +39,11 @@ def open_range(clip: Clip) -> tuple[Any, Any]:
 def on_grid(video: Any, clip: Clip) -> Any:
     """The clip's frames: exactly `clip.frames` at `clip.fps` from time 0, each the source frame nearest in time.
 
-    Fewer come out when the source ends early; the caller counts.
+    Fewer come out when the source ends early; the caller counts. A twentieth of a frame breaks ties: in a source of
+    twice the rate every other frame lies midway, and rounded timestamps would toss a coin for each.
     """
-    zero = round((Fraction(clip.origin_s) + Fraction(clip.start_frame) / clip.fps) * _MICRO)
+    start = Fraction(clip.origin_s) + (clip.start_frame - Fraction(1, 20)) / clip.fps
+    zero = round(start * _MICRO)
     return (
         video.filter("settb", "AVTB")
         .filter("setpts", f"PTS-{zero}")
