@@ -31,7 +31,7 @@ class StreamBlock(nn.Module):
         self.ffn_out = nn.Linear(config.ffn, width)
 
     def before(self, x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor, rope: torch.Tensor) -> Heads:
-        """Tokens (R, width) -> (q and k), (R, 2, heads, head_dim), normed, then rotated, in fp32, and v without the 2."""
+        """Tokens (R, width) -> q and k, (R, 2, heads, head_dim), normed, then rotated, in fp32; v has no 2."""
         tokens = modulate(layer_norm(x), shift, scale).to(x.dtype)
         width = x.shape[-1]
         qk, v = self.qkv(tokens).split([2 * width, width], dim=-1)

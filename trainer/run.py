@@ -1,0 +1,98 @@
+"""A training run in memory: what the loop moves and the checkpoint keeps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from manifests.errors import ConfigError
+from trainer.checkpoint import Progress, latest, restore, save
+from trainer.data.latents import LatentSet
+from trainer.data.mixture import mixture_weights
+from trainer.data.stream import SampleStream
+from trainer.ema import Ema
+from trainer.model.init import init_weights
+from trainer.model.mmdit import MMDiT
+from trainer.optim import make_optimizer
+from trainer.parallel import World, parallelize
+from trainer.rebalance import read_mixture
+from trainer.settings import TrainSettings, as_plain
+
+
+@dataclass
+class Run:
+    """The model and its optimizer, the average, where training stands, and the stream it reads."""
+
+    model: MMDiT
+    optimizer: torch.optim.Optimizer
+    ema: Ema
+    progress: Progress
+    stream: SampleStream
+    latents: LatentSet
+    out: Path
+    world: World
+
+    def save(self, keep_last: int) -> Path:
+        """Write a checkpoint of this moment. All ranks call it."""
+        self.progress = replace(self.progress, ema_updates=self.ema.updates)
+        return save(self.out, self.progress, self.model, self.optimizer, self.ema, self.world, keep_last)
+
+
+def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet, world: World) -> Run:
+    """A run at the newest checkpoint of this stage, else at the end of the stage before, else at the beginning.
+
+    Raises ConfigError when an earlier stage is missing or unfinished, or the latents do not fit the model.
+    """
+    _check_channels(settings, latents)
+    model = MMDiT(settings.model)
+    init_weights(model, settings.seed)
+    model = parallelize(model.to(world.device), world)
+    optimizer = make_optimizer(model, settings.optim)
+    ema = Ema(model, settings.optim.ema)
+    here, before = latest(out, stage), latest(out, stage - 1) if stage > 1 else None
+    if here is not None:
+        progress = restore(here, model, optimizer, ema, world)
+    elif before is not None:
+        old = _finished(restore(before, model, optimizer, ema, world), settings)
+        progress = _fresh(settings, out, stage, latents, old)
+    elif stage > 1:
+        raise ConfigError("train:stage", f"stage {stage} starts from stage {stage - 1}, which has no checkpoint yet")
+    else:
+        progress = _fresh(settings, out, stage, latents, None)
+    infos = latents.samples("train")
+    stream = SampleStream(infos, progress.mixture, settings.seed)  # type: ignore[arg-type]
+    return Run(model, optimizer, ema, progress, stream, latents, out, world)
+
+
+def _fresh(settings: TrainSettings, out: Path, stage: int, latents: LatentSet, old: Progress | None) -> Progress:
+    mixture = read_mixture(out, stage) or (old.mixture if old else first_mixture(settings, latents))
+    position = old.position if old else 0
+    return Progress(stage, 0, position, mixture, as_plain(settings), old.ema_updates if old else 0)
+
+
+def first_mixture(settings: TrainSettings, latents: LatentSet) -> Mapping[str, float]:
+    """Stage 1's weights by `class/task`, from what the training split can serve."""
+    weights = mixture_weights(latents.samples("train"), settings.mixture.alpha, settings.mixture.tasks)
+    return {"/".join(capability): weight for capability, weight in weights.items()}
+
+
+def _finished(old: Progress, settings: TrainSettings) -> Progress:
+    steps = settings.stage(old.stage).steps
+    if old.step < steps:
+        message = f"stage {old.stage} stands at step {old.step} of {steps}: finish it first (train --stage {old.stage})"
+        raise ConfigError("train:stage", message)
+    return old
+
+
+def _check_channels(settings: TrainSettings, latents: LatentSet) -> None:
+    for medium, stats, channels in (
+        ("video", latents.video_stats, settings.model.video_channels),
+        ("audio", latents.audio_stats, settings.model.audio_channels),
+    ):
+        if len(stats.variance) != channels:
+            raise ConfigError(
+                "config:channels",
+                f"model.{medium}_channels = {channels}, but the latents in {latents.folder} have "
+                f"{len(stats.variance)}: set it to that",
+            )
