@@ -8,6 +8,7 @@ from pydantic import Field
 
 from manifests.errors import ConfigError
 from pipeline.settings import Settings, load_settings
+from trainer.data.encode_settings import EncodeSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
 
@@ -87,6 +88,7 @@ class TrainSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     latents: str | None = None
+    encode: EncodeSettings = EncodeSettings()
     model: ModelConfig = ModelConfig()
     objective: ObjectiveSettings = ObjectiveSettings()
     optim: OptimSettings = OptimSettings()

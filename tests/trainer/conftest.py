@@ -1,15 +1,24 @@
 """Small synthetic samples and a tiny model for the trainer's tests."""
 
+import io
+import json
+import tarfile
 from collections.abc import Callable
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import save
 
+from trainer.codecs.stats import ChannelStats, Scaling, save_stats
 from trainer.data.sample import Sample
 from trainer.model.config import BytesConfig, ModelConfig, RopeConfig
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.packing import Conditions, Document, PackedBatch, pack
+from trainer.settings import TrainSettings, load_train_settings
 from trainer.tasks import TASKS
 
 
@@ -78,3 +87,54 @@ def model(config: ModelConfig) -> MMDiT:
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=g))
     return model
+
+
+def _write_latents(out: Path, settings: TrainSettings) -> Path:
+    """A finished set of latents under `out`: 8 training and 4 held-out clips, of two classes, with structure."""
+    folder = out / "latents" / "0000test"
+    folder.mkdir(parents=True)
+    rows, raws, g = [], [], torch.Generator().manual_seed(0)
+    bases = [torch.randn(2, c, generator=g) for c in (settings.model.video_channels, settings.model.audio_channels)]
+    with tarfile.open(folder / "shard-00000.tar", "w") as tar:
+        for i in range(12):
+            latents = 2 + i % 2
+            sizes = (latents * 6, round(43.07 * (8 * latents - 7) / 24))
+            video, audio = (torch.randn(n, 2, generator=g) @ base for n, base in zip(sizes, bases, strict=True))
+            raw = {
+                "video": video.reshape(latents, 2, 3, -1),
+                "audio": audio,
+                "video_text": torch.randn(4, settings.model.text_dim, generator=g),
+                "audio_text": torch.randn(3, settings.model.text_dim, generator=g),
+                "speech": torch.tensor(list(b"hi"[: i % 3]), dtype=torch.uint8),
+            }
+            key, split, name = f"{i:032x}", "val" if i >= 8 else "train", ("music", "sound")[i % 2]
+            raws.append(raw)
+            text = json.dumps({"texts": {"video": f"clip {i}", "audio": name}}).encode()
+            for kind, body in (("json", text), ("latents.safetensors", save(raw))):
+                member = tarfile.TarInfo(f"{key}.{kind}")
+                member.size = len(body)
+                place = tar.offset + 512
+                tar.addfile(member, io.BytesIO(body))
+            counts = {n: len(raw[n]) for n in ("audio", "video_text", "audio_text", "speech")}
+            info = {"key": key, "audio_class": name, "tasks": list(TASKS), "split": split, **counts}
+            info |= {"video": list(raw["video"].shape[:3]), "seconds": (8 * latents - 7) / 24}
+            rows.append(info | {"shard": "shard-00000.tar", "offset": place, "size": len(body)})
+    stats = {m: ChannelStats.fit(m, Scaling(1.0, 0.5), [raw[m] for raw in raws[:8]]) for m in ("video", "audio")}
+    save_stats(folder, stats)
+    codecs = {"video_codec": "dct", "audio_codec": "logmel4", "width": 48, "height": 32}
+    (folder / "settings.json").write_text(json.dumps(codecs))
+    pq.write_table(pa.Table.from_pylist(rows), folder / "index.parquet")
+    return out
+
+
+@pytest.fixture
+def tiny() -> TrainSettings:
+    """The `tiny` preset, smaller still."""
+    sets = ["model.width=32", "model.ffn=48", "model.rope.axes=[6,4,4]", "model.text_dim=7", "stages.0.tokens=200"]
+    return load_train_settings("tiny", [*sets, "stages.0.steps=6", "stages.1.steps=3", "save_every=2", "log_every=2"])
+
+
+@pytest.fixture
+def out(tmp_path: Path, tiny: TrainSettings) -> Path:
+    """A run folder with finished latents."""
+    return _write_latents(tmp_path / "out", tiny)

@@ -1,0 +1,107 @@
+"""`klear-train`: encode, train, evaluate, rebalance, generate. Also `python -m trainer`, and under torchrun."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from manifests.errors import ConfigError, KlearError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of the run: tables, shards, latents, checkpoints, samples.")]
+Preset = Annotated[str, typer.Option("--preset", help="A preset of trainer/presets, or a path to a YAML file.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value on top of the preset; may be repeated.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Stage = Annotated[int, typer.Option("--stage", min=1, help="Stage of the curriculum.")]
+
+
+@app.command()
+def encode(out: Out, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
+    """Turn the newest shards into latents and caption features, once."""
+    from trainer.data.encode import encode as run
+    from trainer.settings import load_train_settings
+
+    _report(run(out, load_train_settings(preset, sets or []).encode), as_json, _print_plain)
+
+
+@app.command()
+def train(out: Out, stage: Stage = 1, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
+    """Train one stage to its end; run again, it continues from its newest checkpoint."""
+    from trainer.loop import train as run
+    from trainer.report import print_training
+    from trainer.settings import load_train_settings
+
+    _report(run(load_train_settings(preset, sets or []), out, stage), as_json, print_training)
+
+
+@app.command()
+def evaluate(out: Out, stage: Stage = 1, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
+    """Held-out loss of a stage's averaged weights, per task, class and medium."""
+    from trainer.evaluate import evaluate as run
+    from trainer.report import print_evaluation
+    from trainer.settings import load_train_settings
+
+    _report(run(load_train_settings(preset, sets or []), out, stage), as_json, print_evaluation)
+
+
+@app.command()
+def rebalance(out: Out, stage: Stage = 1, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
+    """From a stage's evaluation, the sampling weights of the next."""
+    from trainer.curriculum import rebalance_stage
+    from trainer.report import print_rebalance
+    from trainer.settings import load_train_settings
+
+    _report(rebalance_stage(load_train_settings(preset, sets or []), out, stage), as_json, print_rebalance)
+
+
+@app.command()
+def generate(
+    out: Out,
+    stage: Stage = 1,
+    preset: Preset = "demo",
+    sets: Sets = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="Caption of both media; may be repeated.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="T2AV, TI2AV, TI2V, T2V or T2A; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Sample a stage's averaged weights into .mp4 and .wav files."""
+    from trainer.generate import generate as run
+    from trainer.report import print_samples
+    from trainer.settings import load_train_settings
+
+    settings = load_train_settings(preset, sets or [])
+    _report(run(settings, out, stage, prompt or [], task), as_json, print_samples)
+
+
+def _report(result: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str, Any]], None]) -> None:
+    """Print once, from the first process."""
+    import os
+
+    if os.environ.get("RANK", "0") != "0":
+        return
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        show(result)
+
+
+def _print_plain(result: Mapping[str, Any]) -> None:
+    for name, value in result.items():
+        print(f"{name}: {value}")
+
+
+def main() -> None:
+    """Run the CLI: an error is one line on stderr; exit code 2 for wrong settings, 1 for the rest."""
+    from trainer.parallel import leave_world
+
+    try:
+        app()
+    except KlearError as error:
+        print(f"{error.code}: {error.message}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    finally:
+        leave_world()

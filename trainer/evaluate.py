@@ -1,0 +1,114 @@
+"""`evaluate`: the averaged weights' held-out loss per task, class and medium, against the content-blind yardstick."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from manifests.errors import ConfigError
+from trainer.checkpoint import Progress, latest, load_ema
+from trainer.data.latents import LatentSet, find_latents
+from trainer.heldout import MEDIA, Cell, Tally, Yardstick, chosen, fixed_sigmas, measure, totals
+from trainer.model.mmdit import MMDiT
+from trainer.parallel import join_world
+from trainer.settings import TrainSettings
+from trainer.tasks import TASKS
+
+
+def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
+    """Measure the newest checkpoint of a stage, write OUT/report/evaluate-<stage>.json and return what it holds.
+
+    Raises ConfigError when the stage has no checkpoint or no clip is held out.
+    """
+    began = time.perf_counter()
+    device = join_world(settings.device).device
+    latents = LatentSet(find_latents(out, settings.latents))
+    model, progress = load_averaged(settings, out, stage, device)
+    pairs = chosen(latents, settings.evaluate.split, settings.evaluate.samples, TASKS)
+    if not pairs:
+        raise ConfigError(
+            "evaluate:empty",
+            f"no clip in split {settings.evaluate.split!r}: set evaluate.split, or encode more sources",
+        )
+    yardstick = Yardstick.of(latents, device)
+    tallies = measure(model, latents, pairs, settings, yardstick)
+    report = _report(settings, progress, tallies, yardstick, len({info.key for info, _ in pairs}))
+    report |= _since(out, stage, report) | {"seconds": round(time.perf_counter() - began, 2)}
+    path = report_file(out, stage)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def report_file(out: Path, stage: int) -> Path:
+    """Where a stage's evaluation lies."""
+    return out / "report" / f"evaluate-{stage}.json"
+
+
+def read_report(out: Path, stage: int) -> dict[str, Any]:
+    """A stage's evaluation; raises ConfigError when it was not made yet."""
+    path = report_file(out, stage)
+    if not path.is_file():
+        raise ConfigError("evaluate:absent", f"no {path}: run `klear-train evaluate --stage {stage}` first")
+    return json.loads(path.read_text())
+
+
+def load_averaged(settings: TrainSettings, out: Path, stage: int, device: torch.device) -> tuple[MMDiT, Progress]:
+    """The model with the averaged weights of a stage's newest checkpoint, and that checkpoint's progress."""
+    settings.stage(stage)
+    folder = latest(out, stage)
+    if folder is None:
+        raise ConfigError(
+            "checkpoint:absent", f"stage {stage} has no checkpoint: run `klear-train train --stage {stage}`"
+        )
+    model = MMDiT(settings.model).to(device)
+    progress = load_ema(folder, model)
+    return model.eval().requires_grad_(False), progress
+
+
+def _report(
+    settings: TrainSettings, progress: Progress, tallies: dict[Cell, Tally], yardstick: Yardstick, samples: int
+) -> dict[str, Any]:
+    sigmas = fixed_sigmas(settings.evaluate.sigmas)
+    expected = {m: yardstick.expected(m, sigmas, settings.objective.prediction) for m in MEDIA}
+    cells = sorted({(c.task, c.audio_class) for c in tallies})
+    return {
+        "stage": progress.stage,
+        "step": progress.step,
+        "split": settings.evaluate.split,
+        "samples": samples,
+        "sigmas": sigmas,
+        "overall": {m: _numbers(totals(tallies, medium=m)) | {"linear_expected": expected[m]} for m in MEDIA},
+        "by_sigma": {m: [_numbers(_at(tallies, m, sigma)) for sigma in sigmas] for m in MEDIA},
+        "cells": [_cell(tallies, task, name) for task, name in cells],
+    }
+
+
+def _cell(tallies: dict[Cell, Tally], task: str, audio_class: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"task": task, "class": audio_class}
+    for medium in MEDIA:
+        total = totals(tallies, task=task, audio_class=audio_class, medium=medium)
+        if total.tokens:
+            row[medium] = _numbers(total)
+    return row
+
+
+def _at(tallies: dict[Cell, Tally], medium: str, sigma: float) -> Tally:
+    return totals({cell: tally for cell, tally in tallies.items() if cell.sigma == sigma}, medium=medium)
+
+
+def _numbers(total: Tally) -> dict[str, float]:
+    """Token means: the model's loss, the linear predictor's on the same tokens, their ratio (below 1 is better)."""
+    loss, linear = total.loss / max(total.tokens, 1), total.linear / max(total.tokens, 1)
+    return {"loss": loss, "linear": linear, "ratio": loss / linear if linear else float("nan"), "tokens": total.tokens}
+
+
+def _since(out: Path, stage: int, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The overall losses of the stage before, where it was evaluated."""
+    if stage == 1 or not report_file(out, stage - 1).is_file():
+        return {}
+    old = read_report(out, stage - 1)["overall"]
+    return {"before": {m: old[m]["loss"] for m in MEDIA}}

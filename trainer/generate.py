@@ -1,0 +1,176 @@
+"""`generate`: playable samples of the five tasks, .mp4 with sound, .mp4 without, .wav."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from manifests.errors import ConfigError
+from media.writer import write_mp4, write_wav
+from trainer.clocks import AUDIO_HOP, AUDIO_RATE, VIDEO_FPS, audio_latents_for, video_frames, video_latents_for
+from trainer.codecs import audio_codec, video_codec
+from trainer.data.draws import draw_normal
+from trainer.data.latents import LatentSet, find_latents
+from trainer.data.sample import Sample
+from trainer.data.shards import samples as members_of
+from trainer.evaluate import load_averaged
+from trainer.packing import Conditions, Document
+from trainer.parallel import join_world
+from trainer.sampler import Sampled, sample_documents
+from trainer.settings import TrainSettings
+from trainer.tasks import TASKS, Task, task_named
+
+CELL = 16
+"""Pixels along the side of one video latent cell."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample to make. seconds: its duration, on the video frame grid. prompt: texts, for the record."""
+
+    name: str
+    document: Document
+    seconds: float
+    prompt: Mapping[str, str]
+
+
+def generate(
+    settings: TrainSettings,
+    out: Path,
+    stage: int,
+    prompts: Sequence[str] = (),
+    tasks: Iterable[str] | None = None,
+) -> dict[str, Any]:
+    """Sample the averaged weights of a stage into OUT/samples/stage-<n>/ with samples.json; returns what it holds.
+
+    Without prompts: every task, captioned (and given its first frame) by held-out clips, by training clips where too
+    few are held out. Each prompt is the caption of both media, for T2AV or for `tasks`.
+    Raises ConfigError when the stage has no checkpoint, or a task needs a first frame and only a prompt is given.
+    """
+    began = time.perf_counter()
+    device = join_world(settings.device).device
+    latents = LatentSet(find_latents(out, settings.latents))
+    model, progress = load_averaged(settings, out, stage, device)
+    wanted = [task_named(name) for name in tasks or (["T2AV"] if prompts else TASKS)]
+    requests = _prompted(latents, settings, prompts, wanted) if prompts else _from_clips(latents, settings, wanted)
+    g = settings.generate
+    made = sample_documents(
+        model, [r.document for r in requests], g.steps, g.guidance, settings.objective.prediction, settings.precision
+    )
+    folder = out / "samples" / f"stage-{stage}"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [_write(folder, request, sampled, latents) for request, sampled in zip(requests, made, strict=True)]
+    (folder / "samples.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    return {
+        "stage": stage,
+        "step": progress.step,
+        "folder": str(folder.relative_to(out)),
+        "samples": rows,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def _from_clips(latents: LatentSet, settings: TrainSettings, wanted: Sequence[Task]) -> list[Request]:
+    g = settings.generate
+    pool = [*latents.samples(g.split), *(i for i in latents.samples("train") if i.split != g.split)]
+    requests: list[Request] = []
+    for place, task in enumerate(wanted):
+        able = [info for info in pool if task.name in info.tasks]
+        if not able:
+            raise ConfigError("generate:task", f"no clip can serve {task.name}: leave it out with --task")
+        # Different tasks start at different clips, so that five samples show more than one of them.
+        for n in range(g.samples):
+            info = able[(place + n) % len(able)]
+            sample = latents.load(info.key)
+            texts = _texts(latents, info.key)
+            requests.append(
+                Request(f"{task.name}-{info.key}-{n}", _document(sample, task, settings, n), _seconds(sample), texts)
+            )
+    return requests
+
+
+def _prompted(
+    latents: LatentSet, settings: TrainSettings, prompts: Sequence[str], wanted: Sequence[Task]
+) -> list[Request]:
+    from trainer.text.minilm import MiniLM
+
+    stills = [task.name for task in wanted if task.clean]
+    if stills:
+        raise ConfigError("generate:still", f"{stills[0]} needs a first frame, which a prompt has not: use T2AV")
+    requests = []
+    for n, (prompt, features) in enumerate(zip(prompts, MiniLM().encode(list(prompts)), strict=True)):
+        sample = _blank(latents, settings, features, n)
+        for task in wanted:
+            document = _document(sample, task, settings, n)
+            requests.append(
+                Request(f"{task.name}-prompt-{n}", document, _seconds(sample), {"video": prompt, "audio": prompt})
+            )
+    return requests
+
+
+def _blank(latents: LatentSet, settings: TrainSettings, features: torch.Tensor, n: int) -> Sample:
+    """A sample with nothing but captions, of the asked duration and the trained picture size."""
+    count = video_latents_for(settings.generate.duration_s)
+    height, width = latents.settings["height"] // CELL, latents.settings["width"] // CELL
+    sound = audio_latents_for(video_frames(count) / VIDEO_FPS)
+    return Sample(
+        key=f"prompt-{n}",
+        split="",
+        audio_class="",
+        tasks=(),
+        video=torch.zeros(count, height, width, settings.model.video_channels),
+        audio=torch.zeros(sound, settings.model.audio_channels),
+        video_text=features,
+        audio_text=features,
+        speech=torch.empty(0, dtype=torch.uint8),
+    )
+
+
+def _document(sample: Sample, task: Task, settings: TrainSettings, n: int) -> Document:
+    """At sigma 1, with noise of its own: a function of seed and number. A prompt's unknown transcript is null."""
+    video = draw_normal(settings.seed, n, "noise_v", tuple(sample.video.shape))
+    audio = draw_normal(settings.seed, n, "noise_a", tuple(sample.audio.shape))
+    return Document(sample, task, Conditions(1.0, 1.0, video, audio, drop_transcript=not sample.split))
+
+
+def _seconds(sample: Sample) -> float:
+    return video_frames(len(sample.video)) / VIDEO_FPS
+
+
+def _texts(latents: LatentSet, key: str) -> dict[str, str]:
+    """The texts of a clip, as its shard keeps them."""
+    for path in sorted(latents.folder.glob("*.tar")):
+        found = members_of(path).get(key)
+        if found is not None:
+            return {name: text for name, text in json.loads(found["json"].read())["texts"].items() if text}
+    return {}
+
+
+def _write(folder: Path, request: Request, sampled: Sampled, latents: LatentSet) -> dict[str, Any]:
+    """Decode and write one sample; its row for samples.json."""
+    sound = None if sampled.audio is None else _sound(sampled.audio, request.seconds, latents)
+    row = {"task": request.document.task.name, "seconds": request.seconds, "prompt": dict(request.prompt)}
+    if sampled.video is None:
+        path = folder / f"{request.name}.wav"
+        write_wav(path, sound if sound is not None else np.zeros(0, np.float32), AUDIO_RATE)
+        return row | {"file": path.name, "rate": AUDIO_RATE}
+    codec = video_codec(latents.settings["video_codec"])
+    frames = codec.decode(latents.video_stats.denormalise(sampled.video))
+    path = folder / f"{request.name}.mp4"
+    write_mp4(path, frames, VIDEO_FPS, sound, AUDIO_RATE)
+    row |= {"file": path.name, "fps": VIDEO_FPS, "frames": len(frames), "size": [frames.shape[2], frames.shape[1]]}
+    return row if sound is None else row | {"rate": AUDIO_RATE}
+
+
+def _sound(audio: torch.Tensor, seconds: float, latents: LatentSet) -> np.ndarray:
+    """Float32 samples of exactly this duration, padded with silence where the latents end a little short."""
+    codec = audio_codec(latents.settings["audio_codec"])
+    length = round(seconds * AUDIO_RATE)
+    held = min(length, len(audio) * AUDIO_HOP)
+    samples = codec.decode(latents.audio_stats.denormalise(audio), held)
+    return np.pad(samples, (0, length - held)).astype(np.float32)
