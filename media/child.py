@@ -5,6 +5,7 @@ worker. stderr goes to a file that is cut when it grows: several pipes to one pr
 """
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -56,7 +57,8 @@ class Child:
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
-        self._errors: IO[bytes] = tempfile.TemporaryFile(mode="a+b")
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        fcntl.fcntl(self._errors, fcntl.F_SETFL, os.O_APPEND)  # so that cutting the file short really shortens it
         parent = os.getpid()
         self._process = subprocess.Popen(
             self._argv,

@@ -20,6 +20,7 @@ class Stage(Protocol):
     VERSION: bump it when the same input gives another output (a golden test enforces it).
     COLUMNS: the columns it returns, all nullable, with their arrow types.
     VIEWS: the views it needs. INPUTS: names of the stages whose columns it reads from `facts`.
+    BACKEND: what does the work, in a few words, e.g. `silero-vad 6.2.3 + YAMNet` or `formula`.
     LICENCE: of the model or formula. COST: CPU-seconds per second of clip, measured.
     """
 
@@ -28,6 +29,7 @@ class Stage(Protocol):
     COLUMNS: Mapping[str, pa.DataType]
     VIEWS: tuple[View, ...]
     INPUTS: tuple[str, ...]
+    BACKEND: str
     LICENCE: str
     COST: float
 
