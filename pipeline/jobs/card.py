@@ -1,0 +1,46 @@
+"""Card: the dataset card beside the newest shards, and the HTML report. Reads tables; decides and measures nothing."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from filters.gates import Policy, load_policy
+from manifests import card
+from pipeline.context import Context
+from pipeline.jobs import status
+from pipeline.report import facts as report_facts
+from pipeline.report import overview, write, yields
+from pipeline.report.facts import Facts
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Write the card (when there are shards), OUT/report/index.html and samples.html; the files and what they show.
+
+    Works at any time of a run: what is not there yet is named on the pages, and listed under `missing`.
+    """
+    started = time.monotonic()
+    context.prepare()
+    facts = report_facts.gather(context.catalog)
+    policy = load_policy(context.settings.policy)
+    counts = status.of(context.catalog)
+    written = _card(context, facts, policy)
+    page = write.index(context.out, facts, counts, policy, context.settings.stages, written)
+    gallery, shown = write.gallery(context.out, facts, policy)
+    files = [path for path in (written, page, gallery) if path]
+    return {
+        "job": "card",
+        "files": [path.relative_to(context.out).as_posix() for path in files],
+        "missing": [gap["table"] for gap in facts.missing()],
+        "samples": sum(row["count"] for row in counts["shards"]),
+        "shown": shown,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def _card(context: Context, facts: Facts, policy: Policy) -> Path | None:
+    """The dataset card, once samples are in shards."""
+    if not {"samples", "shards"} <= facts.have:
+        return None
+    stages = overview.made_by(facts, context.settings.stages)
+    gates = yields.by_gate(facts, policy)
+    return card.write(context.out, facts.con, stages, {"name": policy.name, "text": policy.description, "gates": gates})

@@ -1,0 +1,102 @@
+"""Write the report: OUT/report/index.html and samples.html, with the clips that they play."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from filters.capability import CLASSES
+from filters.gates import Policy
+from manifests.errors import KlearError
+from pipeline.report import (
+    clips,
+    costs,
+    evaluation,
+    generated,
+    limits,
+    measures,
+    overview,
+    plots,
+    samples,
+    sources,
+    yields,
+)
+from pipeline.report.facts import Facts
+from pipeline.report.page import render
+from pipeline.stages import StageRef
+
+
+def index(
+    out: Path, facts: Facts, status: Mapping[str, Any], policy: Policy, refs: Iterable[StageRef], card: Path | None
+) -> Path:
+    """Write the page of numbers and plots. status: of `klear status`. card: the dataset card, where there is one."""
+    bounds = limits.of(policy)
+    gated, free = measures.panels(facts, bounds)
+    clips_there = "clips" in facts.have and bool(status["clips"]["total"])
+    released = facts.rows("SELECT * FROM shards ORDER BY shard") if "shards" in facts.have else []
+    text = render(
+        "index.html.j2",
+        title=out.name,
+        policy=policy,
+        missing=facts.missing(),
+        tiles=overview.headline(facts, status),
+        sources=sources.listed(facts),
+        total_sources=status["sources"]["total"],
+        durations=plots.durations(facts) if clips_there else "",
+        classes=plots.classes(facts) if clips_there else "",
+        gated=gated,
+        free=free,
+        unmeasured=measures.unmeasured(facts, bounds) if clips_there else [],
+        yields=yields.by_gate(facts, policy),
+        capabilities=yields.capabilities(facts),
+        causes=overview.causes(facts),
+        stages=overview.made_by(facts, refs),
+        costs=costs.by_job(facts),
+        shards=released,
+        generation=released[0]["generation"] if released else None,
+        card=f"../{card.relative_to(out).as_posix()}" if card else None,
+        evaluations=evaluation.read(out / "report"),
+        mixtures=evaluation.mixtures(out / "report"),
+    )
+    return _write(out / "report" / "index.html", text)
+
+
+def gallery(out: Path, facts: Facts, policy: Policy) -> tuple[Path, dict[str, int]]:
+    """Write the page of clips that play, and the clips; how many of each kind it shows."""
+    bounds = limits.of(policy)
+    kept, rejected, made = samples.kept(facts), samples.rejected(facts), generated.listed(out)
+    origin = samples.sources_of(facts, [*kept, *rejected])
+    kept_cards = [_card(row, origin, bounds, *_extracted(out, row)) for row in kept]
+    rejected_cards = [_card(row, origin, bounds, *clips.render_small(out, row)) for row in rejected]
+    groups = [{"class": name, "cards": [c for c in kept_cards if c["class"] == name]} for name in CLASSES]
+    shown = {Path(out / "report" / card["href"]) for card in [*kept_cards, *rejected_cards] if card["href"]}
+    clips.tidy(out, shown)
+    text = render(
+        "samples.html.j2",
+        title=out.name,
+        missing=facts.missing(),
+        kept=[group for group in groups if group["cards"]],
+        rejected=rejected_cards,
+        generated=made,
+    )
+    counts = {"kept": len(kept_cards), "rejected": len(rejected_cards), "generated": len(made)}
+    return _write(out / "report" / "samples.html", text), counts
+
+
+def _extracted(out: Path, row: Mapping[str, Any]) -> tuple[Path | None, str]:
+    try:
+        return clips.extract(out, row), ""
+    except KlearError as error:
+        return None, f"{error.code}: {error.message}"
+
+
+def _card(
+    row: dict[str, Any], origin: Mapping[bytes, dict[str, Any]], bounds: Any, path: Path | None, absent: str
+) -> dict[str, Any]:
+    found = samples.card(row, origin.get(row["source_id"], {}), bounds)
+    return {**found, "href": f"clips/{path.name}" if path else None, "absent": absent}
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
