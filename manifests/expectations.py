@@ -22,7 +22,7 @@ _SETS = {
     "outcome": ["ok", "ineligible", "duplicate", "quarantined", "pending"],
     "status": ["ok", "quarantined", "ineligible"],
     "split": ["train", "val", "test"],
-    "audio_class": ["single_speech", "multi_speech", "speech", "singing", "music", "sound"],
+    "audio_class": ["single_speech", "multi_speech", "speech", "singing", "music", "sound", "unknown"],
 }
 _RANGES: dict[str, tuple[float | None, float | None]] = {
     "duration_s": (0, None),

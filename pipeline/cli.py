@@ -133,6 +133,45 @@ def shard(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = Fa
 
 
 @app.command()
+def card(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False) -> None:
+    """Write the dataset card (Hugging Face) and the HTML report with its page of samples."""
+    from pipeline.jobs import card as job
+
+    _report(job.run(_context(out, preset, sets)), json)
+
+
+@app.command()
+def plan(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False) -> None:
+    """What would run, in which order, on which backend, and how much of it is left."""
+    from pipeline.jobs import plan as job
+
+    found = job.of(_context(out, preset, sets))
+    console.print_json(found) if json else job.show(found)
+
+
+@app.command()
+def licences(out: Out = Path("out"), preset: Preset = "local", sets: Sets = None, json: Json = False) -> None:
+    """The licences of everything that a run depends on."""
+    from pipeline.jobs import plan as job
+
+    found = job.licences(_context(out, preset, sets))
+    if json:
+        console.print_json(found)
+    else:
+        header = ["what", "backend", "licence"]
+        console.rows("Licences", header, [[row[key] for key in header] for row in found["licences"]])
+
+
+@app.command()
+def validate(out: Out, json: Json = False) -> None:
+    """Check every table against its great-expectations suite."""
+    from manifests.catalog import Catalog
+    from pipeline.jobs import validate as job
+
+    _report(job.run(Catalog(out.absolute())), json)
+
+
+@app.command()
 def status(out: Out, json: Json = False) -> None:
     """What became of every source and clip, and what is left; at any time."""
     from manifests.catalog import Catalog

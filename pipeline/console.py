@@ -14,6 +14,9 @@ from rich.table import Table
 err = Console(stderr=True, highlight=False)
 """People's console: stderr, so that `--json` owns stdout."""
 
+QUIET_S = 15.0
+"""In a log file, one line of progress at most so often."""
+
 
 class Ticker:
     """Counts finished rows of one job and shows them."""
@@ -21,14 +24,18 @@ class Ticker:
     def __init__(self, progress: Progress, total: int, label: str) -> None:
         self._progress = progress
         self._task = progress.add_task(label, total=total, rate="")
-        self._started = time.monotonic()
-        self._done = 0
+        self._started = self._said = time.monotonic()
+        self._label, self._total, self._done = label, total, 0
 
     def advance(self, rows: int) -> None:
         """`rows` more rows are done."""
         self._done += rows
         rate = self._done / max(time.monotonic() - self._started, 1e-6)
         self._progress.update(self._task, advance=rows, rate=f"{rate:.1f}/s")
+        if not err.is_terminal and time.monotonic() - self._said > QUIET_S:
+            self._said = time.monotonic()
+            left = (self._total - self._done) / max(rate, 1e-6)
+            err.print(f"{self._label}: {self._done} of {self._total}, {rate:.2f}/s, {left:.0f} s left")
 
 
 @contextmanager
@@ -43,7 +50,7 @@ def ticking(label: str, total: int, unit: str = "clips") -> Iterator[Ticker]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         yield Ticker(progress, total, label)
 
 

@@ -57,6 +57,11 @@ def known() -> list[str]:
     ]
 
 
+def backend(stage: Stage) -> str:
+    """What does the stage's work, in a few words, e.g. `DNSMOS (speechmos 0.0.1.1)`."""
+    return stage.BACKEND
+
+
 def absence(stage: Stage) -> str | None:
     """Why the stage's backend cannot run here, None when it can."""
     try:

@@ -31,3 +31,56 @@ def media_dir() -> Path:
 def golden_dir() -> Path:
     """The folder of outputs of reference implementations."""
     return _folder("KLEAR_GOLDEN")
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> None:
+    """One local Ray session for all tests that need one."""
+    from pipeline.engine import session
+
+    session.start(cpus=2)
+
+
+@pytest.fixture(scope="session")
+def small_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tiny sources: five good clips, a copy of one, a text, an empty file and half of a clip."""
+    import numpy as np
+
+    from media.writer import write_mp4
+
+    folder = tmp_path_factory.mktemp("sources")
+    for number in range(5):
+        rng = np.random.default_rng(number)
+        x = np.arange(160)[None, None, :, None] + np.arange(50)[:, None, None, None] * (number + 2)
+        frames = np.broadcast_to((127 + 100 * np.sin(x / (9 + number))), (50, 120, 160, 3)).astype(np.uint8)
+        time_s = np.arange(2 * 44_100) / 44_100
+        tone = 0.2 * np.sin(2 * np.pi * (220 + 110 * number) * time_s) + 0.01 * rng.standard_normal(len(time_s))
+        write_mp4(folder / f"clip{number}.mp4", frames, 25, np.stack([tone, tone], 1).astype(np.float32), 44_100)
+    data = (folder / "clip0.mp4").read_bytes()
+    (folder / "copy.mp4").write_bytes(data)
+    (folder / "half.mp4").write_bytes(data[: len(data) // 2])
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "note.txt").write_text("not a video")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A preset of fast stages: formulas and templates, no models."""
+    path = tmp_path_factory.mktemp("preset") / "small.yaml"
+    path.write_text(
+        """
+cut: {min_s: 1.0, max_s: 1.0}
+tiers:
+  - {name: cheap, stages: [{name: audio.loudness}, {name: audio.fidelity}, {name: video.technical}]}
+  - {name: dear, stages: [{name: video.stills}]}
+policy: POLICY
+annotate: [{name: caption.audio_template}, {name: caption.video_template}, {name: compose.texts}]
+shard: {shards: 2, val: 0.3, x264_preset: ultrafast}
+engine: {part_clips: 2, bucket_bits: 1}
+""".replace("POLICY", str(path.with_name("policy.yaml")))
+    )
+    path.with_name("policy.yaml").write_text(
+        "name: small\ngates:\n  - {name: quiet, measure: audio.loudness.rms_db, min: -60, source: ours}\n"
+    )
+    return path

@@ -1,7 +1,10 @@
 """The Ray session: an existing cluster by address, or a local one that lives as long as this process."""
 
+import contextlib
 import logging
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +33,27 @@ def start(address: str | None = None, cpus: int | None = None, dashboard: bool =
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its core prints warnings of its own on our stderr
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    ray.init(
-        num_cpus=cpus or os.cpu_count(),
-        include_dashboard=dashboard,
-        runtime_env={"env_vars": {**_QUIET, "PYTHONPATH": path}},
-        **options,
-    )
+    with _hushed():
+        ray.init(
+            num_cpus=cpus or os.cpu_count(),
+            include_dashboard=dashboard,
+            runtime_env={"env_vars": {**_QUIET, "PYTHONPATH": path}},
+            **options,
+        )
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Drop what native code writes to stderr: Ray's core greets there when its log level is set."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def cpus() -> int:

@@ -35,7 +35,7 @@ def describe(clip: Mapping[str, Any], split: str, recipes: Mapping[str, str]) ->
         "width": clip["width"],
         "height": clip["height"],
         "split": split,
-        "audio_class": clip["audio_class"],
+        "audio_class": clip["audio_class"] or "unknown",  # a preset may not measure it
         "tasks": clip["tasks"],
         "texts": {name: text or "" for name, text in texts.items()},
         "measures": _by_stage(clip),

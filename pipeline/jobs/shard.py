@@ -87,7 +87,7 @@ def _member(context: Context, clip: dict[str, Any], recipes: dict[str, str]) -> 
     return {
         **{name: clip[name] for name in CLIPS.names},
         "split": split,
-        "audio_class": clip["audio_class"],
+        "audio_class": described["audio_class"],
         "tasks": clip["tasks"],
         "text_bytes": sum(len(texts[name].encode()) for name in ("audio", "speech", "video")),
         "json": sample.dump(described),

@@ -1,0 +1,77 @@
+"""Plan: what would run, in which order, on which backend, and how much of it is left. Runs nothing, writes nothing."""
+
+from typing import Any
+
+from manifests.query import connect, rows
+from pipeline import console, stages
+from pipeline.context import Context
+from pipeline.jobs import decide, run_stages
+from pipeline.stages import StageRef
+
+HEADER = ["job", "stage", "backend", "licence", "CPU-s per clip-s", "pending parts", "pending clips"]
+
+
+def of(context: Context) -> dict[str, Any]:
+    """One row a stage, in the order of the run. Pending is None where an earlier job must run before it is known."""
+    steps: list[dict[str, Any]] = []
+    settings = context.settings
+    for i, tier in enumerate(settings.tiers):
+        steps += _stages(context, f"measure.{tier.name}", tier.stages, "true" if i == 0 else decide.SURVIVORS)
+        steps.append(_step("decide", f"policy {settings.policy}", "DuckDB query"))
+    steps += _stages(context, "annotate", settings.annotate, decide.KEPT)
+    steps.append(_step("decide", f"policy {settings.policy}", "DuckDB query"))
+    steps.append(_step("shard", f"{settings.shard.shards} shards", f"x264 {settings.shard.x264_preset} + FLAC"))
+    return {"job": "plan", "out": str(context.out), "steps": steps}
+
+
+def show(plan: dict[str, Any]) -> None:
+    """The plan as a table."""
+    keys = ["job", "stage", "backend", "licence", "cost", "pending_parts", "pending_clips"]
+    console.rows(f"Plan for {plan['out']}", HEADER, [[step[key] for key in keys] for step in plan["steps"]])
+
+
+def _step(job: str, stage: str, backend: str, **more: Any) -> dict[str, Any]:
+    empty = {"licence": "", "cost": None, "pending_parts": None, "pending_clips": None, "absent": None}
+    return {"job": job, "stage": stage, "backend": backend, **empty, **more}
+
+
+def _stages(context: Context, job: str, refs: list[StageRef], chosen: str) -> list[dict[str, Any]]:
+    found, absent = run_stages.ready(context, refs)
+    tables = {r.ref.name: r.table for r in found}
+    wanted = _wanted(context, chosen)
+    steps = []
+    for ref in refs:
+        stage = stages.make(ref)
+        step = _step(job, ref.name, stages.backend(stage), licence=stage.LICENCE, cost=stage.COST)
+        if ref.name in absent:
+            step |= {"backend": "absent", "absent": absent[ref.name]}
+        elif wanted is not None:
+            planned = context.plan(job).parts()
+            left = [part for part in planned if part.name not in tables[ref.name].published()]
+            unplanned = wanted - {key for part in planned for key in part.keys}
+            size = context.settings.engine.part_clips
+            clips = sum(len(wanted.intersection(part.keys)) for part in left) + len(unplanned)
+            parts = sum(not wanted.isdisjoint(part.keys) for part in left) + -(-len(unplanned) // size)
+            step |= {"pending_parts": parts, "pending_clips": clips}
+        steps.append(step)
+    return steps
+
+
+def _wanted(context: Context, chosen: str) -> set[bytes] | None:
+    """Ids of the clips that a job would take, None before the job that decides it."""
+    needs = "clips" if chosen == "true" else "verdicts"
+    if context.catalog.current(needs) is None:
+        return None
+    return {r["clip_id"] for r in rows(connect(context.catalog), f"SELECT clip_id FROM clips c WHERE {chosen}")}
+
+
+def licences(context: Context) -> dict[str, Any]:
+    """What a run depends on: a row a stage and tool with its licence, absent backends included."""
+    found = [
+        {"what": ref.name, "backend": stages.backend(stages.make(ref)), "licence": stages.make(ref).LICENCE}
+        for ref in context.settings.stages
+    ]
+    tools = [("render, encode", "FFmpeg 9.0.2 with x264, run as a separate program", "GPL-3.0-or-later")]
+    tools += [("shots", "PySceneDetect 0.7.2", "BSD-3-Clause"), ("engine", "Ray 2.60.0", "Apache-2.0")]
+    found += [{"what": what, "backend": backend, "licence": licence} for what, backend, licence in tools]
+    return {"job": "licences", "licences": found}

@@ -1,0 +1,65 @@
+import pytest
+
+from manifests.catalog import Catalog
+from manifests.errors import KlearError
+from manifests.expectations import check
+from manifests.schema import CLIPS
+
+
+def clip(number, **changes):
+    row = {
+        "clip_id": bytes([number]) * 16,
+        "source_id": b"s" * 16,
+        "bucket": 0,
+        "uri": "file:///a.mp4",
+        "name": "a.mp4",
+        "start_us": 0,
+        "end_us": 2_000_000,
+        "start_frame": 0,
+        "frames": 50,
+        "fps_num": 25,
+        "fps_den": 1,
+        "width": 320,
+        "height": 240,
+        "audio_rate": 44_100,
+        "audio_channels": 2,
+        "origin_s": 0.0,
+        "video_index": 0,
+        "audio_index": 1,
+        "recipe": "r",
+    }
+    return {**row, **changes}
+
+
+def catalog_of(tmp_path, rows):
+    catalog = Catalog(tmp_path)
+    catalog.set_current(catalog.table("clips", "r" * 32, CLIPS)).publish("all", rows)
+    return catalog
+
+
+def test_a_good_table_passes(tmp_path):
+    assert check(catalog_of(tmp_path, [clip(1), clip(2)]), ["clips"])["clips"] > 20
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ([clip(1, frames=0)], "clips.frames"),
+        ([clip(1, width=100_000)], "100000"),
+        ([clip(1), clip(1)], "repeated_keys"),
+    ],
+)
+def test_a_violation_names_the_column_and_the_value(tmp_path, rows, complaint):
+    with pytest.raises(KlearError, match="expectations") as caught:
+        check(catalog_of(tmp_path, rows), ["clips"])
+    assert caught.value.code == "validate:failed"
+    assert complaint in caught.value.message
+
+
+def test_a_clip_of_no_source_is_an_orphan(tmp_path):
+    from manifests.schema import CUTS
+
+    catalog = catalog_of(tmp_path, [clip(1)])
+    catalog.set_current(catalog.table("cuts", "r" * 32, CUTS)).publish("all", [])
+    with pytest.raises(KlearError, match="orphans"):
+        check(catalog, ["clips"])

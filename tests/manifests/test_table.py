@@ -1,0 +1,87 @@
+import threading
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.catalog import Catalog
+from manifests.errors import ConfigError
+from manifests.files import publish, replace
+from manifests.query import connect
+from manifests.table import Table
+
+SCHEMA = pa.schema([pa.field("key", pa.binary(16), False), pa.field("value", pa.int32())])
+
+
+def rows(*values):
+    return [{"key": bytes([v]) * 16, "value": v} for v in values]
+
+
+def test_first_writer_wins(tmp_path):
+    table = Table(tmp_path, "t", "r" * 32, SCHEMA)
+    assert table.publish("b0000-x", rows(2, 1))
+    assert not table.publish("b0000-x", rows(9))
+    assert table.read().to_pylist() == rows(1, 2)  # sorted by key
+    assert table.published() == {"b0000-x"}
+    assert [p.name for p in table.folder.iterdir()] == ["b0000-x.parquet"]  # nothing temporary is left
+
+
+def test_of_many_writers_one_wins(tmp_path):
+    wins = []
+    path = tmp_path / "file"
+
+    def write(n):
+        wins.append(publish(path, lambda file: file.write(bytes([n]) * 100_000)))
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(wins) == 1
+    assert len(set(path.read_bytes())) == 1 and path.stat().st_size == 100_000
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    def broken(file):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    for function in (publish, replace):
+        with pytest.raises(OSError, match="disk full"):
+            function(tmp_path / "file", broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_read_keys_opens_only_the_bucket(tmp_path):
+    table = Table(tmp_path, "t", "r" * 32, SCHEMA)
+    table.publish("b0001-x", rows(1, 2))
+    table.publish("b0002-x", rows(3))
+    (table.folder / "b0002-x.parquet").write_bytes(b"not parquet")
+    assert table.read_keys(1, [b"\x01" * 16]) == {b"\x01" * 16: rows(1)[0]}
+    assert table.read_keys(7, [b"\x01" * 16]) == {}
+
+
+def test_catalog_points_at_the_current_recipe(tmp_path):
+    catalog = Catalog(tmp_path)
+    with pytest.raises(ConfigError, match="run `klear ingest` first"):
+        catalog.require("t", "ingest")
+    for recipe, value in (("a" * 32, 1), ("b" * 32, 2)):
+        table = catalog.set_current(catalog.table("t", recipe, SCHEMA))
+        table.publish("b0000-x", rows(value))
+    assert catalog.require("t", "ingest").read().to_pylist() == rows(2)
+    assert catalog.names() == ["t"]
+    assert connect(catalog).execute('SELECT value FROM "t"').fetchall() == [(2,)]
+
+
+def test_an_empty_table_has_its_columns(tmp_path):
+    catalog = Catalog(tmp_path)
+    table = catalog.set_current(catalog.table("t", "a" * 32, SCHEMA))
+    assert table.read().schema == SCHEMA
+    assert connect(catalog).execute('SELECT count(value) FROM "t"').fetchall() == [(0,)]
+
+
+def test_publish_is_readable_by_others(tmp_path):
+    table = Table(tmp_path, "t", "r" * 32, SCHEMA)
+    table.publish("p", rows(5))
+    assert pq.read_table(table.path("p")).schema.names == ["key", "value"]
