@@ -7,6 +7,7 @@ worker. stderr goes to a file that is cut when it grows: several pipes to one pr
 import ctypes
 import fcntl
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -41,7 +42,7 @@ class Child:
     """One guarded process. As a context manager it kills whatever is left of its group on the way out.
 
     argv: the program and its arguments; no shell is involved. failed: error code of a non-zero exit.
-    piped: give its stdout as `self.stdout`, else it goes to /dev/null.
+    piped: give its stdout as `self.stdout`, else it goes to /dev/null. keep: descriptors that it inherits.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class Child:
         *,
         failed: str = "media:child_failed",
         piped: bool = False,
+        keep: Sequence[int] = (),
     ) -> None:
         self._argv, self._limits, self._failed, self._piped = list(argv), limits, failed, piped
+        self._keep = tuple(keep)
         self._breach: MediaError | None = None
         self._over = threading.Event()
 
@@ -66,6 +69,7 @@ class Child:
             stdout=subprocess.PIPE if self._piped else subprocess.DEVNULL,
             stderr=self._errors,
             process_group=0,
+            pass_fds=self._keep,
             preexec_fn=lambda: _prepare(parent, self._limits.max_file),  # noqa: PLW1509 (two system calls, no locks)
         )
         self._watch = threading.Thread(target=self._guard, daemon=True)
@@ -113,7 +117,8 @@ class Child:
     def _tail(self) -> str:
         self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(0, self._errors.tell() - _TAIL))
-        return self._errors.read().decode("utf-8", "replace").strip()
+        # Addresses differ from run to run; messages end up in tables that must not.
+        return re.sub(r" @ 0x[0-9a-f]+", "", self._errors.read().decode("utf-8", "replace")).strip()
 
     def _guard(self) -> None:
         end = time.monotonic() + self._limits.timeout_s
@@ -122,9 +127,7 @@ class Child:
             if time.monotonic() > end:
                 self._breach = MediaError("media:timeout", f"{self._name()} ran past {self._limits.timeout_s:g} s")
             elif rss > self._limits.max_rss:
-                self._breach = MediaError(
-                    "media:memory", f"{self._name()} used {rss >> 20} MiB, over {self._limits.max_rss >> 20} MiB"
-                )
+                self._breach = MediaError("media:memory", f"{self._name()} used over {self._limits.max_rss >> 20} MiB")
             if self._breach:
                 return self._kill()
             if os.fstat(self._errors.fileno()).st_size > _STDERR_CAP:
@@ -136,9 +139,9 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def run(argv: Sequence[str], limits: Limits, failed: str = "media:child_failed") -> str:
+def run(argv: Sequence[str], limits: Limits, failed: str = "media:child_failed", keep: Sequence[int] = ()) -> str:
     """Run `argv` to its end under `limits`; returns the tail of stderr. Raises MediaError as `Child.finish` does."""
-    with Child(argv, limits, failed=failed) as child:
+    with Child(argv, limits, failed=failed, keep=keep) as child:
         return child.finish()
 
 

@@ -1,16 +1,20 @@
 """Encode a clip into the MP4 of a sample, by the same cut as its views: what was measured is what is stored."""
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import ffmpeg as ffmpeg_python
 
 from manifests.errors import MediaError
 from media import cut, ffmpeg, grid
 from media.child import Limits
 from media.clip import Clip
-from media.render import check_gauge, gauge_output, scratch_dir
+from media.render import check_gauge, gauge_output
+from media.scratch import Scratch
+
+_MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -31,25 +35,33 @@ class EncodeRecipe:
 def encode_clip(
     clip: Clip, out: Path, recipe: EncodeRecipe, *, timeout_s: float = 300.0, max_rss: int = 3 << 30
 ) -> None:
-    """Write the clip to `out` as MP4: H.264 yuv420p at the clip's constant rate without B-frames, and FLAC.
+    """Write `encode_bytes` to `out`, which appears only when complete. Raises MediaError as `encode_bytes`."""
+    data = encode_bytes(clip, recipe, timeout_s=timeout_s, max_rss=max_rss)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def encode_bytes(clip: Clip, recipe: EncodeRecipe, *, timeout_s: float = 300.0, max_rss: int = 3 << 30) -> bytes:
+    """The clip as the bytes of an MP4: H.264 yuv420p at the clip's constant rate without B-frames, and FLAC.
 
     Frame i is at i / fps and sample 0 at 0, with no edit list needed; exactly `clip.frames` frames and
-    round(duration * audio_rate) samples. Two runs write the same bytes. `out` appears only when complete.
+    round(duration * audio_rate) samples. Two runs give the same bytes.
     Raises MediaError: media:short, media:no_audio, and as `media.ffmpeg.run`.
     """
     if not clip.audio_rate:
         raise MediaError("media:no_audio", f"{Path(clip.path).name} has no sound to encode")
-    with tempfile.TemporaryDirectory(prefix="klear-encode-", dir=scratch_dir()) as folder:
-        gauge, part = Path(folder) / "gauge", out.with_name(f".{out.name}.{os.getpid()}.part")
-        try:
-            ffmpeg.run(encode_argv(clip, recipe, part, gauge), Limits(timeout_s, max_rss))
-            check_gauge(clip, gauge)
-            part.replace(out)
-        finally:
-            part.unlink(missing_ok=True)
+    with Scratch() as out, Scratch() as gauge:
+        argv = encode_argv(clip, recipe, out.path, gauge)
+        ffmpeg.run(argv, Limits(timeout_s, max_rss, _MAX_BYTES), [out.fd, gauge.fd])
+        check_gauge(clip, gauge)
+        return out.read()
 
 
-def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Path) -> list[str]:
+def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Scratch) -> list[str]:
     """The ffmpeg argument list that writes the sample to `out` and 4 bytes a frame to `gauge`."""
     video, audio = cut.open_range(clip)
     frames = cut.on_grid(video, clip).filter_multi_output("split", 2)
@@ -66,8 +78,6 @@ def mp4_output(picture: Any, sound: Any | None, out: Path, *, preset: str, crf: 
     """An ffmpeg-python output node: x264 without B-frames on one thread, FLAC, nothing that depends on the day."""
     sounds = [] if sound is None else [sound]
     audio_options = {"acodec": "flac", "compression_level": 5} if sounds else {}
-    import ffmpeg as ffmpeg_python
-
     return ffmpeg_python.output(
         picture,
         *sounds,

@@ -5,6 +5,7 @@ The protocol list alone lets a playlist open other files, so demuxers are listed
 
 import functools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,14 @@ def compile_argv(*outputs: Any) -> list[str]:
     return [argv[0], *_GLOBAL, *threads, *argv[1:]]
 
 
-def run(argv: list[str], limits: Limits) -> str:
-    """Run a compiled ffmpeg; returns the tail of its stderr ("" when it had nothing to say).
+def run(argv: list[str], limits: Limits, keep: Sequence[int] = ()) -> str:
+    """Run a compiled ffmpeg that inherits the descriptors `keep`; returns the tail of its stderr, "" when all is well.
 
     Raises MediaError: media:ffmpeg_failed, media:decode_errors (too many undecodable frames), media:timeout,
     media:memory, media:too_big, media:crash; the message holds the tail of stderr.
     """
     try:
-        return child.run(argv, limits, failed="media:ffmpeg_failed")
+        return child.run(argv, limits, failed="media:ffmpeg_failed", keep=keep)
     except MediaError as error:
         raise explain(error) from None
 

@@ -31,7 +31,7 @@ def main(path: str, demuxers: str) -> None:
     except MediaError as error:
         found = {"error": [error.code, error.message]}
     except (av.error.FFmpegError, ValueError, EOFError) as error:
-        found = {"error": ["media:unreadable", f"{type(error).__name__}: {error}"]}
+        found = {"error": ["media:unreadable", f"{type(error).__name__}: {getattr(error, 'strerror', error)}"]}
     print(json.dumps(found))
 
 

@@ -1,10 +1,8 @@
-"""Render a clip into views: one ffmpeg child makes them all, from the source range, into memory-backed files."""
+"""Render a clip into views: one ffmpeg child makes them all, from the source range, into files in memory."""
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,10 @@ from manifests.errors import ConfigError, MediaError
 from media import cut, ffmpeg, grid
 from media.child import Limits
 from media.clip import Clip
+from media.scratch import Scratch, scratch_dir
 from media.views import AudioView, VideoView, View, Views
+
+__all__ = ["check_gauge", "count_frames", "gauge_output", "render_views", "scratch_dir"]
 
 TIMEOUT_S = 120.0
 MAX_RSS = 3 << 30
@@ -25,9 +26,9 @@ _SCALE = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 
 @dataclass(frozen=True)
 class _Output:
-    """One raw file of the child: what it is called, what shape it must have, and which stream fills it."""
+    """One raw file of the child: where it goes, what shape it must have, and which stream fills it."""
 
-    path: Path
+    file: Scratch
     shape: tuple[int, ...]
     dtype: type
     node: Any
@@ -52,31 +53,26 @@ def render_views(
     wanted = list(dict.fromkeys(views))
     for view in wanted:
         _check(view, clip)
-    with tempfile.TemporaryDirectory(prefix="klear-views-", dir=scratch_dir()) as folder:
-        outputs = _decode(clip, wanted, Path(folder), timeout_s, max_rss)
-        arrays = {view: _map(output) for view, output in zip(wanted, outputs)}
+    with ExitStack() as open_files:
+        gauge, *files = [open_files.enter_context(Scratch()) for _ in range(len(wanted) + 1)]
+        outputs = _decode(clip, dict(zip(wanted, files)), gauge, Limits(timeout_s, max_rss))
+        arrays = {view: output.file.map(output.shape, output.dtype) for view, output in outputs.items()}
     yield Views(arrays=arrays, rates=_rates(clip, wanted), times=_times(clip, wanted))
 
 
 def count_frames(clip: Clip, *, timeout_s: float = TIMEOUT_S, max_rss: int = MAX_RSS) -> int:
     """How many of the clip's grid frames the source really holds, by decoding them. Raises MediaError."""
-    with tempfile.TemporaryDirectory(prefix="klear-count-", dir=scratch_dir()) as folder:
-        gauge = Path(folder) / "gauge"
+    with Scratch() as gauge:
         video, _ = cut.open_range(clip)
         argv = ffmpeg.compile_argv(gauge_output(cut.on_grid(video, clip), gauge))
-        ffmpeg.run(argv, Limits(timeout_s, max_rss, gauge_size(clip) + 4096))
-        return gauge.stat().st_size // _GAUGE**2
+        ffmpeg.run(argv, Limits(timeout_s, max_rss, gauge_size(clip) + 4096), [gauge.fd])
+        return gauge.size // _GAUGE**2
 
 
-def scratch_dir() -> str | None:
-    """A memory-backed folder for short-lived raw files, or None for the system's own temporary folder."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
-
-
-def gauge_output(frames: Any, path: Path) -> Any:
+def gauge_output(frames: Any, gauge: Scratch) -> Any:
     """An output that holds 4 bytes a grid frame: the cheapest way to know how many there were."""
     tiny = frames.filter("crop", _GAUGE, _GAUGE, 0, 0).filter("format", "gray")
-    return tiny.output(ffmpeg.file_url(path), f="rawvideo", fps_mode="passthrough")
+    return tiny.output(ffmpeg.file_url(gauge.path), f="rawvideo", fps_mode="passthrough")
 
 
 def gauge_size(clip: Clip) -> int:
@@ -84,9 +80,9 @@ def gauge_size(clip: Clip) -> int:
     return clip.frames * _GAUGE**2
 
 
-def check_gauge(clip: Clip, path: Path) -> None:
+def check_gauge(clip: Clip, gauge: Scratch) -> None:
     """Raise MediaError media:short when the source held fewer grid frames than the clip promises."""
-    found = path.stat().st_size // _GAUGE**2
+    found = gauge.size // _GAUGE**2
     if found != clip.frames:
         raise MediaError(
             "media:short", f"{Path(clip.path).name} holds {found} of the {clip.frames} frames from {clip.start_s:.3f} s"
@@ -105,33 +101,28 @@ def _check(view: View, clip: Clip) -> None:
         )
 
 
-def _decode(clip: Clip, views: list[View], folder: Path, timeout_s: float, max_rss: int) -> list[_Output]:
+def _decode(clip: Clip, files: dict[View, Scratch], gauge: Scratch, limits: Limits) -> dict[View, _Output]:
     video, audio = cut.open_range(clip)
-    pictures = [view for view in views if isinstance(view, VideoView)]
-    sounds = [view for view in views if isinstance(view, AudioView)]
+    pictures = [view for view in files if isinstance(view, VideoView)]
+    sounds = [view for view in files if isinstance(view, AudioView)]
     outputs: dict[View, _Output] = {}
     nodes = []
     if pictures:
-        gauge_in, *rest = _split(cut.on_grid(video, clip), len(pictures) + 1, "split")
-        nodes.append(gauge_output(gauge_in, folder / "gauge"))
-        outputs |= {
-            view: _picture(clip, view, frames, folder / f"{i}.raw")
-            for i, (view, frames) in enumerate(zip(pictures, rest))
-        }
+        counted, *rest = _split(cut.on_grid(video, clip), len(pictures) + 1, "split")
+        nodes.append(gauge_output(counted, gauge))
+        outputs |= {view: _picture(clip, view, frames, files[view]) for view, frames in zip(pictures, rest)}
     if sounds:
         parts = _split(cut.on_samples(audio, clip), len(sounds), "asplit")
-        outputs |= {
-            view: _sound(clip, view, sound, folder / f"{i}.pcm") for i, (view, sound) in enumerate(zip(sounds, parts))
-        }
-    ordered = [outputs[view] for view in views]
-    argv = ffmpeg.compile_argv(*nodes, *(output.node for output in ordered))
-    largest = max([gauge_size(clip), *(output.size for output in ordered)])
-    complaint = ffmpeg.run(argv, Limits(timeout_s, max_rss, largest + 4096))
+        outputs |= {view: _sound(clip, view, sound, files[view]) for view, sound in zip(sounds, parts)}
+    argv = ffmpeg.compile_argv(*nodes, *(output.node for output in outputs.values()))
+    largest = max(gauge_size(clip), *(output.size for output in outputs.values()))
+    keep = [gauge.fd, *(file.fd for file in files.values())]
+    complaint = ffmpeg.run(argv, replace(limits, max_file=largest + 4096), keep)
     if pictures:
-        check_gauge(clip, folder / "gauge")
-    for output in ordered:
-        _check_size(clip, output, complaint)
-    return ordered
+        check_gauge(clip, gauge)
+    for view, output in outputs.items():
+        _check_size(clip, view, output, complaint)
+    return outputs
 
 
 def _split(stream: Any, ways: int, name: str) -> list[Any]:
@@ -141,7 +132,7 @@ def _split(stream: Any, ways: int, name: str) -> list[Any]:
     return [parts[i] for i in range(ways)]
 
 
-def _picture(clip: Clip, view: VideoView, frames: Any, path: Path) -> _Output:
+def _picture(clip: Clip, view: VideoView, frames: Any, file: Scratch) -> _Output:
     total = cut.rate_frames(clip, view.fps)
     if view.fps is not None:
         frames = cut.at_rate(frames, clip, view.fps)
@@ -153,9 +144,9 @@ def _picture(clip: Clip, view: VideoView, frames: Any, path: Path) -> _Output:
     if view.crop and view.box:
         width, height = view.box
         frames = frames.filter("crop", width, height)
-    node = frames.filter("format", view.pixels).output(ffmpeg.file_url(path), f="rawvideo", fps_mode="passthrough")
+    node = frames.filter("format", view.pixels).output(ffmpeg.file_url(file.path), f="rawvideo", fps_mode="passthrough")
     depth = (3,) if view.pixels == "rgb24" else ()
-    return _Output(path, (len(chosen), height, width, *depth), np.uint8, node)
+    return _Output(file, (len(chosen), height, width, *depth), np.uint8, node)
 
 
 def _scaled(clip: Clip, view: VideoView) -> tuple[int, int]:
@@ -164,28 +155,21 @@ def _scaled(clip: Clip, view: VideoView) -> tuple[int, int]:
     return shape((clip.width, clip.height), view.box)
 
 
-def _sound(clip: Clip, view: AudioView, sound: Any, path: Path) -> _Output:
+def _sound(clip: Clip, view: AudioView, sound: Any, file: Scratch) -> _Output:
     rate = view.rate or clip.audio_rate
     channels = view.channels or clip.audio_channels
     sound = cut.channels_to(sound, clip.audio_channels, channels)
-    node = cut.resampled(sound, clip, rate).output(ffmpeg.file_url(path), f="f32le", acodec="pcm_f32le")
+    node = cut.resampled(sound, clip, rate).output(ffmpeg.file_url(file.path), f="f32le", acodec="pcm_f32le")
     samples = cut.rate_samples(clip, rate)
-    return _Output(path, (samples,) if channels == 1 else (samples, channels), np.float32, node)
+    return _Output(file, (samples,) if channels == 1 else (samples, channels), np.float32, node)
 
 
-def _check_size(clip: Clip, output: _Output, complaint: str) -> None:
-    size = output.path.stat().st_size
-    if size != output.size:
+def _check_size(clip: Clip, view: View, output: _Output, complaint: str) -> None:
+    if output.file.size != output.size:
         raise MediaError(
             "media:short",
-            f"{Path(clip.path).name}: {output.path.name} has {size} bytes, not {output.size}: {complaint}",
+            f"{Path(clip.path).name}: {view.name} has {output.file.size} bytes, not {output.size}: {complaint}",
         )
-
-
-def _map(output: _Output) -> np.ndarray:
-    if not output.size:
-        return np.zeros(output.shape, output.dtype)
-    return np.memmap(output.path, output.dtype, "r", shape=output.shape)
 
 
 def _rates(clip: Clip, views: list[View]) -> dict[View, int]:

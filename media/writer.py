@@ -1,6 +1,5 @@
 """Write arrays as playable files: a model's samples, and the synthetic clips. Same guarded child, same encoder."""
 
-import tempfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from manifests.errors import MediaError
 from media import ffmpeg
 from media.child import Limits
 from media.encode import mp4_output
-from media.render import scratch_dir
+from media.scratch import Scratch
 
 _LIMITS = Limits(timeout_s=300.0, max_rss=2 << 30)
 
@@ -34,31 +33,36 @@ def write_mp4(
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not len(frames):
         raise MediaError("media:bad_array", f"frames must be uint8 (T, H, W, 3), not {frames.dtype} {frames.shape}")
-    with tempfile.TemporaryDirectory(prefix="klear-write-", dir=scratch_dir()) as folder:
-        raw = Path(folder) / "frames"
-        np.ascontiguousarray(frames).tofile(raw)
+    with Scratch(np.ascontiguousarray(frames).data.cast("B")) as raw, Scratch(_samples(audio)) as heard:
         size = f"{frames.shape[2]}x{frames.shape[1]}"
-        shown = ffmpeg_python.input(ffmpeg.file_url(raw), f="rawvideo", pix_fmt="rgb24", s=size, r=str(fps))
-        picture = shown.video.filter("scale", out_color_matrix="bt709", out_range="tv", flags="bicubic+accurate_rnd")
+        url = ffmpeg.file_url(raw.path)
+        shown = ffmpeg_python.input(url, f="rawvideo", pix_fmt="rgb24", s=size, r=str(fps)).video
+        picture = shown.filter("scale", out_color_matrix="bt709", out_range="tv", flags="bicubic+accurate_rnd")
         picture = picture.filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2").filter("format", "yuv420p")
-        sound = None if audio is None else _sound(Path(folder) / "sound", audio, rate)
+        sound = None if audio is None else _sound(heard, audio, rate)
         node = mp4_output(picture, sound, path, preset=preset, crf=crf, keyframe=max(1, round(2 * fps)))
-        ffmpeg.run(ffmpeg.compile_argv(node), _LIMITS)
+        ffmpeg.run(ffmpeg.compile_argv(node), _LIMITS, [raw.fd, heard.fd])
 
 
 def write_wav(path: Path, audio: np.ndarray, rate: int) -> None:
     """Write sound, float32 (n,) or (n, channels) in [-1, 1], as 16-bit WAV. Raises MediaError as `write_mp4`."""
-    with tempfile.TemporaryDirectory(prefix="klear-write-", dir=scratch_dir()) as folder:
-        sound = _sound(Path(folder) / "sound", audio, rate)
+    with Scratch(_samples(audio)) as heard:
+        sound = _sound(heard, audio, rate)
         node = sound.output(ffmpeg.file_url(path), f="wav", acodec="pcm_s16le", map_metadata=-1, fflags="+bitexact")
-        ffmpeg.run(ffmpeg.compile_argv(node), _LIMITS)
+        ffmpeg.run(ffmpeg.compile_argv(node), _LIMITS, [heard.fd])
 
 
-def _sound(raw: Path, audio: np.ndarray, rate: int) -> Any:
-    """An ffmpeg-python stream of float samples, clipped to [-1, 1], as 16 bits."""
-    samples = np.atleast_2d(audio.T).T
-    if samples.ndim != 2 or not np.isfinite(samples).all():
+def _samples(audio: np.ndarray | None) -> bytes:
+    """Sound clipped to [-1, 1] as raw little-endian float32, channels interleaved."""
+    if audio is None:
+        return b""
+    if audio.ndim not in {1, 2} or not np.isfinite(audio).all():
         raise MediaError("media:bad_array", f"audio must be finite, (n,) or (n, channels), not {audio.shape}")
-    np.clip(samples, -1.0, 1.0).astype("<f4").tofile(raw)
-    heard = ffmpeg_python.input(ffmpeg.file_url(raw), f="f32le", ar=rate, ac=samples.shape[1])
-    return heard.audio.filter("aformat", sample_fmts="s16")
+    return np.clip(audio, -1.0, 1.0).astype("<f4").tobytes()
+
+
+def _sound(heard: Scratch, audio: np.ndarray, rate: int) -> Any:
+    """An ffmpeg-python stream of the raw samples in `heard`, as 16 bits."""
+    channels = 1 if audio.ndim == 1 else audio.shape[1]
+    source = ffmpeg_python.input(ffmpeg.file_url(heard.path), f="f32le", ar=rate, ac=channels)
+    return source.audio.filter("aformat", sample_fmts="s16")

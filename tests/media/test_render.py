@@ -132,3 +132,28 @@ def test_nearest_frame_at_other_rates(make_flashes) -> None:  # type: ignore[no-
             shown = views[view][:, 24, 32].astype(float) - views[view][0, 24, 32]
             exact = np.array([min(95, Fraction(24 * i, rate)) for i in range(len(shown))], float)
             assert np.abs(shown - exact).max() <= 0.5, view.name
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "m3u8", "ffconcat"])
+def test_a_playlist_opens_nothing(flashes, tmp_path: Path, suffix: str) -> None:  # type: ignore[no-untyped-def]
+    clip, url = whole_clip(flashes.path), flashes.path.absolute()
+    lists = {"m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:8,\nfile://{url}\n#EXT-X-ENDLIST\n"}
+    lists |= {"ffconcat": f"ffconcat version 1.0\nfile '{url}'\n", "mp4": lists["m3u8"]}
+    (tmp_path / f"list.{suffix}").write_text(lists[suffix])
+    with (
+        pytest.raises(MediaError) as caught,
+        render_views(replace(clip, path=str(tmp_path / f"list.{suffix}")), [SMALL]),
+    ):
+        pass
+    assert caught.value.code == "media:ffmpeg_failed"
+    assert " @ 0x" not in caught.value.message
+
+
+def test_nothing_is_left_behind(flashes) -> None:  # type: ignore[no-untyped-def]
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    with render_views(whole_clip(flashes.path), [SMALL, AUDIO_16K]) as views:
+        frames = views[SMALL]
+        assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors + 2  # one a mapping
+    assert frames.mean() > 0  # still mapped
+    del views, frames
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
