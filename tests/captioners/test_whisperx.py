@@ -37,7 +37,7 @@ def test_grid_nasa_and_jfk_are_heard(hear: Hear, transcripts: dict[str, str]) ->
     clean = [n for n in transcripts if not n.startswith("grid/")]
     assert word_error_rate((transcripts[n], rows[n]["text"]) for n in clean) <= 0.02
     grid = [n for n in transcripts if n.startswith("grid/")]
-    assert word_error_rate((transcripts[n], rows[n]["text"]) for n in grid) <= 0.30  # measured below; odd grammar
+    assert word_error_rate((transcripts[n], rows[n]["text"]) for n in grid) <= 0.25  # measured 0.194; odd grammar
     for row in rows.values():
         spans = [(w["start_s"], w["end_s"]) for w in row["words"]]
         assert " ".join(w["word"] for w in row["words"]) == row["text"]
