@@ -3,6 +3,7 @@
 Form: https://huggingface.co/docs/hub/datasets-cards (YAML header, then Markdown).
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -93,6 +94,7 @@ def gather(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "licences": rows(con, _LICENCE_COUNTS),
         "sources": _sources(con),
         "languages": _languages(con),
+        **_members(con),
     }
 
 
@@ -135,7 +137,7 @@ def known_limits(con: duckdb.DuckDBPyConnection, stages: Sequence[Row]) -> list[
     """What a user must know, as far as the tables show that it applies to these samples."""
     used = {b["backend"] for row in stages for b in row.get("backends", []) if b.get("backend")}
     found = [text for backend, text in _BACKEND_LIMITS.items() if backend in used]
-    found += [f"`{row['name']}` did not run: {_sentence(row['absent'])}" for row in stages if "absent" in row]
+    found += [f"`{row['name']}` did not run: {row['absent'].partition(': ')[0]}." for row in stages if "absent" in row]
     unsure = rows(con, _UNDECIDED)
     if unsure:
         listed = ", ".join(f"`{row['gate']}` on {row['n']}" for row in unsure)
@@ -190,6 +192,13 @@ def _sources(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     return {"count": count, "grouped": False, "rows": rows(con, single)}
 
 
+def _members(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Fields of a sample's JSON and of its texts, as a released sample has them."""
+    found = con.execute("SELECT json FROM release ORDER BY clip_id LIMIT 1").fetchone()
+    about = json.loads(found[0]) if found else {}
+    return {"fields": list(about), "texts": list(about.get("texts", {}))}
+
+
 def _languages(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Languages of the transcripts that kept words; English too, the language of the captions."""
     if "language" not in _columns(con, "transcribe.whisperx"):
@@ -220,7 +229,3 @@ def length(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."

@@ -23,8 +23,9 @@ def run(context: Context) -> dict[str, Any]:
     facts = report_facts.gather(context.catalog)
     policy = load_policy(context.settings.policy)
     counts = status.of(context.catalog)
-    written = _card(context, facts, policy)
-    page = write.index(context.out, facts, counts, policy, context.settings.stages, written)
+    stages = overview.made_by(facts, context.settings.stages)
+    written = _card(context, facts, policy, stages)
+    page = write.index(context.out, facts, counts, policy, stages, written)
     gallery, shown = write.gallery(context.out, facts, policy)
     files = [path for path in (written, page, gallery) if path]
     return {
@@ -37,10 +38,9 @@ def run(context: Context) -> dict[str, Any]:
     }
 
 
-def _card(context: Context, facts: Facts, policy: Policy) -> Path | None:
+def _card(context: Context, facts: Facts, policy: Policy, stages: list[dict[str, Any]]) -> Path | None:
     """The dataset card, once samples are in shards."""
     if not {"samples", "shards"} <= facts.have:
         return None
-    stages = overview.made_by(facts, context.settings.stages)
     gates = yields.by_gate(facts, policy)
     return card.write(context.out, facts.con, stages, {"name": policy.name, "text": policy.description, "gates": gates})

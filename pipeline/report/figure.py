@@ -4,7 +4,10 @@ import io
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK, FAINT, KEPT, REJECTED, BAD, PENDING, LIMIT, SHADE = (f"#01020{i}" for i in range(8))
@@ -37,18 +40,41 @@ _STYLE = {
 }
 
 
-def canvas(width: float, height: float, rows: int = 1) -> "tuple[Figure, list]":
-    """A transparent figure of width x height CSS pixels with `rows` axes one above the other, sharing x."""
+def canvas(
+    width: float, height: float, rows: int = 1, *, left: float = 8, bottom: float = 38, top: float = 8
+) -> "tuple[Figure, list]":
+    """A transparent figure of width x height CSS pixels with `rows` axes one above the other, sharing x.
+
+    left, bottom, top: margins in pixels; fixed ones, because finding them out means drawing every plot twice.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-        figure.patch.set_alpha(0)
+        figure = Figure(figsize=(width / 72, height / 72))
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0].tolist()
-    for axis in axes:
-        axis.patch.set_alpha(0)
+    figure.subplots_adjust(left / width, bottom / height, 1 - 14 / width, 1 - top / height, hspace=0.75)
     return figure, axes
+
+
+def bars(axis: "Axes", edges: np.ndarray, counts: np.ndarray, bottom: np.ndarray, colour: str) -> np.ndarray:
+    """Draw a histogram on top of `bottom` as one path, however many bars; the new tops. All arrays (bins,).
+
+    edges: (bins + 1,). Empty bars are left out.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    gap = 0.06 * np.diff(edges)
+    boxes = [
+        [(lo, b), (lo, b + n), (hi, b + n), (hi, b), (lo, b)]
+        for lo, hi, b, n in zip(edges[:-1] + gap, edges[1:] - gap, bottom, counts)
+        if n
+    ]
+    if boxes:
+        codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(boxes)
+        axis.add_patch(PathPatch(Path(np.concatenate(boxes), codes), facecolor=colour, linewidth=0))
+    return bottom + counts
 
 
 def svg(figure: "Figure", label: str) -> str:

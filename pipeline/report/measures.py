@@ -7,7 +7,7 @@ import numpy as np
 from filters.capability import CLASSES, quote
 from pipeline.report import bins
 from pipeline.report.facts import Facts
-from pipeline.report.figure import FAINT, INK, KEPT, LIMIT, REJECTED, SHADE, canvas, svg
+from pipeline.report.figure import FAINT, INK, KEPT, LIMIT, PENDING, REJECTED, SHADE, bars, canvas, svg
 from pipeline.report.limits import Limit, scope, words
 
 UNITS = {
@@ -27,6 +27,10 @@ UNITS = {
 def panels(facts: Facts, limits: dict[str, list[Limit]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Panels of the measures with thresholds (an SVG with a row a class), and of the others (an SVG of one row)."""
     names = facts.numbers()
+    if names:
+        columns = ", ".join(quote(name) for name in names)
+        chosen = f"SELECT coalesce(class, '') AS class, {columns} FROM report WHERE sampled"
+        facts.con.execute(f"CREATE OR REPLACE TEMP TABLE plotted AS {chosen}")
     gated = [_gated(facts, name, limits[name]) for name in names if name in limits]
     free = [_free(facts, name) for name in names if name not in limits]
     return [panel for panel in gated if panel], [panel for panel in free if panel]
@@ -35,14 +39,14 @@ def panels(facts: Facts, limits: dict[str, list[Limit]]) -> tuple[list[dict[str,
 def unmeasured(facts: Facts, limits: dict[str, list[Limit]]) -> list[str]:
     """Measures that the policy reads and no clip has."""
     have = set(facts.numbers())
-    return [name for name in limits if name not in have or not facts.one(f"SELECT count({quote(name)}) FROM report")]
+    return [name for name in limits if name not in have or not facts.one(f"SELECT count({quote(name)}) FROM plotted")]
 
 
 def _read(facts: Facts, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Float64 values (n,) and final classes (n,) of the clips that have the measure."""
     found = facts.con.execute(
-        f"SELECT CAST({quote(name)} AS DOUBLE) AS value, coalesce(class, '') AS class FROM report "
-        f"WHERE sampled AND isfinite(CAST({quote(name)} AS DOUBLE)) ORDER BY clip_id"
+        f"SELECT CAST({quote(name)} AS DOUBLE) AS value, class FROM plotted"
+        f" WHERE isfinite(CAST({quote(name)} AS DOUBLE))"
     ).fetchnumpy()
     return np.asarray(found["value"], float), np.asarray(found["class"], str)
 
@@ -53,7 +57,7 @@ def _gated(facts: Facts, name: str, limits: list[Limit]) -> dict[str, Any] | Non
         return None
     present = [c for c in CLASSES if np.any(classes == c)]
     edges = bins.edges(values, [bound for limit in limits for bound in limit.bounds])
-    figure, axes = canvas(400, 62 + 46 * max(1, len(present)), max(1, len(present)))
+    figure, axes = canvas(468, 56 + 48 * max(1, len(present)), max(1, len(present)), top=18)
     for axis, label in zip(axes, present or [""]):
         mine = values[classes == label] if label else values
         _row(axis, label, mine, edges, [limit for limit in limits if not label or label in limit.classes])
@@ -63,7 +67,7 @@ def _gated(facts: Facts, name: str, limits: list[Limit]) -> dict[str, Any] | Non
 
 
 def _row(axis: Any, label: str, values: np.ndarray, edges: np.ndarray, limits: list[Limit]) -> None:
-    """One class: bars, red where its limits fail; a line for each threshold, shaded on the failing side."""
+    """One class: bars (red where its limits fail, grey without limits); a line a threshold, its failing side shaded."""
     failed = np.zeros(len(values), bool)
     for limit in limits:
         low = -np.inf if limit.minimum is None else limit.minimum
@@ -76,9 +80,9 @@ def _row(axis: Any, label: str, values: np.ndarray, edges: np.ndarray, limits: l
         for bound in limit.bounds:
             axis.axvline(bound, color=LIMIT, linewidth=1.4)
     passing, failing = bins.counted(values[~failed], edges), bins.counted(values[failed], edges)
-    widths = np.diff(edges) * 0.9
-    axis.bar(edges[:-1], passing, widths, align="edge", color=KEPT)
-    axis.bar(edges[:-1], failing, widths, passing, align="edge", color=REJECTED)
+    tops = bars(axis, edges, passing, np.zeros(len(passing)), KEPT if limits else PENDING)
+    tops = bars(axis, edges, failing, tops, REJECTED)
+    axis.set_ylim(0, max(1.0, tops.max()))
     axis.set_xlim(edges[0], edges[-1])
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
@@ -90,9 +94,11 @@ def _free(facts: Facts, name: str) -> dict[str, Any] | None:
     values, _ = _read(facts, name)
     if not values.size:
         return None
-    figure, (axis,) = canvas(230, 96)
+    figure, (axis,) = canvas(210, 96, left=6, bottom=34)
     edges = bins.edges(values, count=28)
-    axis.bar(edges[:-1], bins.counted(values, edges), np.diff(edges) * 0.9, align="edge", color=KEPT)
+    tops = bars(axis, edges, bins.counted(values, edges), np.zeros(len(edges) - 1), KEPT)
+    axis.set_xlim(edges[0], edges[-1])
+    axis.set_ylim(0, tops.max())
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
     axis.xaxis.get_major_locator().set_params(nbins=4)

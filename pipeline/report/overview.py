@@ -25,6 +25,21 @@ def headline(facts: Facts, status: Mapping[str, Any]) -> list[dict[str, Any]]:
     return tiles
 
 
+def summary(status: Mapping[str, Any], yields: Iterable[Mapping[str, Any]]) -> str:
+    """One sentence: how many clips stay, and which gate turns most away."""
+    clips = status["clips"]
+    if not clips["ok"]:
+        return ""
+    text = f"{clips['kept']:,} of {clips['ok']:,} judged clips stay ({clips['kept'] / clips['ok']:.0%})."
+    dearest = max(yields, key=lambda row: row["rejected"], default=None)
+    if dearest is None or not dearest["rejected"]:
+        return text
+    name = dearest["gate"].replace("_", " ")
+    return (
+        f"{text} The gate that turns most away is {name}: {dearest['rejected']:,}, {dearest['alone']:,} of them alone."
+    )
+
+
 _SOURCE_LOSSES = ("ineligible", "duplicate", "quarantined", "pending")
 _CLIP_OUTCOMES = ("kept", "rejected", "quarantined", "pending")
 

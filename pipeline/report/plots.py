@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.report import bins
 from pipeline.report.facts import Facts
-from pipeline.report.figure import FAINT, OUTCOMES, canvas, svg
+from pipeline.report.figure import FAINT, OUTCOMES, bars, canvas, svg
 
 UNKNOWN = "not measured"
 
@@ -14,12 +14,13 @@ def durations(facts: Facts) -> str:
     found = facts.con.execute("SELECT seconds, outcome FROM report WHERE sampled ORDER BY clip_id").fetchnumpy()
     seconds, outcome = np.asarray(found["seconds"], float), np.asarray(found["outcome"], str)
     edges = bins.edges(seconds)
-    figure, (axis,) = canvas(520, 230)
+    figure, (axis,) = canvas(480, 230, left=44)
     bottom = np.zeros(len(edges) - 1)
     for name, colour in OUTCOMES.items():
         counts = bins.counted(seconds[outcome == name], edges)
-        axis.bar(edges[:-1], counts, np.diff(edges) * 0.92, bottom, align="edge", color=colour)
-        bottom += counts
+        bottom = bars(axis, edges, counts, bottom, colour)
+    axis.set_xlim(edges[0], edges[-1])
+    axis.set_ylim(0, max(1.0, bottom.max() * 1.06))
     axis.set_xlabel("seconds")
     axis.set_ylabel("clips")
     axis.yaxis.get_major_locator().set_params(integer=True)
@@ -37,7 +38,7 @@ def classes(facts: Facts) -> str:
     for row in counted:
         totals[row["class"]] = totals.get(row["class"], 0) + row["n"]
     names = sorted(totals, key=lambda name: (name != UNKNOWN, totals[name], name))
-    figure, (axis,) = canvas(520, 60 + 34 * len(names))
+    figure, (axis,) = canvas(480, 54 + 34 * len(names), left=104)
     left = np.zeros(len(names))
     for outcome, colour in OUTCOMES.items():
         found = {row["class"]: row["n"] for row in counted if row["outcome"] == outcome}

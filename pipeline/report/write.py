@@ -22,19 +22,23 @@ from pipeline.report import (
 )
 from pipeline.report.facts import Facts
 from pipeline.report.page import render
-from pipeline.stages import StageRef
+
+Row = Mapping[str, Any]
 
 
 def index(
-    out: Path, facts: Facts, status: Mapping[str, Any], policy: Policy, refs: Iterable[StageRef], card: Path | None
+    out: Path, facts: Facts, status: Mapping[str, Any], policy: Policy, stages: Iterable[Row], card: Path | None
 ) -> Path:
-    """Write the page of numbers and plots. status: of `klear status`. card: the dataset card, where there is one."""
+    """Write the page of numbers and plots. status: of `klear status`. stages: of
+    `overview.made_by`. card: the dataset card, where there is one."""
     bounds = limits.of(policy)
     gated, free = measures.panels(facts, bounds)
     clips_there = "clips" in facts.have and bool(status["clips"]["total"])
     released = facts.rows("SELECT * FROM shards ORDER BY shard") if "shards" in facts.have else []
+    gates = yields.by_gate(facts, policy)
     text = render(
         "index.html.j2",
+        summary=overview.summary(status, gates),
         title=out.name,
         policy=policy,
         missing=facts.missing(),
@@ -46,10 +50,10 @@ def index(
         gated=gated,
         free=free,
         unmeasured=measures.unmeasured(facts, bounds) if clips_there else [],
-        yields=yields.by_gate(facts, policy),
+        yields=gates,
         capabilities=yields.capabilities(facts),
         causes=overview.causes(facts),
-        stages=overview.made_by(facts, refs),
+        stages=stages,
         costs=costs.by_job(facts),
         shards=released,
         generation=released[0]["generation"] if released else None,
