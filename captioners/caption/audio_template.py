@@ -31,6 +31,7 @@ class AudioTemplate:
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = COLUMNS
     VIEWS: tuple[View, ...] = ()
     INPUTS: tuple[str, ...] = ("audio.classes", "audio.loudness", "audio.silence", "audio.voices")
+    BACKEND = "template"
     LICENCE = "Apache-2.0 (klear)"
     COST = 0.0
 

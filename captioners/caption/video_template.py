@@ -23,6 +23,7 @@ class VideoTemplate:
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = COLUMNS
     VIEWS: tuple[View, ...] = ()
     INPUTS: tuple[str, ...] = ("video.technical", "video.motion", "video.stills")
+    BACKEND = "template"
     LICENCE = "Apache-2.0 (klear)"
     COST = 0.0
 

@@ -30,6 +30,7 @@ class Texts:
     }
     VIEWS: tuple[View, ...] = ()
     INPUTS: tuple[str, ...] = ("audio.classes", "audio.voices", "transcribe.whisperx")
+    BACKEND = "template"
     LICENCE = "Apache-2.0 (klear)"
     COST = 0.0
 

@@ -35,6 +35,7 @@ class Stems:
     }
     VIEWS: tuple[View, ...] = (AUDIO_44K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
+    BACKEND = "hpss_residual (librosa) or DeepFilterNet3"
     LICENCE = "hpss_residual: ISC (librosa); deepfilternet: MIT or Apache-2.0 (DeepFilterNet3)"
     COST = 0.1
 

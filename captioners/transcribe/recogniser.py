@@ -87,6 +87,7 @@ class Recogniser:
 
         Returns the language, what timed the words ("wav2vec2" or "whisper"), and the segments in time order.
         """
+        audio = np.array(audio, np.float32)  # views are read-only, which torch warns about
         self.model.decodes.clear()
         with one_thread():
             heard = self.pipeline.transcribe(audio, batch_size=self.setup.batch, language=self.language)

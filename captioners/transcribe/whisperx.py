@@ -57,6 +57,7 @@ class WhisperX:
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
+    BACKEND = "WhisperX 3.8.6, Whisper tiny.en (CTranslate2)"
     LICENCE = "WhisperX BSD-2-Clause; Whisper weights MIT; pyannote VAD MIT"
     COST = 0.2
 
