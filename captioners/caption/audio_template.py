@@ -70,7 +70,8 @@ def _voices(clip_id: bytes, classes: Row, speakers: int | None) -> str:
     if kind == "singing":
         return f"{pick(['someone sings', 'a voice sings'], clip_id, 'sing')} {share(classes.get('singing_ratio') or 0)}"
     ratio = classes.get("speech_ratio") or 0.0
-    if kind != "speech" and ratio < 0.1:
+    second = max(classes.get("omni_speech_ratio") or 0.0, classes.get("tag_speech") or 0.0)
+    if kind != "speech" and min(ratio, second) < LIKELY:  # one model alone hears speech in bird song
         return ""
     who = {None: ["speech is heard", "someone is heard speaking"], 1: ["one person speaks", "a single voice speaks"]}
     many = {2: "two people", 3: "three people", 4: "four people"}.get(speakers or 0, "several people")
@@ -104,8 +105,8 @@ def _sounds(clip_id: bytes, classes: Row) -> str:
 
 
 def _name(label: str) -> str:
-    """AudioSet's "Dog" -> "dog", "Bow-wow" -> "bow-wow"; commas inside a label become a slash."""
-    return label.lower().replace(", ", "/")
+    """AudioSet's label inside a sentence: "Keyboard (musical)" -> "keyboard"; commas in a label become slashes."""
+    return label.lower().partition(" (")[0].replace(", ", "/")
 
 
 def _loudness(clip_id: bytes, lufs: float | None) -> str:

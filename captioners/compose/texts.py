@@ -64,7 +64,7 @@ def speech_text(facts: Facts) -> str:
 def dense_text(clip_id: bytes, video: str, audio: str, speech: str, sung: bool) -> str:
     """Picture, sound and words in one paragraph; a part that is empty is left out."""
     verb = "sung" if sung else "spoken"
-    lead = pick([f"The {verb} words are", f"One hears {verb}"], clip_id, "words")
+    lead = pick([f"The {verb} words are", f"{verb.capitalize()} words"], clip_id, "words")
     return " ".join(filter(None, [video, audio, f"{lead}: “{speech}”" if speech else ""]))
 
 

@@ -76,7 +76,7 @@ def has_voice(classes: Row | None) -> bool:
 def level_db(audio: np.ndarray) -> float:
     """RMS of float samples (n,) in dBFS, -120 for silence."""
     power = float(np.mean(np.square(audio, dtype=np.float64))) if len(audio) else 0.0
-    return max(SILENCE_DB, 10 * np.log10(power)) if power > 0 else SILENCE_DB
+    return max(SILENCE_DB, float(10 * np.log10(power))) if power > 0 else SILENCE_DB
 
 
 def flac(audio: np.ndarray) -> bytes:

@@ -80,6 +80,12 @@ def test_music_needs_two_witnesses() -> None:
     assert "vehicle horn" in text and "music" not in text.lower()
 
 
+def test_speech_outside_the_class_needs_two_witnesses() -> None:
+    birds = {"audio_class": "music", "speech_ratio": 0.4, "omni_speech_ratio": 0.0, "tag_speech": 0.02}
+    assert caption(audio_template, {"audio.classes": birds}) is None
+    assert caption(audio_template, {"audio.classes": {**birds, "tag_speech": 0.2}}) is not None
+
+
 def test_silence_says_nothing_else() -> None:
     text = caption(audio_template, {**AUDIO, "audio.loudness": {"lufs": -70.0}}) or ""
     assert text.count(".") == 1 and "two people" not in text
