@@ -11,9 +11,12 @@ import torch
 from manifests.errors import ConfigError
 from trainer.checkpoint import Progress, latest, load_ema
 from trainer.data.latents import LatentSet, find_latents
-from trainer.heldout import MEDIA, Cell, Tally, Yardstick, chosen, fixed_sigmas, measure, totals
+from trainer.heldout import MEDIA, Cell, Tally, chosen, fixed_sigmas, measure, totals
+from trainer.linear import linear_loss
 from trainer.model.mmdit import MMDiT
+from trainer.objective import Reading
 from trainer.parallel import join_world
+from trainer.readings import readings_of
 from trainer.settings import TrainSettings
 from trainer.tasks import TASKS
 
@@ -33,9 +36,9 @@ def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
             "evaluate:empty",
             f"no clip in split {settings.evaluate.split!r}: set evaluate.split, or encode more sources",
         )
-    yardstick = Yardstick.of(latents, device)
-    tallies = measure(model, latents, pairs, settings, yardstick)
-    report = _report(settings, progress, tallies, yardstick, len({info.key for info, _ in pairs}))
+    readings = readings_of(latents, settings.objective, device)
+    tallies = measure(model, latents, pairs, settings, readings)
+    report = _report(settings, progress, tallies, readings, len({info.key for info, _ in pairs}))
     report |= _since(out, stage, report) | {"seconds": round(time.perf_counter() - began, 2)}
     path = report_file(out, stage)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,10 +73,14 @@ def load_averaged(settings: TrainSettings, out: Path, stage: int, device: torch.
 
 
 def _report(
-    settings: TrainSettings, progress: Progress, tallies: dict[Cell, Tally], yardstick: Yardstick, samples: int
+    settings: TrainSettings,
+    progress: Progress,
+    tallies: dict[Cell, Tally],
+    readings: Mapping[str, Reading],
+    samples: int,
 ) -> dict[str, Any]:
     sigmas = fixed_sigmas(settings.evaluate.sigmas)
-    expected = {m: yardstick.expected(m, sigmas, settings.objective.prediction) for m in MEDIA}
+    expected = {m: _expected(readings[m], sigmas) for m in MEDIA}
     cells = sorted({(c.task, c.audio_class) for c in tallies})
     return {
         "stage": progress.stage,
@@ -85,6 +92,12 @@ def _report(
         "by_sigma": {m: [_numbers(_at(tallies, m, sigma)) for sigma in sigmas] for m in MEDIA},
         "cells": [_cell(tallies, task, name) for task, name in cells],
     }
+
+
+def _expected(reading: Reading, sigmas: list[float]) -> float:
+    """The linear predictor's loss on data with exactly the training variances: mean over the sigmas."""
+    variance, weights = reading.variance.cpu(), reading.weights.cpu()
+    return linear_loss(variance, weights, torch.tensor(sigmas), reading.prediction).mean().item()
 
 
 def _cell(tallies: dict[Cell, Tally], task: str, audio_class: str) -> dict[str, Any]:

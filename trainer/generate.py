@@ -21,6 +21,7 @@ from trainer.data.shards import samples as members_of
 from trainer.evaluate import load_averaged
 from trainer.packing import Conditions, Document
 from trainer.parallel import join_world
+from trainer.readings import readings_of
 from trainer.sampler import Sampled, sample_documents
 from trainer.settings import TrainSettings
 from trainer.tasks import TASKS, Task, task_named
@@ -59,9 +60,9 @@ def generate(
     wanted = [task_named(name) for name in tasks or (["T2AV"] if prompts else TASKS)]
     requests = _prompted(latents, settings, prompts, wanted) if prompts else _from_clips(latents, settings, wanted)
     g = settings.generate
-    made = sample_documents(
-        model, [r.document for r in requests], g.steps, g.guidance, settings.objective.prediction, settings.precision
-    )
+    readings = readings_of(latents, settings.objective, device)
+    documents = [request.document for request in requests]
+    made = sample_documents(model, documents, readings, g.steps, g.guidance, settings.precision)
     folder = out / "samples" / f"stage-{stage}"
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_write(folder, request, sampled, latents) for request, sampled in zip(requests, made, strict=True)]

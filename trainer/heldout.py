@@ -1,7 +1,7 @@
 """Held-out flow-matching loss at fixed noise and fixed sigmas, beside the content-blind linear predictor's."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from trainer.batches import tokens_of
 from trainer.data.draws import draw_normal
 from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample, SampleInfo
-from trainer.linear import linear_coefficient, linear_loss
+from trainer.linear import linear_coefficient
 from trainer.model.layout import STREAMS
 from trainer.model.mmdit import MMDiT
-from trainer.objective import row_losses, target_velocity
+from trainer.objective import SIGMA_FLOOR, Reading, row_losses, target_velocity
 from trainer.packing import Conditions, Document, PackedBatch, Targets, pack
 from trainer.parallel import precision_context
 from trainer.settings import TrainSettings
@@ -45,28 +45,6 @@ class Tally:
     tokens: float = 0.0
 
 
-@dataclass(frozen=True)
-class Yardstick:
-    """Weights (C,) of the loss and variances (C,) of the training channels, per medium, on the model's device."""
-
-    weights: dict[str, torch.Tensor]
-    variance: dict[str, torch.Tensor]
-
-    @classmethod
-    def of(cls, latents: LatentSet, device: torch.device) -> "Yardstick":
-        """From the channel statistics of a latent set."""
-        stats = {"video": latents.video_stats, "audio": latents.audio_stats}
-        return cls(
-            {medium: s.loss_weights.to(device) for medium, s in stats.items()},
-            {medium: s.variance.float().to(device) for medium, s in stats.items()},
-        )
-
-    def expected(self, medium: str, sigmas: Sequence[float], prediction: str) -> float:
-        """The best linear predictor's loss on data with exactly the training variances: mean over the sigmas."""
-        levels = torch.tensor(sigmas)
-        return linear_loss(self.variance[medium].cpu(), self.weights[medium].cpu(), levels, prediction).mean().item()
-
-
 def fixed_sigmas(count: int) -> list[float]:
     """`count` levels spread evenly over (0, 1): the midpoints, so that their mean stands for uniform sigma."""
     return [(i + 0.5) / count for i in range(count)]
@@ -87,11 +65,9 @@ def chosen(latents: LatentSet, split: str, per_cell: int, tasks: Iterable[str]) 
 def heldout_document(sample: Sample, task: str, sigma: float) -> Document:
     """A sample in a task at a fixed sigma, no caption dropped, with noise that depends on the sample's key alone."""
     position = int.from_bytes(blake2b(sample.key.encode(), digest_size=4).digest(), "big")
-    noise = (
-        draw_normal(NOISE_SEED, position, f"noise_{medium[0]}", tuple(getattr(sample, medium).shape))
-        for medium in MEDIA
-    )
-    return Document(sample, task_named(task), Conditions(sigma, sigma, *noise))
+    noise_video = draw_normal(NOISE_SEED, position, "noise_v", tuple(sample.video.shape))
+    noise_audio = draw_normal(NOISE_SEED, position, "noise_a", tuple(sample.audio.shape))
+    return Document(sample, task_named(task), Conditions(sigma, sigma, noise_video, noise_audio))
 
 
 def measure(
@@ -99,7 +75,7 @@ def measure(
     latents: LatentSet,
     pairs: Sequence[tuple[SampleInfo, str]],
     settings: TrainSettings,
-    yardstick: Yardstick,
+    readings: Mapping[str, Reading],
 ) -> dict[Cell, Tally]:
     """Losses of the model's present weights by cell, over every pair and every fixed sigma. Changes nothing."""
     device = next(model.parameters()).device
@@ -112,9 +88,8 @@ def measure(
             output = model(batch.packed)
         for medium in MEDIA:
             targets: Targets = getattr(batch, medium)
-            prediction = settings.objective.prediction
-            losses = row_losses(getattr(output, medium), targets, yardstick.weights[medium], prediction)
-            linear = _linear_losses(targets, yardstick.weights[medium], yardstick.variance[medium], prediction)
+            losses = row_losses(getattr(output, medium), targets, readings[medium])
+            linear = _linear_losses(targets, readings[medium])
             _add(tallies, batch, medium, losses, linear)
     return dict(tallies)
 
@@ -144,10 +119,12 @@ def _groups(work: list[tuple[SampleInfo, str, float]], budget: int) -> Iterator[
         yield group
 
 
-def _linear_losses(targets: Targets, weights: torch.Tensor, variance: torch.Tensor, prediction: str) -> torch.Tensor:
-    """The linear predictor's losses (R,) on these very tokens; fixed sigmas are above the floor, so v is exact."""
-    error = linear_coefficient(variance, targets.sigma) * targets.noisy - target_velocity(targets, prediction)
-    return (error.square() * weights).mean(-1) * targets.carries_loss
+def _linear_losses(targets: Targets, reading: Reading) -> torch.Tensor:
+    """The linear predictor's losses (R,) on these very tokens, through the same floor and weights."""
+    slope = linear_coefficient(reading.variance, targets.sigma)
+    shrink = targets.sigma / targets.sigma.clamp_min(SIGMA_FLOOR) if reading.prediction == "x" else 1.0
+    error = slope * targets.noisy * torch.as_tensor(shrink)[..., None] - target_velocity(targets, reading.prediction)
+    return (error.square() * reading.weights).mean(-1) * targets.carries_loss
 
 
 def _add(

@@ -1,6 +1,7 @@
 """The training loop: one stage, from wherever it stands to its end."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from trainer.batches import cut, share
 from trainer.checkpoint import latest
 from trainer.data.latents import LatentSet, find_latents
 from trainer.data.stream import Draw
-from trainer.heldout import Yardstick, chosen, measure, totals
+from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
-from trainer.objective import global_loss, loss_counts, media_losses
+from trainer.objective import Reading, global_loss, loss_counts, media_losses
 from trainer.optim import learning_rate, update
 from trainer.packing import Document, DrawSettings, PackedBatch, draw_conditions, pack
 from trainer.parallel import join_world, precision_context
+from trainer.readings import readings_of
 from trainer.run import Run, start_run
 from trainer.settings import TrainSettings
 from trainer.tasks import task_named
@@ -32,23 +34,23 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     plan = settings.stage(stage)
     latents = LatentSet(find_latents(out, settings.latents))
     run = start_run(settings, out, stage, latents, world)
-    yardstick = Yardstick.of(latents, world.device)
+    readings = readings_of(latents, settings.objective, world.device)
     began, first = time.perf_counter(), run.progress
     with Metrics(out, stage, plan.steps, run.progress.step, world) as metrics:
         if run.progress.step == 0:
-            _heldout(run, settings, yardstick, metrics)
+            _heldout(run, settings, readings, metrics)
         while run.progress.step < plan.steps:
             step = run.progress.step
             draws, tokens, position = cut(run.stream, run.progress.position, plan.tokens, latents.info)
             batch = make_batch(run, settings, share(draws, tokens, world.rank, world.size))
-            values = train_step(run, settings, batch, yardstick, learning_rate(plan, step))
+            values = train_step(run, settings, batch, readings, learning_rate(plan, step))
             seconds = first.seconds + time.perf_counter() - began
             samples = run.progress.samples + len(draws)
             run.progress = replace(run.progress, step=step + 1, position=position, samples=samples, seconds=seconds)
             metrics.add(step + 1, values, len(draws), sum(tokens), learning_rate(plan, step), settings.log_every)
             last = step + 1 == plan.steps
             if last or (step + 1) % settings.heldout_every == 0:
-                _heldout(run, settings, yardstick, metrics)
+                _heldout(run, settings, readings, metrics)
             if last or (step + 1) % settings.save_every == 0:
                 run.save(settings.keep_last)
     return summary(run, settings, metrics.losses, run.progress.step - first.step, time.perf_counter() - began)
@@ -65,13 +67,14 @@ def make_batch(run: Run, settings: TrainSettings, draws: list[Draw]) -> PackedBa
     return pack(documents, settings.model).to(run.world.device)
 
 
-def train_step(run: Run, settings: TrainSettings, batch: PackedBatch, yardstick: Yardstick, lr: float) -> torch.Tensor:
+def train_step(
+    run: Run, settings: TrainSettings, batch: PackedBatch, readings: Mapping[str, Reading], lr: float
+) -> torch.Tensor:
     """One update. Returns (video loss, audio loss, gradient norm) on the device, global, without waiting for it."""
     counts = run.world.sum(loss_counts(batch))
     with precision_context(settings.precision, run.world.device):
         output = run.model(batch.packed)
-    weights = yardstick.weights
-    losses = media_losses(output, batch, weights["video"], weights["audio"], settings.objective.prediction)
+    losses = media_losses(output, batch, readings)
     global_loss(losses, counts, settings.objective).backward()
     norm = update(run.model, run.optimizer, lr, settings.optim.clip)
     run.ema.update(run.model)
@@ -79,13 +82,13 @@ def train_step(run: Run, settings: TrainSettings, batch: PackedBatch, yardstick:
     return torch.cat([sums / counts, norm.detach().reshape(1)])
 
 
-def _heldout(run: Run, settings: TrainSettings, yardstick: Yardstick, metrics: Metrics) -> None:
+def _heldout(run: Run, settings: TrainSettings, readings: Mapping[str, Reading], metrics: Metrics) -> None:
     """Measure the averaged weights on a few held-out clips (T2AV, every class) and note it in the progress."""
     pairs = chosen(run.latents, settings.evaluate.split, 1, ["T2AV"])
     if not pairs:
         return
     with run.ema.in_place_of(run.model):
-        tallies = measure(run.model, run.latents, pairs, settings, yardstick)
+        tallies = measure(run.model, run.latents, pairs, settings, readings)
     point: dict[str, float] = {"step": run.progress.step}
     for medium in ("video", "audio"):
         total = totals(tallies, medium=medium)

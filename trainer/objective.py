@@ -4,6 +4,8 @@ sigma in [0, 1], 0 = clean, 1 = noise (diffusers, LTX). x_sigma = (1 - sigma) x 
 dx/dsigma; an Euler step is x <- x + (sigma_next - sigma) v. The paper (equations 1-2) writes t = 1 - sigma, u = -v.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
@@ -20,14 +22,16 @@ class ObjectiveSettings(Settings):
     """prediction: what the network outputs, the velocity `v` or the clean latent `x`.
 
     `x` suits wide noisy channels: a narrow network cannot carry full-rank noise to its output, and need not.
+    precondition: with `x`, the output is what content adds to the best linear estimate (`clean_estimate`).
     video_weight, audio_weight: of the two media's losses. drop: chance of dropping each caption in training.
     coupling: one sigma for both media (the paper) or one each.
     """
 
     prediction: Literal["v", "x"] = "x"
-    video_weight: float = Field(1.0, ge=0)
-    audio_weight: float = Field(1.0, ge=0)
-    drop: float = Field(0.1, ge=0, le=1)
+    precondition: bool = True
+    video_weight: float = Field(default=1.0, ge=0)
+    audio_weight: float = Field(default=1.0, ge=0)
+    drop: float = Field(default=0.1, ge=0, le=1)
     coupling: Literal["shared", "independent"] = "shared"
 
 
@@ -38,12 +42,42 @@ class MediaLosses(NamedTuple):
     audio: torch.Tensor
 
 
-def velocity(output: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tensor, prediction: str) -> torch.Tensor:
+@dataclass(frozen=True)
+class Reading:
+    """How one medium's outputs are read and weighed.
+
+    weights: (C,) of the channels in the loss, mean 1. variance: (C,) of the clean training channels, whose mean is 0.
+    """
+
+    prediction: str
+    precondition: bool
+    weights: torch.Tensor
+    variance: torch.Tensor
+
+
+def velocity(output: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tensor, reading: Reading) -> torch.Tensor:
     """The velocity (R, C) that an output (R, C) at x_sigma (R, C) and sigma (R,) stands for.
 
     For `x`: (x_sigma - x_hat) / max(sigma, 0.05): the floor keeps the last, nearly clean steps finite.
     """
-    return output if prediction == "v" else (noisy - output) / sigma.clamp_min(SIGMA_FLOOR)[:, None]
+    if reading.prediction == "v":
+        return output
+    return (noisy - clean_estimate(output, noisy, sigma, reading)) / sigma.clamp_min(SIGMA_FLOOR)[:, None]
+
+
+def clean_estimate(output: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tensor, reading: Reading) -> torch.Tensor:
+    """The clean latent x_hat (R, C) of an output of prediction `x`.
+
+    The output itself, or with preconditioning as EDM (Karras et al. 2022, table 1) but channel by channel:
+    x_hat = a x_sigma + r output, where a x_sigma is the best linear estimate of x and r its error's deviation. The
+    network then learns what content adds, at one scale for every sigma and channel; at the start x_hat is the
+    content-blind linear predictor.
+    """
+    if not reading.precondition:
+        return output
+    s, variance = sigma[:, None], reading.variance
+    power = ((1 - s).square() * variance + s.square()).clamp_min(1e-12)
+    return (1 - s) * variance / power * noisy + s * (variance / power).sqrt() * output
 
 
 def target_velocity(targets: Targets, prediction: str) -> torch.Tensor:
@@ -51,25 +85,23 @@ def target_velocity(targets: Targets, prediction: str) -> torch.Tensor:
 
     Below the floor the true clean latent must be the optimum, so target and prediction share the divisor (as JiT).
     """
-    if prediction == "v":
-        return targets.noise - targets.clean
-    return velocity(targets.clean, targets.noisy, targets.sigma, prediction)
+    velocity = targets.noise - targets.clean
+    shrink = targets.sigma / targets.sigma.clamp_min(SIGMA_FLOOR)
+    return velocity * shrink[:, None] if prediction == "x" else velocity
 
 
-def row_losses(output: torch.Tensor, targets: Targets, weights: torch.Tensor, prediction: str) -> torch.Tensor:
-    """Mean over channels of weight x squared velocity error, (R,); `weights` (C,) have mean 1; 0 without loss."""
-    predicted = velocity(output, targets.noisy, targets.sigma, prediction)
-    error = predicted - target_velocity(targets, prediction)
-    return (error.square() * weights).mean(-1) * targets.carries_loss
+def row_losses(output: torch.Tensor, targets: Targets, reading: Reading) -> torch.Tensor:
+    """Mean over channels of weight x squared velocity error, (R,); 0 for rows without loss."""
+    predicted = velocity(output, targets.noisy, targets.sigma, reading)
+    error = predicted - target_velocity(targets, reading.prediction)
+    return (error.square() * reading.weights).mean(-1) * targets.carries_loss
 
 
-def media_losses(
-    output: Prediction, batch: PackedBatch, video_weights: torch.Tensor, audio_weights: torch.Tensor, prediction: str
-) -> MediaLosses:
-    """`row_losses` of both media."""
+def media_losses(output: Prediction, batch: PackedBatch, readings: Mapping[str, Reading]) -> MediaLosses:
+    """`row_losses` of both media; readings: by `video` and `audio`."""
     return MediaLosses(
-        row_losses(output.video, batch.video, video_weights, prediction),
-        row_losses(output.audio, batch.audio, audio_weights, prediction),
+        row_losses(output.video, batch.video, readings["video"]),
+        row_losses(output.audio, batch.audio, readings["audio"]),
     )
 
 

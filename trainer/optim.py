@@ -11,7 +11,8 @@ from trainer.settings import OptimSettings, StageSettings
 def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
     """Fused AdamW: decay on matrices; none on norms, biases, embeddings and nulls (their rows are not matrices)."""
     bare = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         kept = parameter.dim() < 2 or id(parameter) in bare or "norm" in name
         (plain if kept else decayed).append(parameter)

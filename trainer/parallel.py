@@ -73,10 +73,12 @@ def parallelize(model: MMDiT, world: World) -> MMDiT:
 
     mesh = init_device_mesh(world.device.type, (world.size,))
     for unit in (*model.blocks, model):
-        fully_shard(unit, mesh=mesh)
+        # The root too: weights read or written between steps (EMA, checkpoints) must be the shards.
+        fully_shard(unit, mesh=mesh, reshard_after_forward=True)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)  # gloo can only sum
     return model
 
 

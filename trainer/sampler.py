@@ -1,6 +1,6 @@
 """Euler sampling of the flow, with classifier-free guidance by null captions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ import torch
 
 from trainer.model.layout import PAD_ROWS
 from trainer.model.mmdit import MMDiT, Prediction
-from trainer.objective import velocity
+from trainer.objective import Reading, velocity
 from trainer.packing import Document, PackedBatch, Targets, pack
 from trainer.parallel import precision_context
 
@@ -28,7 +28,12 @@ def euler_sigmas(steps: int) -> list[float]:
 
 @torch.no_grad()
 def sample_documents(
-    model: MMDiT, documents: Sequence[Document], steps: int, guidance: float, prediction: str, precision: str
+    model: MMDiT,
+    documents: Sequence[Document],
+    readings: Mapping[str, Reading],
+    steps: int,
+    guidance: float,
+    precision: str,
 ) -> list[Sampled]:
     """From noise (sigma 1) to latents. documents: at sigma 1; their latents only give shapes and the clean tokens.
 
@@ -44,8 +49,8 @@ def sample_documents(
         with precision_context(precision, device):
             output = model(_at(batch, state, sigma).packed)
         state = Prediction(
-            _advance(state.video, output.video, batch.video, sigma, following, guidance, prediction),
-            _advance(state.audio, output.audio, batch.audio, sigma, following, guidance, prediction),
+            _advance(state.video, output.video, batch.video, sigma, following, guidance, readings["video"]),
+            _advance(state.audio, output.audio, batch.audio, sigma, following, guidance, readings["audio"]),
         )
     return [_outcome(batch, state, i, document) for i, document in enumerate(documents)]
 
@@ -69,11 +74,11 @@ def _advance(
     sigma: float,
     following: float,
     guidance: float,
-    prediction: str,
+    reading: Reading,
 ) -> torch.Tensor:
     """One Euler step of the rows that are being made; given rows and pads stay."""
     level = torch.full_like(targets.sigma, sigma)
-    v = velocity(output, state, level, prediction)
+    v = velocity(output, state, level, reading)
     if guidance != 1:
         rows = (len(v) - PAD_ROWS) // 2
         mixed = v[rows : 2 * rows] + guidance * (v[:rows] - v[rows : 2 * rows])

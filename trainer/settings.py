@@ -22,26 +22,26 @@ class StageSettings(Settings):
     lr: peak learning rate, reached after `warmup` steps, then down a cosine to lr * final_lr at the last step.
     """
 
-    steps: int = Field(300, ge=1)
-    tokens: int = Field(2048, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    warmup: int = Field(20, ge=0)
-    final_lr: float = Field(0.1, ge=0, le=1)
+    steps: int = Field(default=300, ge=1)
+    tokens: int = Field(default=2048, ge=1)
+    lr: float = Field(default=1e-3, gt=0)
+    warmup: int = Field(default=20, ge=0)
+    final_lr: float = Field(default=0.1, ge=0, le=1)
 
 
 class OptimSettings(Settings):
     """AdamW. weight_decay: of matrices only. clip: largest gradient norm. ema: decay of the averaged weights."""
 
     betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = Field(0.01, ge=0)
-    clip: float = Field(1.0, gt=0)
-    ema: float = Field(0.99, ge=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.99, ge=0, lt=1)
 
 
 class MixtureSettings(Settings):
     """Stage 1's weights over capabilities: proportional to samples ** alpha, times the weight of the task."""
 
-    alpha: float = Field(0.5, ge=0, le=1)
+    alpha: float = Field(default=0.5, ge=0, le=1)
     tasks: dict[str, float] = Field(default_factory=lambda: dict.fromkeys(("T2AV", "TI2AV", "TI2V", "T2V", "T2A"), 1.0))
 
 
@@ -52,28 +52,28 @@ class EvaluateSettings(Settings):
     """
 
     split: str = "val"
-    samples: int = Field(3, ge=1)
-    sigmas: int = Field(8, ge=1)
-    tokens: int = Field(8192, ge=1)
+    samples: int = Field(default=3, ge=1)
+    sigmas: int = Field(default=8, ge=1)
+    tokens: int = Field(default=8192, ge=1)
 
 
 class RebalanceSettings(Settings):
     """The rule of `trainer/rebalance.py`: step size, uniform share, trust region, floor."""
 
-    eta: float = Field(1.0, ge=0)
-    uniform: float = Field(0.05, ge=0, le=1)
-    trust: float = Field(2.0, ge=1)
-    floor: float = Field(0.01, ge=0, lt=1)
+    eta: float = Field(default=1.0, ge=0)
+    uniform: float = Field(default=0.05, ge=0, le=1)
+    trust: float = Field(default=2.0, ge=1)
+    floor: float = Field(default=0.01, ge=0, lt=1)
 
 
 class GenerateSettings(Settings):
     """Euler steps from noise to clean, guidance scale (1 is none), samples of each task."""
 
-    steps: int = Field(20, ge=1)
-    guidance: float = Field(2.0, ge=0)
-    samples: int = Field(1, ge=1)
+    steps: int = Field(default=20, ge=1)
+    guidance: float = Field(default=2.0, ge=0)
+    samples: int = Field(default=1, ge=1)
     split: str = "val"
-    duration_s: float = Field(2.0, gt=0, description="of a sample for --prompt, in seconds")
+    duration_s: float = Field(default=2.0, gt=0, description="of a sample for --prompt, in seconds")
 
 
 class TrainSettings(Settings):
@@ -97,10 +97,10 @@ class TrainSettings(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     rebalance: RebalanceSettings = RebalanceSettings()
     generate: GenerateSettings = GenerateSettings()
-    log_every: int = Field(10, ge=1)
-    save_every: int = Field(200, ge=1)
-    keep_last: int = Field(2, ge=1)
-    heldout_every: int = Field(100, ge=1)
+    log_every: int = Field(default=10, ge=1)
+    save_every: int = Field(default=200, ge=1)
+    keep_last: int = Field(default=2, ge=1)
+    heldout_every: int = Field(default=100, ge=1)
 
     def stage(self, number: int) -> StageSettings:
         """Stage 1, 2, ...; raises ConfigError when the settings have no such stage."""

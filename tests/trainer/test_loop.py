@@ -94,6 +94,7 @@ def _check_media(path: Path, row: dict) -> None:
 def test_the_first_frame_of_ti2v_is_the_given_one(out, tiny):
     from trainer.data.latents import LatentSet, find_latents
     from trainer.packing import Conditions, Document
+    from trainer.readings import readings_of
     from trainer.sampler import sample_documents
     from trainer.tasks import TASKS
 
@@ -101,7 +102,8 @@ def test_the_first_frame_of_ti2v_is_the_given_one(out, tiny):
     sample = latents.load(latents.keys("val")[0])
     noise = Conditions(1.0, 1.0, torch.randn_like(sample.video), torch.randn_like(sample.audio))
     model = MMDiT(tiny.model)
-    made = sample_documents(model, [Document(sample, TASKS["TI2V"], noise)], 3, 2.0, "x", "fp32")[0]
+    readings = readings_of(latents, tiny.objective, torch.device("cpu"))
+    made = sample_documents(model, [Document(sample, TASKS["TI2V"], noise)], readings, 3, 2.0, "fp32")[0]
     assert made.audio is None
     assert torch.equal(made.video[0], sample.video[0])
     assert not torch.equal(made.video[1], sample.video[1])

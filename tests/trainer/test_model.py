@@ -8,15 +8,15 @@ from trainer.model.config import ModelConfig
 from trainer.model.count import count_parameters
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
-from trainer.objective import ObjectiveSettings, global_loss, loss_counts, media_losses
+from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
 from trainer.packing import PackedBatch, pack
 from trainer.settings import PRESETS, load_train_settings
 from trainer.tasks import TASKS
 
 
 def loss_of(model: MMDiT, batch: PackedBatch) -> torch.Tensor:
-    video, audio = torch.ones(6), torch.ones(5)
-    losses = media_losses(model(batch.packed), batch, video, audio, "x")
+    readings = {m: Reading("x", True, torch.ones(c), torch.ones(c)) for m, c in (("video", 6), ("audio", 5))}
+    losses = media_losses(model(batch.packed), batch, readings)
     return global_loss(losses, loss_counts(batch), ObjectiveSettings())
 
 

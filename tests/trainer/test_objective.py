@@ -8,7 +8,16 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from trainer.linear import linear_coefficient, linear_loss
 from trainer.model.mmdit import Prediction
-from trainer.objective import ObjectiveSettings, global_loss, loss_counts, media_losses, row_losses, velocity
+from trainer.objective import (
+    ObjectiveSettings,
+    Reading,
+    clean_estimate,
+    global_loss,
+    loss_counts,
+    media_losses,
+    row_losses,
+    velocity,
+)
 from trainer.packing import pack
 
 
@@ -27,14 +36,28 @@ def test_the_sign_of_velocity_is_that_of_diffusers():
     assert torch.allclose(x, clean, atol=1e-5)
 
 
+def reading(prediction: str, channels: int, precondition: bool = False) -> Reading:
+    return Reading(prediction, precondition, torch.ones(channels), torch.ones(channels))
+
+
 @pytest.mark.parametrize("prediction", ["v", "x"])
 def test_the_truth_has_no_loss_and_is_the_same_velocity(config, document, prediction):
     batch = pack([document(0, "T2AV", 0.3), document(1, "TI2AV", 0.02)], config)
-    t = batch.video
+    t, read = batch.video, reading(prediction, 6)
     truth = t.noise - t.clean if prediction == "v" else t.clean
-    assert row_losses(truth, t, torch.ones(6), prediction).max() < 1e-9
+    assert row_losses(truth, t, read).max() < 1e-9
     above = (t.sigma >= 0.05) & (t.carries_loss > 0)
-    assert torch.allclose(velocity(truth, t.noisy, t.sigma, prediction)[above], (t.noise - t.clean)[above], atol=1e-5)
+    assert torch.allclose(velocity(truth, t.noisy, t.sigma, read)[above], (t.noise - t.clean)[above], atol=1e-5)
+
+
+def test_preconditioned_the_zero_output_is_the_linear_predictor_and_the_truth_is_still_reached(config, document):
+    t, read = pack([document(0, "T2AV", 0.3), document(1, "T2AV", 0.02)], config).video, reading("x", 6, True)
+    expected = linear_coefficient(read.variance, t.sigma) * t.noisy * (t.sigma / t.sigma.clamp_min(0.05))[:, None]
+    rows = t.carries_loss > 0
+    assert torch.allclose(velocity(torch.zeros_like(t.clean), t.noisy, t.sigma, read)[rows], expected[rows], atol=1e-5)
+    zero, one = (clean_estimate(torch.full_like(t.clean, x), t.noisy, t.sigma, read) for x in (0.0, 1.0))
+    truth = (t.clean - zero) / (one - zero).clamp_min(1e-6)
+    assert row_losses(truth, t, read).max() < 1e-6
 
 
 def test_clean_tokens_are_clean_and_carry_no_loss(config, document):
@@ -56,7 +79,7 @@ def test_the_loss_is_the_global_token_mean_however_it_is_split(config, document)
             batch = pack(part, config)
             g.manual_seed(0)
             zero = Prediction(torch.zeros_like(batch.video.clean), torch.zeros_like(batch.audio.clean))
-            losses = media_losses(zero, batch, torch.ones(6), torch.ones(5), "x")
+            losses = media_losses(zero, batch, {"video": reading("x", 6), "audio": reading("x", 5)})
             total = total + global_loss(losses, counts, ObjectiveSettings())
         return total
 

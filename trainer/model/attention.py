@@ -37,5 +37,5 @@ def attend_documents(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths:
 
 
 def _attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    heads_first = (x.transpose(0, 1)[None] for x in (q, k, v))
-    return functional.scaled_dot_product_attention(*heads_first)[0].transpose(0, 1)
+    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))
+    return functional.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1)

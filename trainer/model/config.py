@@ -17,15 +17,15 @@ class RopeConfig(Settings):
     audio: Literal["append", "aligned"] = "aligned"
     text: Literal["1d", "zero"] = "1d"
     axes: tuple[int, int, int] = (24, 20, 20)
-    theta: float = Field(10_000.0, gt=1)
+    theta: float = Field(default=10_000.0, gt=1)
 
 
 class BytesConfig(Settings):
     """The learned encoder of transcripts: an embedding of UTF-8 bytes and residual 1-D convolutions."""
 
-    width: int = Field(128, ge=8)
-    layers: int = Field(2, ge=0)
-    kernel: int = Field(5, ge=1, description="odd: bytes seen by one convolution")
+    width: int = Field(default=128, ge=8)
+    layers: int = Field(default=2, ge=0)
+    kernel: int = Field(default=5, ge=1, description="odd: bytes seen by one convolution")
 
     @model_validator(mode="after")
     def _odd(self) -> "BytesConfig":
@@ -42,14 +42,14 @@ class ModelConfig(Settings):
     *_channels: channels of one latent cell. text_dim: channels of the caption features.
     """
 
-    width: int = Field(256, ge=8)
-    layers: int = Field(6, ge=1)
-    heads: int = Field(4, ge=1)
-    ffn: int = Field(512, ge=8)
-    modulation_rank: int | None = Field(None, ge=1)
-    video_channels: int = Field(128, ge=1)
-    audio_channels: int = Field(320, ge=1)
-    text_dim: int = Field(384, ge=1)
+    width: int = Field(default=256, ge=8)
+    layers: int = Field(default=6, ge=1)
+    heads: int = Field(default=4, ge=1)
+    ffn: int = Field(default=512, ge=8)
+    modulation_rank: int | None = Field(default=None, ge=1)
+    video_channels: int = Field(default=128, ge=1)
+    audio_channels: int = Field(default=320, ge=1)
+    text_dim: int = Field(default=384, ge=1)
     bytes: BytesConfig = BytesConfig()
     rope: RopeConfig = RopeConfig()
 

@@ -32,6 +32,7 @@ def init_weights(model: MMDiT, seed: int) -> None:
             _zero(module.up)
     for head in model.heads.values():
         _zero(head.project)  # type: ignore[arg-type]
+        _zero(head.skip)  # type: ignore[arg-type]
 
 
 def _init_layer(module: nn.Linear | nn.Embedding | nn.Conv1d, generator: torch.Generator) -> None:

@@ -1,6 +1,7 @@
 """The packed layout: how the documents of a micro-batch lie in four buffers, one a stream."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -62,10 +63,11 @@ class Packed:
 
     def to(self, device: torch.device) -> "Packed":
         """The same micro-batch on `device`, without waiting for the copy."""
-        return replace(self, **{f.name: _move(getattr(self, f.name), device) for f in fields(self)})
+        moved: dict[str, Any] = {f.name: _move(getattr(self, f.name), device) for f in fields(self)}
+        return replace(self, **moved)
 
 
-def _move(value: object, device: torch.device) -> object:
+def _move(value: Any, device: torch.device) -> Any:
     if isinstance(value, torch.Tensor):
         return value.to(device, non_blocking=True)
     if isinstance(value, tuple) and value and isinstance(value[0], torch.Tensor):

@@ -55,8 +55,8 @@ class MMDiT(nn.Module):
             tokens = block(tokens, condition, members, rope, packed)
         video, audio = STREAMS.index("video"), STREAMS.index("audio")
         return Prediction(
-            self.heads["video"](tokens[video], condition, members[video]),
-            self.heads["audio"](tokens[audio], condition, members[audio]),
+            self.heads["video"](tokens[video], packed.video, condition, members[video]),
+            self.heads["audio"](tokens[audio], packed.audio, condition, members[audio]),
         )
 
     def embed(self, packed: Packed) -> list[torch.Tensor]:

@@ -12,14 +12,21 @@ class MediaEmbed(nn.Linear):
 
 
 class MediaHead(nn.Module):
-    """AdaLN and a projection to the latent's channels, zero at the start: what the network predicts is then 0."""
+    """AdaLN and a projection to the latent's channels, and beside it a skip: x_sigma times a gain per channel that
+    depends on sigma alone. Wide noisy channels then need not pass through a narrow tower where they should stay as
+    they are. Both are zero at the start: what the network predicts is then 0.
+    """
 
     def __init__(self, width: int, channels: int, rank: int | None) -> None:
         super().__init__()
         self.modulation = Modulation(width, 2, rank)
         self.project = nn.Linear(width, channels)
+        self.skip = nn.Linear(width, channels)
 
-    def forward(self, tokens: torch.Tensor, condition: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
-        """(R, width), conditions (G, width) and members (R, G) -> (R, channels) float32."""
+    def forward(
+        self, tokens: torch.Tensor, noisy: torch.Tensor, condition: torch.Tensor, members: torch.Tensor
+    ) -> torch.Tensor:
+        """Tokens (R, width), x_sigma (R, channels), conditions (G, width), members (R, G) -> (R, channels) float32."""
         shift, scale = self.modulation(condition, members)
-        return self.project(modulate(layer_norm(tokens), shift, scale).to(tokens.dtype)).float()
+        made = self.project(modulate(layer_norm(tokens), shift, scale).to(tokens.dtype)).float()
+        return torch.addcmul(made, members @ self.skip(condition).float(), noisy)
