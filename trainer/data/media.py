@@ -1,17 +1,17 @@
 """From the MP4 of a triplet to what the codecs take: 24 fps RGB of one size, and mono sound at 44,100 Hz."""
 
-import tempfile
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from manifests.errors import MediaError
 from media.clip import Clip
-from media.render import render_views, scratch_dir
+from media.render import render_views
+from media.scratch import Scratch
 from media.views import AudioView, VideoView
 
 FPS, RATE, GROUP = 24, 44_100, 8
@@ -50,22 +50,21 @@ def decode(mp4: bytes, described: dict[str, Any], size: tuple[int, int], max_s: 
     count = usable_frames(described["duration_s"], max_s)
     if not count:
         raise MediaError("media:too_short", f"{described['duration_s']:.3f} s is under 9 frames at {FPS} fps")
-    with tempfile.TemporaryDirectory(prefix="klear-encode-", dir=scratch_dir()) as folder:
-        path = Path(folder) / "sample.mp4"
-        path.write_bytes(mp4)
-        video = VideoView("codec", fps=FPS, box=size, crop=True, pixels="rgb24")
-        audio = AudioView("codec", rate=RATE, channels=1)
+    video = VideoView("codec", fps=FPS, box=size, crop=True, pixels="rgb24")
+    audio = AudioView("codec", rate=RATE, channels=1)
+    with Scratch(mp4) as file:
+        path = f"/proc/{os.getpid()}/fd/{file.fd}"  # the child of render_views does not inherit this descriptor
         with render_views(_range(path, described, count), [video, audio]) as views:
             return Media(np.array(views[video][:count]), np.array(views[audio][: round(count * RATE / FPS)]))
 
 
-def _range(path: Path, described: dict[str, Any], count: int) -> Clip:
+def _range(path: str, described: dict[str, Any], count: int) -> Clip:
     """The part of the file to decode: just enough of its frames for `count` at 24 fps."""
     fps = Fraction(described["fps"]).limit_denominator(1001)
     return Clip(
         clip_id=bytes.fromhex(described["clip_id"]),
         source_id=bytes.fromhex(described["source_id"]),
-        path=str(path),
+        path=path,
         start_frame=0,
         frames=min(described["frames"], ceil(count * fps / FPS) + 1),
         fps=fps,

@@ -165,7 +165,7 @@ def test_a_second_run_does_nothing_and_a_run_after_a_loss_restores_the_same_byte
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_too_many_damaged_samples_fail_the_job(shards: Path, outcome: dict[str, Any]) -> None:
+def test_an_unknown_generation_is_refused(shards: Path, outcome: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="has \\['g0001'\\]"):
         encode(shards, SETTINGS.model_copy(update={"generation": "g0009"}))
 
