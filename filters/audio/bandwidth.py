@@ -15,15 +15,15 @@ GROUP = 8
 """FFT bins to a band: 172 Hz at 44.1 kHz."""
 
 
-def bandwidth(audio: np.ndarray, rate: int) -> float:
-    """Effective bandwidth in Hz of (n,) samples at `rate` Hz; 0 when nothing rises above the floor."""
+def bandwidth(audio: np.ndarray, rate: int) -> float | None:
+    """Effective bandwidth in Hz of (n,) samples at `rate` Hz; None when nothing rises above the floor (silence)."""
     level = band_levels(audio)
     loud, quiet = np.percentile(level, [95, 10], axis=0)
     top = loud.max()
     audible = (loud > quantisation_db() + 6) & (loud > top - RANGE_DB)
     carries = audible & ((loud - quiet > VARIES_DB) | (loud > top - NEAR_DB))
     found = np.flatnonzero(carries)
-    return float(min(rate / 2, (found[-1] + 1) * GROUP * rate / FFT)) if len(found) else 0.0
+    return float(min(rate / 2, (found[-1] + 1) * GROUP * rate / FFT)) if len(found) else None
 
 
 def band_levels(audio: np.ndarray) -> np.ndarray:

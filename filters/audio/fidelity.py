@@ -36,6 +36,7 @@ class Fidelity:
     }
     VIEWS: tuple[View, ...] = (AUDIO_NATIVE, AUDIO_16K)
     INPUTS: tuple[str, ...] = ()
+    BACKEND = "formula"
     LICENCE = "Apache-2.0 (klear)"
     COST = 0.004
 

@@ -33,6 +33,7 @@ class Loudness:
     }
     VIEWS: tuple[View, ...] = (AUDIO_NATIVE,)
     INPUTS: tuple[str, ...] = ()
+    BACKEND = "pyloudnorm"
     LICENCE = "MIT (pyloudnorm)"
     COST = 0.011
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from filters.one_thread import one_thread
 from filters.weights import PackagedFile
 
 MODEL = PackagedFile(
@@ -104,11 +105,11 @@ def _model() -> PyanNet:
     return model.eval()
 
 
-@torch.inference_mode()
 def local_tracks(audio: np.ndarray) -> np.ndarray:
     """Activity (frames, 3) bool of up to three speakers in (n,) samples at 16 kHz, n at most 10 s and at least 0.1 s.
 
     Tracks have no identity beyond this window. Frame i is centred on 0.031 + 0.016875 i seconds.
     """
     x = torch.from_numpy(np.array(audio, np.float32))[None, None]
-    return POWERSET[_model()(x)[0].argmax(-1).numpy()]
+    with one_thread():
+        return POWERSET[_model()(x)[0].argmax(-1).numpy()]

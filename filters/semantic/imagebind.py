@@ -33,6 +33,7 @@ class ImageBind:
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"cosine": pa.float64()}
     VIEWS: tuple[View, ...] = (AUDIO_16K, RGB_2)
     INPUTS: tuple[str, ...] = ()
+    BACKEND = "imagebind_huge"
     LICENCE = "CC-BY-NC-SA-4.0 (code and weights, facebookresearch/ImageBind): non-commercial"
     COST = 2.0
 

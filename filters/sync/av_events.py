@@ -5,7 +5,7 @@ of the 25 fps grid. The trains are smoothed by a frame's width and correlated ov
 the peak is the offset (averaging over events and a parabola take it below a frame).
 
 An answer is given only when it could not well be chance: at least three events on both sides; a peak that at most
-one in four hundred random picture trains with as many events reaches (at any lag); and no other lag nearly as good,
+one in a thousand random picture trains with as many events reaches (at any lag); and no other lag nearly as good,
 as a metronome or a flickering light has. Otherwise `status` is "unsure" and the offset NULL: most clips of talk
 and music end here, which is honest, not a defect.
 """
@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters.sync.events import APART_S as EVENTS_APART_S
 from filters.sync.events import Events, audio_events, video_events
 from media.clip import Clip
 from media.stage import Facts
@@ -28,7 +27,7 @@ REACH = 200
 """Largest lag, in grid steps: 1 s."""
 WIDTH_S = 0.02
 """Standard deviation of the bump that stands for an event: half a frame of 25 fps."""
-SURROGATES = 400
+SURROGATES = 1000
 APART_S = 0.12
 """Lags nearer to the peak than this belong to the peak."""
 
@@ -54,10 +53,11 @@ class AvEvents:
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K, LUMA_25)
     INPUTS: tuple[str, ...] = ()
+    BACKEND = "formula"
     LICENCE = "Apache-2.0 (klear)"
     COST = 0.013
 
-    def __init__(self, min_correlation: float = 0.55, min_confidence: float = 0.25, max_chance: float = 0.005) -> None:
+    def __init__(self, min_correlation: float = 0.62, min_confidence: float = 0.25, max_chance: float = 0.002) -> None:
         self.min_correlation = min_correlation
         self.min_confidence = min_confidence
         self.max_chance = max_chance
@@ -80,7 +80,7 @@ class AvEvents:
         if (
             peak >= self.min_correlation
             and row["confidence"] >= self.min_confidence
-            and row["chance"] < self.max_chance
+            and row["chance"] <= self.max_chance
         ):
             row |= {"status": "measured", "av_offset_s": offset}
         return row
@@ -115,17 +115,23 @@ def best_lag(correlation: np.ndarray) -> tuple[float, float, float]:
 def chance(sound: Events, picture: Events, duration_s: float, peak: float) -> float:
     """Share of random picture trains (same weights, fixed seed) that reach `peak` at some lag.
 
-    Their times are uniform but as far apart as detected events are: evenly spread trains meet more often than others.
+    Their gaps are the picture's own, shuffled and each stretched by 0.5 to 1.5: evenly spread trains meet more often
+    than scattered ones, so the random ones must be as even as the real one. A bump's correlation is read from the
+    sound's own smoothed train, so a surrogate costs a sum over its events.
     """
     rng = np.random.default_rng(0)
-    heard = train(sound, duration_s)
     count = len(picture.times)
-    room = max(0.0, duration_s - count * EVENTS_APART_S)
+    alone = train(Events(np.array([duration_s / 2]), np.ones(1)), duration_s)
+    bump = alone[np.flatnonzero(alone > 1e-6)]
+    heard = np.convolve(train(sound, duration_s), bump, "same")
+    lags = np.lib.stride_tricks.sliding_window_view(np.pad(heard, 1), 2 * REACH + 1)
+    weights = picture.weights / np.linalg.norm(picture.weights)
+    gaps = np.diff(np.concatenate([[0.0], picture.times, [duration_s]]))
     reached = 0
     for _ in range(SURROGATES):
-        times = np.sort(rng.uniform(0, room, count)) + np.arange(count) * EVENTS_APART_S
-        random = Events(times, rng.permutation(picture.weights))
-        reached += bool(correlate(heard, train(random, duration_s)).max() >= peak)
+        drawn = np.cumsum(rng.permutation(gaps) * rng.uniform(0.5, 1.5, count + 1))
+        at = np.round(drawn[:-1] / drawn[-1] * duration_s * RATE).astype(int) + 1
+        reached += bool((rng.permutation(weights) @ lags[at]).max() >= peak)
     return (reached + 1) / (SURROGATES + 1)
 
 

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from filters.audio.mel import mel_bank
+
 RATE = 16_000
 FFT, HOP = 256, 80
 """Audio frames of 16 ms every 5 ms."""
@@ -75,6 +77,4 @@ def _band_levels(audio: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _mel() -> np.ndarray:
-    import librosa
-
-    return librosa.filters.mel(sr=RATE, n_fft=FFT, n_mels=16, fmin=100, fmax=8000, norm=None)
+    return mel_bank(RATE, FFT, 16, 100, 8000)

@@ -37,6 +37,7 @@ class Synchformer:
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K, RGB_25)
     INPUTS: tuple[str, ...] = ()
+    BACKEND = "Synchformer 24-01-04T16-39-21"
     LICENCE = "MIT (code and weights, v-iashin/Synchformer)"
     COST = 1.0
 

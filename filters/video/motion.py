@@ -31,6 +31,7 @@ class Motion:
     }
     VIEWS: tuple[View, ...] = (LUMA_25,)
     INPUTS: tuple[str, ...] = ()
+    BACKEND = "OpenCV DIS flow"
     LICENCE = "Apache-2.0 (OpenCV)"
     COST = 0.015
 

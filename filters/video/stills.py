@@ -35,6 +35,7 @@ class Stills:
     }
     VIEWS: tuple[View, ...] = (FRAMES,)
     INPUTS: tuple[str, ...] = ()
+    BACKEND = "formula"
     LICENCE = "Apache-2.0 (OpenCV)"
     COST = 0.009
 

@@ -24,6 +24,7 @@ class Technical:
     }
     VIEWS: tuple[View, ...] = ()
     INPUTS: tuple[str, ...] = ()
+    BACKEND = "formula"
     LICENCE = "Apache-2.0 (klear)"
     COST = 0.0
 

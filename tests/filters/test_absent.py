@@ -1,0 +1,35 @@
+"""Backends without weights say so, and never answer with a number."""
+
+from pathlib import Path
+
+import pytest
+
+from filters.semantic.imagebind import STAGE as IMAGEBIND
+from filters.sync.synchformer import STAGE as SYNCHFORMER
+from manifests.errors import BackendAbsent
+from media.views import Views
+
+CASES = [(SYNCHFORMER, "24-01-04T16-39-21.pt", "MIT"), (IMAGEBIND, "imagebind_huge.pth", "non-commercial")]
+
+
+@pytest.mark.parametrize(("stage", "checkpoint", "licence"), CASES)
+def test_message_says_what_where_and_under_which_licence(
+    stage: type, checkpoint: str, licence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KLEAR_WEIGHTS", str(tmp_path))
+    with pytest.raises(BackendAbsent) as caught:
+        stage().digest()
+    assert caught.value.code == "backend:weights"
+    for part in (checkpoint, str(tmp_path), licence, stage.NAME):
+        assert part in caught.value.message
+
+
+@pytest.mark.parametrize(("stage", "checkpoint", "licence"), CASES)
+def test_a_checkpoint_alone_does_not_make_a_score(stage: type, checkpoint: str, licence: str, tmp_path: Path) -> None:
+    path = tmp_path / checkpoint
+    path.write_bytes(b"weights")
+    with pytest.raises(BackendAbsent) as caught:
+        stage(weights=str(path)).digest()
+    assert caught.value.code == "backend:not_built"
+    with pytest.raises(BackendAbsent):
+        stage(weights=str(path))(None, Views({}), {})

@@ -1,0 +1,62 @@
+"""The numbers of real clips stay what they were: when they change on purpose, bump the stage's VERSION and re-record.
+
+Re-record with `KLEAR_RECORD=1 pytest tests/filters/test_golden.py`, and read the difference.
+"""
+
+import importlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media.clip import whole_clip
+from media.render import render_views
+
+GOLDEN = Path(__file__).parent / "golden.json"
+STAGES = [
+    "audio.classes", "audio.loudness", "audio.silence", "audio.fidelity", "audio.dnsmos", "audio.voices",
+    "video.technical", "video.motion", "video.stills", "sync.av_events",
+]  # fmt: skip
+CLIPS = ["grid/lwbsza.mpg", "video/chaplin.mp4", "video/nasa_13013.mp4"]
+
+
+def measure(path: Path) -> dict[str, dict[str, Any]]:
+    """All measures of the first 2.5 s of a file."""
+    whole = whole_clip(path)
+    clip = replace(whole, frames=round(2.5 * whole.fps))
+    stages = [importlib.import_module(f"filters.{name}").STAGE() for name in STAGES]
+    facts: dict[str, dict[str, Any]] = {}
+    with render_views(clip, sorted({view for stage in stages for view in stage.VIEWS}, key=lambda v: v.name)) as views:
+        for stage in stages:
+            facts[stage.NAME] = stage(clip, views, facts)
+            again = stage(clip, views, facts)
+            assert facts[stage.NAME] == again, f"{stage.NAME} gives other numbers the second time"
+            assert set(again) <= set(stage.COLUMNS), f"{stage.NAME} writes undeclared columns"
+    return facts
+
+
+def close(found: Any, known: Any) -> bool:
+    """Equal, with room for another processor's rounding in the models."""
+    if isinstance(known, dict):
+        return set(found) == set(known) and all(close(found[key], known[key]) for key in known)
+    if isinstance(known, list):
+        return len(found) == len(known) and all(map(close, found, known))
+    if isinstance(known, float):
+        return found == pytest.approx(known, rel=0.02, abs=0.02)
+    return bool(found == known)
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_measures_of_real_clips(media_dir: Path, name: str) -> None:
+    found = json.loads(json.dumps(measure(media_dir / name)))
+    versions = {stage: importlib.import_module(f"filters.{stage}").STAGE.VERSION for stage in STAGES}
+    book = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    if os.environ.get("KLEAR_RECORD"):
+        book |= {"versions": versions, name: found}
+        GOLDEN.write_text(json.dumps(book, indent=1, sort_keys=True) + "\n")
+    assert book["versions"] == versions, "a VERSION changed: re-record the golden numbers"
+    for stage in STAGES:
+        assert close(found[stage], book[name][stage]), f"{stage} changed: bump its VERSION and re-record"
