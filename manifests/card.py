@@ -39,7 +39,7 @@ _LICENCES = [
     (r"\bcc[ -]?by[ -]?4", "cc-by-4.0"),
     (r"\bcc[ -]?by[ -]?3", "cc-by-3.0"),
     (r"\bapache[ -]?2", "apache-2.0"),
-    (r"^mit\b", "mit"),
+    (r"\bmit\b", "mit"),
 ]
 """Licences as people write them, and the hub's identifiers. Public domain has none there: it is `other`."""
 
@@ -123,9 +123,13 @@ def header(facts: Row) -> dict[str, Any]:
 
 
 def licence_id(licences: Sequence[str]) -> str:
-    """The hub's identifier when all sources share one that it knows, else `other`."""
-    known = {next((name for form, name in _LICENCES if re.search(form, text.lower())), "other") for text in licences}
-    return known.pop() if len(known) == 1 else "other"
+    """The hub's identifier when all sources share one that it knows, else `other`; also when a text names several."""
+    named = {name for text in licences for name in _named(text)}
+    return named.pop() if len(named) == 1 else "other"
+
+
+def _named(text: str) -> list[str]:
+    return [name for form, name in _LICENCES if re.search(form, text.lower())] or ["other"]
 
 
 def size_category(count: int) -> str:
@@ -141,9 +145,7 @@ def known_limits(con: duckdb.DuckDBPyConnection, stages: Sequence[Row]) -> list[
     unsure = rows(con, _UNDECIDED)
     if unsure:
         listed = ", ".join(f"`{row['gate']}` on {row['n']}" for row in unsure)
-        found.append(
-            f"A gate whose measure is missing or unsure does not reject. Undecided on these samples: {listed}."
-        )
+        found.append(f"A gate whose measure is missing or unsure does not reject. Undecided here: {listed} samples.")
     if "consistency" in _columns(con, "compose.texts") and (flags := rows(con, _FLAGS)):
         listed = ", ".join(f"`{row['flag']}` {row['n']}" for row in flags)
         found.append(f"Facts that do not fit together are flagged, not removed. Samples with each flag: {listed}.")

@@ -48,8 +48,8 @@ def render_small(out: Path, clip: Mapping[str, Any]) -> tuple[Path | None, str]:
 
 def tidy(out: Path, keep: set[Path]) -> None:
     """Remove clips of an earlier report that this one does not show."""
-    for path in _folder(out).glob("*.mp4"):
-        if path not in keep:
+    for path in _folder(out).iterdir():
+        if path.with_suffix(".mp4") not in keep:
             path.unlink()
 
 

@@ -53,7 +53,7 @@ def canvas(
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72))
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0].tolist()
-    figure.subplots_adjust(left / width, bottom / height, 1 - 14 / width, 1 - top / height, hspace=0.75)
+    figure.subplots_adjust(left / width, bottom / height, 1 - 14 / width, 1 - top / height, hspace=0.85)
     return figure, axes
 
 
@@ -90,7 +90,7 @@ def svg(figure: "Figure", label: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)
-    text = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1var(--sans)", text)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     return _sized(text, label)

@@ -57,7 +57,7 @@ def _gated(facts: Facts, name: str, limits: list[Limit]) -> dict[str, Any] | Non
         return None
     present = [c for c in CLASSES if np.any(classes == c)]
     edges = bins.edges(values, [bound for limit in limits for bound in limit.bounds])
-    figure, axes = canvas(468, 56 + 48 * max(1, len(present)), max(1, len(present)), top=18)
+    figure, axes = canvas(468, 58 + 52 * max(1, len(present)), max(1, len(present)), top=20)
     for axis, label in zip(axes, present or [""]):
         mine = values[classes == label] if label else values
         _row(axis, label, mine, edges, [limit for limit in limits if not label or label in limit.classes])
@@ -82,12 +82,12 @@ def _row(axis: Any, label: str, values: np.ndarray, edges: np.ndarray, limits: l
     passing, failing = bins.counted(values[~failed], edges), bins.counted(values[failed], edges)
     tops = bars(axis, edges, passing, np.zeros(len(passing)), KEPT if limits else PENDING)
     tops = bars(axis, edges, failing, tops, REJECTED)
-    axis.set_ylim(0, max(1.0, tops.max()))
+    axis.set_ylim(0, max(1.0, tops.max()) * 1.08)
     axis.set_xlim(edges[0], edges[-1])
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
-    text = f"{label.replace('_', ' ')}  {len(values):,}" if label else f"{len(values):,} clips"
-    axis.set_title(text, loc="left", fontsize=10, pad=2, color=INK)
+    text = f"{label.replace('_', ' ')}: {len(values):,}" if label else f"{len(values):,} clips"
+    axis.set_title(text, loc="left", fontsize=10.5, pad=5, color=INK)
 
 
 def _free(facts: Facts, name: str) -> dict[str, Any] | None:

@@ -108,7 +108,7 @@ def length(seconds: float) -> str:
 def megabytes(count: int | None) -> str:
     """Bytes for people, in powers of ten."""
     count = int(count or 0)
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+    return f"{count / 1e9:,.1f}\u00a0GB" if count >= 1e9 else f"{count / 1e6:,.1f}\u00a0MB"
 
 
 def _seconds(facts: Facts, where: str) -> float:

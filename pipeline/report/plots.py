@@ -46,7 +46,7 @@ def classes(facts: Facts) -> str:
         axis.barh([name.replace("_", " ") for name in names], widths, 0.68, left, color=colour)
         left += widths
     for place, name in enumerate(names):
-        axis.annotate(f" {totals[name]:,}", (totals[name], place), va="center")
+        axis.annotate(f"{totals[name]:,}", (totals[name], place), (5, 0), textcoords="offset points", va="center")
     axis.spines["left"].set_visible(False)
     axis.set_xlabel("clips")
     axis.xaxis.get_major_locator().set_params(integer=True)

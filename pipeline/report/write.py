@@ -22,6 +22,7 @@ from pipeline.report import (
 )
 from pipeline.report.facts import Facts
 from pipeline.report.page import render
+from pipeline.report.posters import poster
 
 Row = Mapping[str, Any]
 
@@ -97,7 +98,8 @@ def _card(
     row: dict[str, Any], origin: Mapping[bytes, dict[str, Any]], bounds: Any, path: Path | None, absent: str
 ) -> dict[str, Any]:
     found = samples.card(row, origin.get(row["source_id"], {}), bounds)
-    return {**found, "href": f"clips/{path.name}" if path else None, "absent": absent}
+    href, still = (f"clips/{path.name}", f"clips/{poster(path).name}") if path else (None, None)
+    return {**found, "href": href, "poster": still, "absent": absent}
 
 
 def _write(path: Path, text: str) -> Path:
