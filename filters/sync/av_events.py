@@ -55,7 +55,7 @@ class AvEvents:
     INPUTS: tuple[str, ...] = ()
     BACKEND = "formula"
     LICENCE = "Apache-2.0 (klear)"
-    COST = 0.013
+    COST = 0.007
 
     def __init__(self, min_correlation: float = 0.62, min_confidence: float = 0.25, max_chance: float = 0.002) -> None:
         self.min_correlation = min_correlation
