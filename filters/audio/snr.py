@@ -5,8 +5,8 @@ the bias that this percentile has on stationary noise (measured once on white no
 signal is the rest. SNR = signal / noise, summed over the bands, clipped to [-10, 60] dB.
 
 Error on known mixes of read speech (8 LibriSpeech voices, 3 s) with noise, mean absolute, at 20 / 10 / 5 / 0 dB: white
-noise 1.2 / 0.6 / 0.5 / 0.5 dB (held by `tests/filters/audio/test_snr.py`); Chaplin's piano 2.3 / 2.0 / 2.4 / 4.2 dB; Big
-Buck Bunny's music 1.9 / 3.2 / 4.2 / 6.0 dB. Over music the estimate is too high: music has quiet moments too.
+noise 1.2 / 0.6 / 0.5 / 0.5 dB (held by `tests/filters/audio/test_snr.py`); Chaplin's piano 2.3 / 2.0 / 2.4 / 4.2 dB;
+Big Buck Bunny's music 1.9 / 3.2 / 4.2 / 6.0 dB. Over music the estimate is too high: music has quiet moments too.
 What is sustained counts as noise: on music the number says how dense it is, not how clean.
 """
 
