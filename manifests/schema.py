@@ -166,5 +166,7 @@ EVENTS = pa.schema(
 
 
 def stage_schema(columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    """The table of one stage: the key, the status, and its own nullable columns."""
+    """The table of one stage: the key, the status, and its own nullable columns. Raises ValueError on a taken name."""
+    if taken := {known.name for known in KEY} & columns.keys():
+        raise ValueError(f"columns {sorted(taken)} belong to every table: a stage cannot name its own so")
     return pa.schema([*KEY, *(pa.field(name, kind) for name, kind in columns.items())])

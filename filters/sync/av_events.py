@@ -6,7 +6,7 @@ the peak is the offset (averaging over events and a parabola take it below a fra
 
 An answer is given only when it could not well be chance: at least three events on both sides; a peak that at most
 one in a thousand random picture trains with as many events reaches (at any lag); and no other lag nearly as good,
-as a metronome or a flickering light has. Otherwise `status` is "unsure" and the offset NULL: most clips of talk
+as a metronome or a flickering light has. Otherwise `certainty` is "unsure" and the offset NULL: most clips of talk
 and music end here, which is honest, not a defect.
 """
 
@@ -33,7 +33,7 @@ APART_S = 0.12
 
 
 class AvEvents:
-    """`av_offset_s` > 0: the sound comes after the picture. NULL unless `status` is "measured" (else "unsure").
+    """`av_offset_s` > 0: the sound comes after the picture. NULL unless `certainty` is "measured" (else "unsure").
 
     correlation: peak of the normalised correlation of the event trains, in [0, 1]. confidence: 1 - (best other lag /
     peak), in [0, 1]. chance: share of random picture trains whose best lag correlates as well. events_audio,
@@ -47,7 +47,7 @@ class AvEvents:
         "confidence": pa.float64(),
         "correlation": pa.float64(),
         "chance": pa.float64(),
-        "status": pa.string(),
+        "certainty": pa.string(),
         "events_audio": pa.int32(),
         "events_video": pa.int32(),
     }
@@ -69,7 +69,7 @@ class AvEvents:
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """Columns of one clip from its 16 kHz audio and its grey frames at 25 fps."""
         sound, picture = audio_events(views[AUDIO_16K]), video_events(views[LUMA_25])
-        row: dict[str, Any] = {"status": "unsure", "events_audio": len(sound.times), "events_video": len(picture.times)}
+        row: dict[str, Any] = {"certainty": "unsure", "events_audio": len(sound.times), "events_video": len(picture.times)}
         if min(len(sound.times), len(picture.times)) < 3:
             return row
         duration = len(views[AUDIO_16K]) / 16_000
@@ -82,7 +82,7 @@ class AvEvents:
             and row["confidence"] >= self.min_confidence
             and row["chance"] <= self.max_chance
         ):
-            row |= {"status": "measured", "av_offset_s": offset}
+            row |= {"certainty": "measured", "av_offset_s": offset}
         return row
 
 

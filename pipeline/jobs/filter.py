@@ -4,12 +4,13 @@ import time
 from typing import Any
 
 from pipeline.context import Context, rate
-from pipeline.jobs import decide, measure
+from pipeline.jobs import decide, measure, run_stages
 
 
 def run(context: Context) -> dict[str, Any]:
     """Every tier, each followed by a decision; the last decision's counts, and each tier's."""
     started = time.monotonic()
+    run_stages.ready(context, context.settings.stages)  # a wrong name or a missing weight is said before any work
     tiers: dict[str, Any] = {}
     verdict: dict[str, Any] = {}
     for tier in context.settings.tiers:

@@ -61,7 +61,7 @@ def run(context: Context, job: str, refs: Iterable[StageRef], chosen: str) -> di
     started = time.monotonic()
     found, absent = ready(context, refs)
     for name, reason in absent.items():
-        console.err.print(f"[yellow]absent[/yellow] {name}: {reason}")
+        console.err.print(f"[yellow]absent[/yellow] {name}: {reason}", soft_wrap=True)
     clips = context.catalog.require("clips", "ingest")
     wanted = {r["clip_id"]: r["bucket"] for r in rows(connect(context.catalog), _wanted(chosen))}
     inputs = {name for r in found for name in r.stage.INPUTS} - {r.ref.name for r in found}

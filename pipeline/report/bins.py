@@ -31,6 +31,11 @@ def counted(values: np.ndarray, bins: np.ndarray) -> np.ndarray:
     return np.histogram(inside, bins)[0]
 
 
+def whole(bins: np.ndarray) -> bool:
+    """Whether each bin stands for one integer."""
+    return bool(np.all(np.diff(bins) == 1) and bins[0] % 1 == 0.5)
+
+
 def _range(finite: np.ndarray, limits: Sequence[float]) -> tuple[float, float]:
     if not finite.size:
         return (min(limits), max(limits)) if limits else (0.0, 1.0)

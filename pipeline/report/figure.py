@@ -2,7 +2,7 @@
 
 import io
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _VARIABLES = {
 }
 OUTCOMES = {"kept": KEPT, "rejected": REJECTED, "quarantined": BAD, "pending": PENDING}
 """Colour of each outcome of a clip, in the order in which they are stacked."""
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it takes the page's font and can be searched
     "font.size": 11,
     "text.color": INK,

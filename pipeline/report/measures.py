@@ -11,6 +11,7 @@ from pipeline.report.figure import FAINT, INK, KEPT, LIMIT, PENDING, REJECTED, S
 from pipeline.report.limits import Limit, scope, words
 
 UNITS = {
+    "compression_ratio": "",
     "_ratio": "share",
     "_hz": "Hz",
     "_db": "dB",
@@ -94,14 +95,14 @@ def _free(facts: Facts, name: str) -> dict[str, Any] | None:
     values, _ = _read(facts, name)
     if not values.size:
         return None
-    figure, (axis,) = canvas(210, 96, left=6, bottom=34)
+    figure, (axis,) = canvas(210, 96, left=18, bottom=34)
     edges = bins.edges(values, count=28)
     tops = bars(axis, edges, bins.counted(values, edges), np.zeros(len(edges) - 1), KEPT)
     axis.set_xlim(edges[0], edges[-1])
     axis.set_ylim(0, tops.max())
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
-    axis.xaxis.get_major_locator().set_params(nbins=4)
+    axis.xaxis.get_major_locator().set_params(nbins=4, integer=bins.whole(edges))
     axis.tick_params(axis="x", colors=INK, color=FAINT)
     axis.set_xlabel(_unit(name))
     return {"name": name, "svg": svg(figure, name), **_summary(values)}

@@ -12,7 +12,7 @@ from pipeline.stages import StageRef
 def headline(facts: Facts, status: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Tiles: a big number, its words, and the parts that it splits into (name, count). status: of `klear status`."""
     sources, clips = status["sources"], status["clips"]
-    tiles = [
+    tiles: list[dict[str, Any]] = [
         {"value": f"{sources['total']:,}", "label": "sources", "parts": _parts(sources, ("ok", *_SOURCE_LOSSES))},
         {"value": f"{clips['total']:,}", "label": "clips", "parts": _parts(clips, _CLIP_OUTCOMES)},
         {"value": length(_seconds(facts, "true")), "label": "of clips", "parts": []},

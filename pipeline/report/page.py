@@ -31,5 +31,7 @@ def number(value: Any, digits: int = 3) -> str:
         return str(value)
     if isinstance(value, int) or float(value).is_integer():
         return f"{int(value):,}".replace("-", "−")
+    if abs(value) < 1e-4:
+        return f"{value:.1e}".replace("-", "−")
     size = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(size, 6)}f}".replace("-", "−")

@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.report import bins
 from pipeline.report.facts import Facts
-from pipeline.report.figure import FAINT, OUTCOMES, bars, canvas, svg
+from pipeline.report.figure import FAINT, INK, OUTCOMES, bars, canvas, svg
 
 UNKNOWN = "not measured"
 
@@ -46,9 +46,9 @@ def classes(facts: Facts) -> str:
         axis.barh([name.replace("_", " ") for name in names], widths, 0.68, left, color=colour)
         left += widths
     for place, name in enumerate(names):
-        axis.annotate(f"{totals[name]:,}", (totals[name], place), (5, 0), textcoords="offset points", va="center")
+        axis.text(totals[name], place, f"  {totals[name]:,}", va="center", color=INK)
     axis.spines["left"].set_visible(False)
     axis.set_xlabel("clips")
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.margins(x=0.12)
+    axis.set_xlim(0, max(1, *totals.values()) * 1.12)
     return svg(figure, "Audio classes of clips by outcome")

@@ -46,7 +46,7 @@ def test_known_offsets_within_30_ms(offset: float, seconds: float, count: int) -
     for seed in range(3):
         at = times(seed, seconds, count)
         row = measure(beeps(at + offset, seconds), flashes(at, seconds))
-        assert row["status"] == "measured", row
+        assert row["certainty"] == "measured", row
         assert row["av_offset_s"] == pytest.approx(offset, abs=0.03)
 
 
@@ -55,25 +55,25 @@ def test_unrelated_streams_are_unsure(seconds: float, count: int) -> None:
     for seed in range(10):
         audio, frames = beeps(times(100 + seed, seconds, count), seconds), flashes(times(seed, seconds, count), seconds)
         row = measure(audio, frames)
-        assert row["status"] == "unsure" and row.get("av_offset_s") is None, row
+        assert row["certainty"] == "unsure" and row.get("av_offset_s") is None, row
 
 
 def test_music_over_a_still_is_unsure() -> None:
     at = np.arange(0.3, 5.6, 0.37)
     row = measure(beeps(at, 6.0, 0.3), flashes(np.zeros(0), 6.0))
-    assert row["status"] == "unsure" and row["events_video"] < 3
+    assert row["certainty"] == "unsure" and row["events_video"] < 3
 
 
 @pytest.mark.parametrize("period", [0.32, 0.52, 1.0])
 def test_a_metronome_is_unsure(period: float) -> None:
     at = np.round(np.arange(0.4, 7.6, period) * FPS) / FPS
-    assert measure(beeps(at, 8.0), flashes(at, 8.0))["status"] == "unsure"
+    assert measure(beeps(at, 8.0), flashes(at, 8.0))["certainty"] == "unsure"
 
 
 def test_one_event_is_no_evidence() -> None:
     at = np.array([1.0])
     row = measure(beeps(at, 3.0), flashes(at, 3.0))
-    assert row["status"] == "unsure" and (row["events_audio"], row["events_video"]) == (1, 1)
+    assert row["certainty"] == "unsure" and (row["events_audio"], row["events_video"]) == (1, 1)
 
 
 def test_events_lie_where_they_were_put() -> None:
@@ -85,7 +85,7 @@ def test_events_lie_where_they_were_put() -> None:
 def test_empty_and_tiny_clips_are_unsure() -> None:
     for samples, frames in ((0, 0), (100, 1), (1600, 3)):
         row = measure(np.zeros(samples, np.float32), np.zeros((frames, 10, 10), np.uint8))
-        assert row["status"] == "unsure"
+        assert row["certainty"] == "unsure"
 
 
 def test_positive_lag_is_late_sound() -> None:
