@@ -7,7 +7,9 @@ There is no random state to keep: every draw is a function of the stream positio
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +79,8 @@ def save(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     world.barrier()
-    dcp.save(_state(model, optimizer, ema), checkpoint_id=partial, no_dist=world.size == 1)
+    with _quiet():
+        dcp.save(_state(model, optimizer, ema), checkpoint_id=partial, no_dist=world.size == 1)
     if world.first:
         _write_durably(partial / PROGRESS, json.dumps(asdict(progress), indent=1))
         shutil.rmtree(final, ignore_errors=True)
@@ -91,7 +94,8 @@ def save(
 def restore(folder: Path, model: MMDiT, optimizer: torch.optim.Optimizer, ema: Ema, world: World) -> Progress:
     """Load a checkpoint into the three, in place, at this world size. Returns its progress."""
     state = _state(model, _started(model, optimizer), ema)
-    dcp.load(state, checkpoint_id=folder, no_dist=world.size == 1)
+    with _quiet():
+        dcp.load(state, checkpoint_id=folder, no_dist=world.size == 1)
     set_optimizer_state_dict(model, optimizer, state["optimizer"])
     progress = read_progress(folder)
     ema.updates = progress.ema_updates
@@ -101,7 +105,8 @@ def restore(folder: Path, model: MMDiT, optimizer: torch.optim.Optimizer, ema: E
 def load_ema(folder: Path, model: MMDiT) -> Progress:
     """Fill an unsharded model with a checkpoint's averaged weights."""
     state = {"ema": {name: p.detach() for name, p in model.named_parameters()}}
-    dcp.load(state, checkpoint_id=folder, no_dist=True)
+    with _quiet():
+        dcp.load(state, checkpoint_id=folder, no_dist=True)
     return read_progress(folder)
 
 
@@ -120,6 +125,14 @@ def _started(model: MMDiT, optimizer: torch.optim.Optimizer) -> torch.optim.Opti
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return optimizer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without DCP's remark that a single process saves alone."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield
 
 
 def _write_durably(path: Path, text: str) -> None:

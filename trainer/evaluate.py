@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from manifests.errors import ConfigError
+from pipeline import console
 from trainer.checkpoint import Progress, latest, load_ema
 from trainer.data.latents import LatentSet, find_latents
 from trainer.heldout import MEDIA, Cell, Tally, chosen, fixed_sigmas, measure, totals
@@ -30,14 +31,16 @@ def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     device = join_world(settings.device).device
     latents = LatentSet(find_latents(out, settings.latents))
     model, progress = load_averaged(settings, out, stage, device)
-    pairs = chosen(latents, settings.evaluate.split, settings.evaluate.samples, TASKS)
+    e = settings.evaluate
+    pairs = chosen(latents, e.split, e.samples, TASKS, e.most)
     if not pairs:
         raise ConfigError(
             "evaluate:empty",
-            f"no clip in split {settings.evaluate.split!r}: set evaluate.split, or encode more sources",
+            f"no clip in split {e.split!r}: set evaluate.split, or encode more sources",
         )
     readings = readings_of(latents, settings.objective, device)
-    tallies = measure(model, latents, pairs, settings, readings)
+    with console.ticking(f"evaluate stage {stage}", len(pairs) * e.sigmas, "passes") as ticker:
+        tallies = measure(model, latents, pairs, settings, readings, ticker.advance)
     report = _report(settings, progress, tallies, readings, len({info.key for info, _ in pairs}))
     report |= _since(out, stage, report) | {"seconds": round(time.perf_counter() - began, 2)}
     path = report_file(out, stage)

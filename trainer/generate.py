@@ -12,14 +12,15 @@ import torch
 
 from manifests.errors import ConfigError
 from media.writer import write_mp4, write_wav
+from pipeline import console
 from trainer.clocks import AUDIO_HOP, AUDIO_RATE, VIDEO_FPS, audio_latents_for, video_frames, video_latents_for
 from trainer.codecs import audio_codec, video_codec
 from trainer.data.draws import draw_normal
 from trainer.data.latents import LatentSet, find_latents
 from trainer.data.sample import Sample
 from trainer.data.shards import samples as members_of
+from trainer.documents import Conditions, Document
 from trainer.evaluate import load_averaged
-from trainer.packing import Conditions, Document
 from trainer.parallel import join_world
 from trainer.readings import readings_of
 from trainer.sampler import Sampled, sample_documents
@@ -62,7 +63,8 @@ def generate(
     g = settings.generate
     readings = readings_of(latents, settings.objective, device)
     documents = [request.document for request in requests]
-    made = sample_documents(model, documents, readings, g.steps, g.guidance, settings.precision)
+    with console.ticking(f"generate {len(documents)} samples", g.steps, "steps") as ticker:
+        made = sample_documents(model, documents, readings, g.steps, g.guidance, settings.precision, ticker.advance)
     folder = out / "samples" / f"stage-{stage}"
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_write(folder, request, sampled, latents) for request, sampled in zip(requests, made, strict=True)]

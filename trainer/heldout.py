@@ -1,9 +1,10 @@
 """Held-out flow-matching loss at fixed noise and fixed sigmas, beside the content-blind linear predictor's."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -12,11 +13,12 @@ from trainer.batches import tokens_of
 from trainer.data.draws import draw_normal
 from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample, SampleInfo
+from trainer.documents import Conditions, Document
 from trainer.linear import linear_coefficient
 from trainer.model.layout import STREAMS
 from trainer.model.mmdit import MMDiT
 from trainer.objective import SIGMA_FLOOR, Reading, row_losses, target_velocity
-from trainer.packing import Conditions, Document, PackedBatch, Targets, pack
+from trainer.packing import PackedBatch, Targets, pack
 from trainer.parallel import precision_context
 from trainer.settings import TrainSettings
 from trainer.tasks import TASKS, task_named
@@ -50,16 +52,20 @@ def fixed_sigmas(count: int) -> list[float]:
     return [(i + 0.5) / count for i in range(count)]
 
 
-def chosen(latents: LatentSet, split: str, per_cell: int, tasks: Iterable[str]) -> list[tuple[SampleInfo, str]]:
-    """Samples and tasks to measure: at most `per_cell` samples of each (task, class), first by key (a hash)."""
-    taken: dict[tuple[str, str], int] = defaultdict(int)
-    pairs = []
+def chosen(
+    latents: LatentSet, split: str, per_cell: int, tasks: Iterable[str], most: int
+) -> list[tuple[SampleInfo, str]]:
+    """Samples and tasks to measure: `per_cell` of each (task, class), first by key (a hash), at most `most` in all.
+
+    Every cell gets its first sample before any gets its second.
+    """
+    cells: dict[tuple[str, str], list[tuple[SampleInfo, str]]] = defaultdict(list)
     for info in sorted(latents.samples(split), key=lambda info: info.key):
         for task in tasks:
-            if task in info.tasks and taken[task, info.audio_class] < per_cell:
-                taken[task, info.audio_class] += 1
-                pairs.append((info, task))
-    return pairs
+            if task in info.tasks:
+                cells[task, info.audio_class].append((info, task))
+    rounds = (cell[n] for n in range(per_cell) for cell in cells.values() if n < len(cell))
+    return list(islice(rounds, most))
 
 
 def heldout_document(sample: Sample, task: str, sigma: float) -> Document:
@@ -76,8 +82,12 @@ def measure(
     pairs: Sequence[tuple[SampleInfo, str]],
     settings: TrainSettings,
     readings: Mapping[str, Reading],
+    advance: Callable[[int], None] = lambda done: None,
 ) -> dict[Cell, Tally]:
-    """Losses of the model's present weights by cell, over every pair and every fixed sigma. Changes nothing."""
+    """Losses of the model's present weights by cell, over every pair and every fixed sigma. Changes nothing.
+
+    advance: told the number of passes (a pair at a sigma) done.
+    """
     device = next(model.parameters()).device
     work = [(info, task, sigma) for info, task in pairs for sigma in fixed_sigmas(settings.evaluate.sigmas)]
     tallies: dict[Cell, Tally] = defaultdict(Tally)
@@ -91,6 +101,7 @@ def measure(
             losses = row_losses(getattr(output, medium), targets, readings[medium])
             linear = _linear_losses(targets, readings[medium])
             _add(tallies, batch, medium, losses, linear)
+        advance(len(group))
     return dict(tallies)
 
 

@@ -12,11 +12,12 @@ from trainer.batches import cut, share
 from trainer.checkpoint import latest
 from trainer.data.latents import LatentSet, find_latents
 from trainer.data.stream import Draw
+from trainer.documents import Document, DrawSettings, draw_conditions
 from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
 from trainer.objective import Reading, global_loss, loss_counts, media_losses
 from trainer.optim import learning_rate, update
-from trainer.packing import Document, DrawSettings, PackedBatch, draw_conditions, pack
+from trainer.packing import PackedBatch, pack
 from trainer.parallel import join_world, precision_context
 from trainer.readings import readings_of
 from trainer.run import Run, start_run
@@ -84,7 +85,8 @@ def train_step(
 
 def _heldout(run: Run, settings: TrainSettings, readings: Mapping[str, Reading], metrics: Metrics) -> None:
     """Measure the averaged weights on a few held-out clips (T2AV, every class) and note it in the progress."""
-    pairs = chosen(run.latents, settings.evaluate.split, 1, ["T2AV"])
+    most = settings.evaluate.in_loop
+    pairs = chosen(run.latents, settings.evaluate.split, most, ["T2AV"], most)
     if not pairs:
         return
     with run.ema.in_place_of(run.model):

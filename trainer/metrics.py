@@ -1,14 +1,13 @@
 """What a run tells the world: TensorBoard scalars, a progress bar with rate and time left, a few numbers kept."""
 
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pipeline import console
 from trainer.parallel import World
 
 NAMES = ("video", "audio", "grad_norm")
@@ -32,10 +31,12 @@ class Metrics:
             TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
-            disable=not world.first,
+            console=console.err,
+            transient=True,
+            disable=not (world.first and console.err.is_terminal),
         )
         self._task = self._progress.add_task("", total=steps, completed=start, text="")
+        self._stage, self._steps, self._said = stage, steps, time.monotonic()
 
     def __enter__(self) -> "Metrics":
         if self._first:
@@ -84,4 +85,8 @@ class Metrics:
         rate = len(self._pending) / seconds
         text = f"video {row['video']:.3f} audio {row['audio']:.3f} {rate:.2f} steps/s"
         self._progress.update(self._task, text=text)
+        if self._first and not console.err.is_terminal and time.monotonic() - self._said > console.QUIET_S:
+            self._said = time.monotonic()
+            left = (self._steps - step) / rate
+            console.err.print(f"train stage {self._stage}: {step} of {self._steps}, {text}, {left:.0f} s left")
         self._pending, self._samples, self._tokens, self._since = [], 0, 0, time.perf_counter()

@@ -1,15 +1,16 @@
 """Euler sampling of the flow, with classifier-free guidance by null captions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 
+from trainer.documents import Document
 from trainer.model.layout import PAD_ROWS
 from trainer.model.mmdit import MMDiT, Prediction
 from trainer.objective import Reading, velocity
-from trainer.packing import Document, PackedBatch, Targets, pack
+from trainer.packing import PackedBatch, Targets, pack
 from trainer.parallel import precision_context
 
 
@@ -34,9 +35,11 @@ def sample_documents(
     steps: int,
     guidance: float,
     precision: str,
+    advance: Callable[[int], None] = lambda steps: None,
 ) -> list[Sampled]:
     """From noise (sigma 1) to latents. documents: at sigma 1; their latents only give shapes and the clean tokens.
 
+    advance: told of every step.
     guidance: v = v_null + guidance (v_caption - v_null), all captions dropped together; 1 needs no null pass.
     """
     device = next(model.parameters()).device
@@ -52,6 +55,7 @@ def sample_documents(
             _advance(state.video, output.video, batch.video, sigma, following, guidance, readings["video"]),
             _advance(state.audio, output.audio, batch.audio, sigma, following, guidance, readings["audio"]),
         )
+        advance(1)
     return [_outcome(batch, state, i, document) for i, document in enumerate(documents)]
 
 

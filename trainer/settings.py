@@ -46,13 +46,16 @@ class MixtureSettings(Settings):
 
 
 class EvaluateSettings(Settings):
-    """split: held-out clips. samples: at most so many of them per audio class. sigmas: fixed levels, evenly spread.
+    """Held-out loss. split: of the clips. samples: of each (task, class); most: of all of them together.
 
-    tokens: in one forward pass.
+    in_loop: clips of the small T2AV measurement inside the loop. sigmas: fixed levels, evenly spread. tokens: in one
+    forward pass.
     """
 
     split: str = "val"
-    samples: int = Field(default=3, ge=1)
+    samples: int = Field(default=4, ge=1)
+    most: int = Field(default=24, ge=1)
+    in_loop: int = Field(default=4, ge=1)
     sigmas: int = Field(default=8, ge=1)
     tokens: int = Field(default=8192, ge=1)
 

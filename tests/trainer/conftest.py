@@ -14,10 +14,11 @@ from safetensors.torch import save
 
 from trainer.codecs.stats import ChannelStats, Scaling, save_stats
 from trainer.data.sample import Sample
+from trainer.documents import Conditions, Document
 from trainer.model.config import BytesConfig, ModelConfig, RopeConfig
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
-from trainer.packing import Conditions, Document, PackedBatch, pack
+from trainer.packing import PackedBatch, pack
 from trainer.settings import TrainSettings, load_train_settings
 from trainer.tasks import TASKS
 

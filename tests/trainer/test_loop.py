@@ -93,7 +93,7 @@ def _check_media(path: Path, row: dict) -> None:
 
 def test_the_first_frame_of_ti2v_is_the_given_one(out, tiny):
     from trainer.data.latents import LatentSet, find_latents
-    from trainer.packing import Conditions, Document
+    from trainer.documents import Conditions, Document
     from trainer.readings import readings_of
     from trainer.sampler import sample_documents
     from trainer.tasks import TASKS

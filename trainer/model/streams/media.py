@@ -12,9 +12,9 @@ class MediaEmbed(nn.Linear):
 
 
 class MediaHead(nn.Module):
-    """AdaLN and a projection to the latent's channels, and beside it a skip: x_sigma times a gain per channel that
-    depends on sigma alone. Wide noisy channels then need not pass through a narrow tower where they should stay as
-    they are. Both are zero at the start: what the network predicts is then 0.
+    """AdaLN and a projection to the latent's channels, and beside it a skip: x_sigma times a gain per channel that each
+    token chooses, as a Wiener filter does. Wide noisy channels then need not pass through a narrow tower where a gain
+    is enough. Both are zero at the start: what the network predicts is then 0.
     """
 
     def __init__(self, width: int, channels: int, rank: int | None) -> None:
@@ -28,5 +28,5 @@ class MediaHead(nn.Module):
     ) -> torch.Tensor:
         """Tokens (R, width), x_sigma (R, channels), conditions (G, width), members (R, G) -> (R, channels) float32."""
         shift, scale = self.modulation(condition, members)
-        made = self.project(modulate(layer_norm(tokens), shift, scale).to(tokens.dtype)).float()
-        return torch.addcmul(made, members @ self.skip(condition).float(), noisy)
+        modulated = modulate(layer_norm(tokens), shift, scale).to(tokens.dtype)
+        return torch.addcmul(self.project(modulated).float(), self.skip(modulated).float(), noisy)
