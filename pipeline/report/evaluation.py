@@ -58,7 +58,7 @@ def _ratios(cell: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _by_sigma(stage: int, sigmas: list[float], losses: dict[str, list[dict[str, float]]]) -> str:
     """Loss at each sigma, the model's and (dashed) the linear predictor's, a row a medium."""
-    figure, axes = canvas(480, 320, len(MEDIA), left=44, top=20)
+    figure, axes = canvas(480, 330, len(MEDIA), left=44, top=22, gap=0.4)
     for axis, medium in zip(axes, MEDIA):
         axis.plot(sigmas, [row["loss"] for row in losses[medium]], color=KEPT, marker="o", markersize=3.5)
         axis.plot(sigmas, [row["linear"] for row in losses[medium]], color=LIMIT, linestyle="--", linewidth=1.2)

@@ -41,11 +41,19 @@ _STYLE: Any = {
 
 
 def canvas(
-    width: float, height: float, rows: int = 1, *, left: float = 8, bottom: float = 38, top: float = 8
+    width: float,
+    height: float,
+    rows: int = 1,
+    *,
+    left: float = 8,
+    bottom: float = 38,
+    top: float = 8,
+    gap: float = 0.85,
 ) -> "tuple[Figure, list]":
     """A transparent figure of width x height CSS pixels with `rows` axes one above the other, sharing x.
 
     left, bottom, top: margins in pixels; fixed ones, because finding them out means drawing every plot twice.
+    gap: between the axes, in heights of one.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -53,7 +61,7 @@ def canvas(
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72))
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0].tolist()
-    figure.subplots_adjust(left / width, bottom / height, 1 - 14 / width, 1 - top / height, hspace=0.85)
+    figure.subplots_adjust(left / width, bottom / height, 1 - 14 / width, 1 - top / height, hspace=gap)
     return figure, axes
 
 

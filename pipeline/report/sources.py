@@ -9,7 +9,7 @@ LISTED = 200
 
 
 def outcomes(facts: Facts) -> list[dict[str, Any]]:
-    """Counts by outcome and cause."""
+    """Counts by outcome and cause, over all sources."""
     if "sources" not in facts.have:
         return []
     return facts.rows(

@@ -45,6 +45,7 @@ def index(
         missing=facts.missing(),
         tiles=overview.headline(facts, status),
         sources=sources.listed(facts),
+        outcomes=sources.outcomes(facts),
         total_sources=status["sources"]["total"],
         durations=plots.durations(facts) if clips_there else "",
         classes=plots.classes(facts) if clips_there else "",

@@ -169,7 +169,7 @@ def test_a_run_that_is_only_ingested(context):
     result, index, _ = pages(context)
     assert "sources" not in result["missing"] and "verdicts" in result["missing"]
     assert "<b>good</b>" not in index and "&lt;b&gt;good&lt;/b&gt;.mp4" in index
-    assert "media:empty" in index and "4 pending" in index
+    assert "1 quarantined <code>media:empty</code>" in index and "4 pending" in index
 
 
 def test_verdicts_bring_yields_capabilities_and_reasons(context):
@@ -256,6 +256,7 @@ def test_bins_hold_limits_and_do_not_lose_wild_values():
     assert edges[0] <= -3 and 1 < edges[-1] < 3
     assert bins.counted(values, edges).sum() == 100
     assert np.array_equal(bins.edges(np.array([1.0, 2.0, 4.0])), np.arange(0.5, 5.0))
+    assert bins.whole(np.arange(0.5, 5.0)) and not bins.whole(edges)
     assert bins.counted(np.array([5.0, 5.0]), bins.edges(np.array([5.0, 5.0]))).sum() == 2
 
 
@@ -282,6 +283,7 @@ def test_limits_say_for_whom_they_are(context):
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, "–"), (float("nan"), "–"), (0, "0"), (1234567, "1,234,567"), (-0.01234, "−0.0123"), (12.345, "12.3"),
+     (0.0000034, "3.4e−06"),
      (2500.7, "2,501"), ("x", "x")],
 )  # fmt: skip
 def test_numbers_for_people(value, text):
