@@ -41,7 +41,7 @@ class AvEvents:
     """
 
     NAME = "sync.av_events"
-    VERSION = 1
+    VERSION = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "av_offset_s": pa.float64(),
         "confidence": pa.float64(),
@@ -69,7 +69,8 @@ class AvEvents:
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """Columns of one clip from its 16 kHz audio and its grey frames at 25 fps."""
         sound, picture = audio_events(views[AUDIO_16K]), video_events(views[LUMA_25])
-        row: dict[str, Any] = {"certainty": "unsure", "events_audio": len(sound.times), "events_video": len(picture.times)}
+        counts = {"events_audio": len(sound.times), "events_video": len(picture.times)}
+        row: dict[str, Any] = {"certainty": "unsure", **counts}
         if min(len(sound.times), len(picture.times)) < 3:
             return row
         duration = len(views[AUDIO_16K]) / 16_000
