@@ -40,6 +40,7 @@ _RANGES: dict[str, tuple[float | None, float | None]] = {
     "av_offset_s": (-10, 10),
     "ovrl": (0, 5.5),
     "speakers": (0, 100),
+    "compression_ratio": (0, None),  # of bytes: not a share
 }
 
 
@@ -91,7 +92,8 @@ def _value_suite(schema: Any) -> list[Any]:
         suite += [gxe.ExpectColumnValuesToNotBeNull(column=column.name)] if not column.nullable else []
         if column.name in _SETS:
             suite.append(gxe.ExpectColumnValuesToBeInSet(column=column.name, value_set=_SETS[column.name]))
-        low, high = (0, 1) if column.name.endswith("_ratio") else _RANGES.get(column.name, (None, None))
+        share = (0, 1) if column.name.endswith("_ratio") else (None, None)
+        low, high = _RANGES.get(column.name, share)
         if low is not None or high is not None:
             suite.append(gxe.ExpectColumnValuesToBeBetween(column=column.name, min_value=low, max_value=high))
     return suite

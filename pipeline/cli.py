@@ -41,7 +41,7 @@ def _report(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         console.print_json(result)
     else:
-        console.outcome(str(result["job"]), {k: v for k, v in result.items() if k not in {"job", "yields"}})
+        console.outcome(str(result["job"]), {k: v for k, v in result.items() if k not in {"job", "absent"}})
 
 
 def _run(job: Callable[[], dict[str, Any]], context: Any, tables: list[str], as_json: bool) -> None:
@@ -95,7 +95,7 @@ def decide(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = F
     result: dict[str, Any] = {}
     _run(lambda: result.update(job.run(context)) or result, context, ["verdicts"], json)
     if not json:
-        job.show_yields(result["yields"])
+        job.show(result)
 
 
 @app.command("filter")
@@ -109,7 +109,7 @@ def filter_(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = 
     tables = ["verdicts", *(ref.name for tier in context.settings.tiers for ref in tier.stages)]
     _run(lambda: result.update(job.run(context)) or result, context, tables, json)
     if not json:
-        decisions.show_yields(result["yields"])
+        decisions.show(result)
 
 
 @app.command()

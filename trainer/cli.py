@@ -77,6 +77,50 @@ def generate(
     _report(run(settings, out, stage, prompt or [], task), as_json, print_samples)
 
 
+@app.command()
+def demo(
+    out: Out,
+    source: Annotated[list[Path] | None, typer.Option("--source", help="Folder of videos of your own.")] = None,
+    data_preset: Annotated[str, typer.Option(help="Preset of the data jobs.")] = "demo",
+    preset: Preset = "demo",
+    data_sets: Annotated[list[str] | None, typer.Option("--data-set", help="key=value for the data jobs.")] = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Everything, from raw video to generated samples, in one process."""
+    from pipeline.config import load
+    from pipeline.context import Context
+    from trainer import demo as job
+    from trainer.settings import load_train_settings
+
+    settings, train_settings = load(data_preset, data_sets or []), load_train_settings(preset, sets or [])
+    context = Context(out.absolute(), settings)
+    context.prepare()
+    run = job.Demo(context, train_settings, job.prepare(context.out, source or []))
+    _report(job.run(run, _show_step if not as_json else lambda name, result: None), as_json, job.show_summary)
+
+
+def _show_step(name: str, result: Mapping[str, Any]) -> None:
+    """A step's result as its own command would show it."""
+    from pipeline import console
+    from pipeline.jobs import decide
+    from trainer import report
+
+    match name.split(maxsplit=1)[0]:
+        case "train":
+            report.print_training(result)
+        case "evaluate":
+            report.print_evaluation(result)
+        case "re-balance":
+            report.print_rebalance(result)
+        case "generate":
+            report.print_samples(result)
+        case _:
+            console.outcome(name, {k: v for k, v in result.items() if k not in {"job", "absent"}})
+    if "yields" in result:
+        decide.show(result)
+
+
 def _report(result: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[str, Any]], None]) -> None:
     """Print once, from the first process."""
     import os

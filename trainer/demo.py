@@ -1,12 +1,13 @@
 """The whole house in one run: raw videos in, a curated dataset, two stages of training, samples of all five tasks out.
 
-Every step is the job of the same name, in one process and one Ray session. Run it again and it goes on where it stopped.
+Every step is the job of the same name, in one process and one Ray session. Run again, it goes on where it stopped.
 """
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,10 @@ class Demo:
         out, settings, last = self.context.out, self.train, len(self.train.stages)
         yield "encode", lambda: encode(out, settings.encode)
         for stage in range(1, last + 1):
-            yield f"train stage {stage}", lambda stage=stage: train(settings, out, stage)
-            yield f"evaluate stage {stage}", lambda stage=stage: evaluate(settings, out, stage)
+            yield f"train stage {stage}", partial(train, settings, out, stage)
+            yield f"evaluate stage {stage}", partial(evaluate, settings, out, stage)
             if stage < last:
-                yield f"re-balance for stage {stage + 1}", lambda stage=stage: rebalance_stage(settings, out, stage)
+                yield f"re-balance for stage {stage + 1}", partial(rebalance_stage, settings, out, stage)
         yield "generate", lambda: generate(settings, out, last, [], None)
         yield "report", lambda: card.run(self.context)
 
@@ -135,7 +136,7 @@ def files(out: Path) -> list[dict[str, Any]]:
     return found
 
 
-def show_summary(summary: dict[str, Any]) -> None:
+def show_summary(summary: Mapping[str, Any]) -> None:
     """The closing tables."""
     body = [[step, seconds] for step, seconds in summary["seconds"].items()]
     console.rows("Steps", ["step", "seconds"], [*body, ["all", summary["total_seconds"]]])

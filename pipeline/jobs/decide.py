@@ -1,6 +1,7 @@
 """Decide: apply the policy to everything measured so far. A query over the tables; nothing is decoded or run."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import duckdb
@@ -76,8 +77,12 @@ def _count(values: Any) -> dict[str, int]:
     return found
 
 
-def show_yields(yields: list[dict[str, Any]]) -> None:
-    """What each gate rejected, and what it alone rejected."""
+def show(result: Mapping[str, Any]) -> None:
+    """The tiers that were measured, and what each gate rejected: all together, and it alone."""
+    tier_keys = ["tier", "planned", "ok", "quarantined", "pending", "seconds", "per_second"]
+    if tiers := result.get("tiers"):
+        console.rows("Measured", tier_keys, [[tier[key] for key in tier_keys] for tier in tiers])
+    yields = result["yields"]
     keys = ["gate", "scope", "measured", "failed", "rejected", "alone"]
     header = ["gate", "scope", "measured", "failed", "rejected", "by this gate alone"]
     console.rows("Yield by gate", header, [[row.get(key) for key in keys] for row in yields])

@@ -11,10 +11,10 @@ def run(context: Context) -> dict[str, Any]:
     """Every tier, each followed by a decision; the last decision's counts, and each tier's."""
     started = time.monotonic()
     run_stages.ready(context, context.settings.stages)  # a wrong name or a missing weight is said before any work
-    tiers: dict[str, Any] = {}
+    tiers: list[dict[str, Any]] = []
     verdict: dict[str, Any] = {}
     for tier in context.settings.tiers:
-        tiers[tier.name] = measure.run(context, tier)
+        tiers.append({"tier": tier.name, **measure.run(context, tier)})
         verdict = decide.run(context)
-    quarantined = max((tier["quarantined"] for tier in tiers.values()), default=0)
+    quarantined = max((tier["quarantined"] for tier in tiers), default=0)
     return {**verdict, "job": "filter", "quarantined": quarantined, "tiers": tiers, **rate(started, verdict["judged"])}
