@@ -76,7 +76,8 @@ def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Scratch) -> 
 
 def mp4_output(picture: Any, sound: Any | None, out: Path, *, preset: str, crf: int, keyframe: int) -> Any:
     """An ffmpeg-python output node: x264 without B-frames on one thread, FLAC, nothing that depends on the day."""
-    sounds = [] if sound is None else [sound]
+    # the encoder takes its block size from the first frame that it sees, and a cut can leave one of a few samples
+    sounds = [] if sound is None else [sound.filter("asetnsamples", n=4096, p=0)]
     audio_options = {"acodec": "flac", "compression_level": 5} if sounds else {}
     return ffmpeg_python.output(
         picture,

@@ -22,7 +22,7 @@ from pipeline.jobs import generation, run_stages, sample
 from pipeline.jobs.decide import KEPT
 from pipeline.jobs.shard_work import ShardWorker, encode_recipe
 
-VERSION = 1
+VERSION = 2
 RELEASE = pa.schema(
     [
         *CLIPS,

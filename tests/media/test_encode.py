@@ -8,8 +8,9 @@ import av
 import pytest
 
 from manifests.errors import MediaError
-from media.clip import whole_clip
-from media.encode import EncodeRecipe, encode_clip
+from media.clip import clip_from_probe, whole_clip
+from media.encode import EncodeRecipe, encode_bytes, encode_clip
+from media.probe import probe
 
 RECIPE = EncodeRecipe(preset="superfast")
 
@@ -58,3 +59,11 @@ def test_a_short_source_leaves_no_file(flashes, tmp_path: Path) -> None:  # type
         encode_clip(clip, tmp_path / "out.mp4", RECIPE)
     assert caught.value.code == "media:short"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cut_that_leaves_a_short_first_audio_frame_is_encoded(media_dir):
+    """14 samples were left of the first decoded frame here: fewer than FLAC's smallest block."""
+    found = probe(media_dir / "video/big_buck_bunny_0_30.webm")
+    ids = {"clip_id": bytes(16), "source_id": bytes(16)}
+    clip = clip_from_probe(media_dir / "video/big_buck_bunny_0_30.webm", found, 492, 59, **ids)
+    assert len(encode_bytes(clip, EncodeRecipe(box=(160, 90), preset="ultrafast"))) > 10_000
