@@ -10,8 +10,8 @@ from torch import nn
 class Ema:
     """Float32 copies of a model's parameters (local shards under FSDP2), moved towards them after every update.
 
-    decay: in the long run. It warms up as (1 + n) / (10 + n) over the n updates so far (as TensorFlow and EDM do), so
-    that the average forgets the initial weights. updates: n, across stages.
+    decay: in the long run. It warms up as (1 + n) / (4 + n) over the n updates so far: the average spans about the
+    last third of them, so it forgets the initial weights. updates: n, across stages.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -22,7 +22,7 @@ class Ema:
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take one step towards the model's parameters, without waiting for the device."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        decay = min(self.decay, (1 + self.updates) / (4 + self.updates))
         self.updates += 1
         for name, parameter in model.named_parameters():
             self.weights[name].lerp_(parameter.detach().float(), 1 - decay)

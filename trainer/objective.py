@@ -69,15 +69,16 @@ def clean_estimate(output: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tenso
     """The clean latent x_hat (R, C) of an output of prediction `x`.
 
     The output itself, or with preconditioning as EDM (Karras et al. 2022, table 1) but channel by channel:
-    x_hat = a x_sigma + r output, where a x_sigma is the best linear estimate of x and r its error's deviation. The
-    network then learns what content adds, at one scale for every sigma and channel; at the start x_hat is the
-    content-blind linear predictor.
+    x_hat = a x_sigma + sigma r output, where a x_sigma is the best linear estimate of x and r its error's deviation.
+    The network then learns what content adds; at the start x_hat is the content-blind linear predictor. EDM has r
+    alone: the further sigma keeps the network out where the noise is small, there is little to add, and a wrong
+    guess about a clip unlike the training ones costs 1 / sigma^2 (measured: a third of held-out loss on a tiny set).
     """
     if not reading.precondition:
         return output
     s, variance = sigma[:, None], reading.variance
     power = ((1 - s).square() * variance + s.square()).clamp_min(1e-12)
-    return (1 - s) * variance / power * noisy + s * (variance / power).sqrt() * output
+    return (1 - s) * variance / power * noisy + s.square() * (variance / power).sqrt() * output
 
 
 def target_velocity(targets: Targets, prediction: str) -> torch.Tensor:

@@ -89,8 +89,8 @@ def _why(name: str, old: float, wanted: float, score: float | None, deficit: flo
         bounds.append(f"held at {settings.trust:g} x old")
     if wanted < max(old / settings.trust, min(settings.floor, old)):
         bounds.append("held at its floor")
-    lag = f"closed {100 * (1 - score):.0f}% of the gap to 0; " + (
-        "the best: gives way" if deficit == 0 else f"lags by {100 * deficit:.0f}% of the best's lead"
+    lag = f"{abs(1 - score):.0%} {'below' if score < 1 else 'above'} the linear predictor; " + (
+        "the best: gives way" if deficit == 0 else f"{deficit:.0%} of the best's lead is missing"
     )
     return "; ".join([lag, *bounds])
 

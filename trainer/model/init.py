@@ -16,7 +16,9 @@ STD = 0.02
 def init_weights(model: MMDiT, seed: int) -> None:
     """Truncated normal (0.02) weights and zero biases; AdaLN outputs and heads zero; residual outputs / sqrt(2 L).
 
-    Every block is then the identity and the network's output is 0. The same seed gives the same weights.
+    Every block is then the identity and the network's output is 0. The same seed gives the same weights. Queries and
+    keys have biases of 1: with equal content RoPE alone decides, so attention starts out local, which a small model on
+    few clips would take its whole training to find.
     """
     generator = torch.Generator(device=next(model.parameters()).device).manual_seed(seed)
     for module in model.modules():
@@ -27,6 +29,8 @@ def init_weights(model: MMDiT, seed: int) -> None:
     for name, parameter in model.named_parameters():
         if name.endswith((".out.weight", ".ffn_out.weight")):
             parameter.div_(math.sqrt(2 * model.config.layers))
+        if name.endswith(".qkv.bias"):
+            parameter[: 2 * model.config.width] = 1.0
     for module in model.modules():
         if isinstance(module, Modulation):
             _zero(module.up)
