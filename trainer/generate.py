@@ -91,9 +91,8 @@ def _from_clips(latents: LatentSet, settings: TrainSettings, wanted: Sequence[Ta
             info = able[(place + n) % len(able)]
             sample = latents.load(info.key)
             texts = _texts(latents, info.key)
-            requests.append(
-                Request(f"{task.name}-{info.key}-{n}", _document(sample, task, settings, n), _seconds(sample), texts)
-            )
+            name = f"{task.name}-{info.key}" + (f"-{n}" if g.samples > 1 else "")
+            requests.append(Request(name, _document(sample, task, settings, n), _seconds(sample), texts))
     return requests
 
 
