@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from manifests.errors import KlearError
+from manifests.errors import ConfigError, KlearError
 from pipeline import console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -27,7 +27,7 @@ def main() -> None:
         app()
     except KlearError as error:
         console.err.print(f"[bold red]error[/bold red] {error.code}: {error.message}", soft_wrap=True)
-        sys.exit(2 if error.code.startswith("config:") else 1)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
 def _context(out: Path, preset: str, sets: list[str] | None, address: str | None = None) -> Any:

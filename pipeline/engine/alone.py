@@ -66,6 +66,8 @@ def _child(job: Job, single: Part, there: Any) -> None:
         there.send(job.worker().rows(single))
     except KlearError as error:
         there.send(error)
+    except Exception as error:  # bad data becomes rows: what is raised here is the machine's fault, not the key's
+        there.send(KlearError("engine:worker", f"{job.name}: {type(error).__name__}: {error}"))
 
 
 def _name(exitcode: int | None) -> str:

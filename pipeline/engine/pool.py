@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray.data
+from ray.exceptions import RayError
 from ray.util.annotations import RayDeprecationWarning
 
 from manifests.errors import KlearError
+from pipeline import console
 from pipeline.engine import alone, lease
 from pipeline.engine.event import Clock
 from pipeline.engine.job import Job
@@ -30,8 +32,11 @@ def run(job: Job, parts: list[Part], on_part: Callable[[Part], None] = lambda pa
     for part in parts:
         if part.name not in waiting:
             on_part(part)
-    events = list(_whole(job, pending, on_part))
+    events: list[dict[str, Any]] = []
+    for _ in range(job.attempts):
+        events += _whole(job, job.pending(pending), on_part)
     for part in job.pending(pending):
+        console.err.print(f"[yellow]worker lost[/yellow] {job.name}: {part.name} is done again, key by key")
         events.append(alone.run(job, part))
         on_part(part)
     if left := job.pending(parts):
@@ -45,7 +50,7 @@ def _whole(job: Job, pending: list[Part], on_part: Callable[[Part], None]) -> It
     fresh = {p.name: p for p in pending if lease.attempts(job.leases, p.name) < job.attempts}
     if not fresh:
         return
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it reports, we do, in fewer words
     context = ray.data.DataContext.get_current()  # copied when the dataset is made: set it first
     context.max_errored_blocks = -1  # a dead block is not a lost row: its part stays pending
     context.enable_progress_bars = False
@@ -58,11 +63,14 @@ def _whole(job: Job, pending: list[Part], on_part: Callable[[Part], None]) -> It
             max_restarts=2 * len(fresh),
             max_task_retries=max(job.attempts - 1, 0),
         )
-    for event in dataset.iter_rows():
-        if event["error"]:
-            raise KlearError("engine:worker", f"{job.name}, part {event['part']}: {event['error']}")
-        on_part(fresh[event["part"]])
-        yield event
+    try:
+        for event in dataset.iter_rows():
+            if event["error"]:
+                raise KlearError("engine:worker", f"{job.name}, part {event['part']}: {event['error']}")
+            on_part(fresh[event["part"]])
+            yield event
+    except RayError as error:  # the pool broke down as a whole: its parts stay pending, and their leases count
+        console.err.print(f"[yellow]workers lost[/yellow] {job.name}: {str(error).splitlines()[0]}")
 
 
 class _Actor:
