@@ -4,12 +4,11 @@ PY ?= $(shell command -v python3.11 || command -v python3.12)
 FIND_LINKS := $(or $(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 BIN := .venv/bin
 OUT ?= out
-PRESET ?= local
 SOURCE ?=
 ARGS ?=
 DATA = $(BIN)/klear
 MODEL = $(BIN)/klear-train
-COMMON = --out $(OUT) --preset $(PRESET) $(ARGS)
+COMMON = --out $(OUT) --preset $(or $(PRESET),local) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ingest measure decide filter annotate shard card plan status validate encode train evaluate \
@@ -40,9 +39,8 @@ measure decide filter annotate shard card plan: setup ## one step of the curatio
 status validate: setup ## what became of everything; check all tables
 	$(DATA) $@ --out $(OUT) $(ARGS)
 
-encode train evaluate rebalance generate: PRESET := $(if $(filter local,$(PRESET)),demo,$(PRESET))
 encode train evaluate rebalance generate: setup ## one step of the training, on OUT
-	$(MODEL) $@ $(COMMON)
+	$(MODEL) $@ --out $(OUT) --preset $(or $(PRESET),demo) $(ARGS)
 
 test: setup ## the tests, in minutes on two cores
 	$(BIN)/python -m pytest -m "not slow and not faults" $(ARGS)

@@ -121,8 +121,8 @@ def capabilities(context: Context) -> list[dict[str, Any]]:
     con = connect(context.catalog)
     return rows(
         con,
-        "SELECT audio_class, unnest(tasks) AS task, count(*) AS clips FROM samples WHERE status = 'ok' "
-        "GROUP BY ALL ORDER BY ALL",
+        "SELECT audio_class, task, count(*) AS clips FROM (SELECT audio_class, unnest(tasks) AS task FROM samples "
+        "WHERE status = 'ok') GROUP BY ALL ORDER BY ALL",
     )
 
 

@@ -35,6 +35,13 @@ def print_evaluation(result: Mapping[str, Any]) -> None:
     table.add_row("all", "", *_losses(result["overall"]))
     console = Console()
     console.print(table)
+    for medium in MEDIA:
+        numbers = result["overall"][medium]
+        console.print(
+            f"{medium}: {numbers['loss']:.3f}; best linear predictor {numbers['linear_best']:.3f} fitted to these very "
+            f"clips, {numbers['linear_expected']:.3f} on data with the training set's channel statistics",
+            highlight=False,
+        )
     if "before" in result:
         before = ", ".join(f"{medium} {result['before'][medium]:.3f}" for medium in MEDIA)
         console.print(f"the stage before ended at {before}")

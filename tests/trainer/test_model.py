@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from trainer.model.config import ModelConfig
@@ -127,3 +128,9 @@ def test_every_preset_is_valid():
     names = sorted(path.stem for path in Path(PRESETS).glob("*.yaml"))
     assert {"demo", "tiny", "klear_26b"} <= set(names)
     assert all(isinstance(load_train_settings(name).model, ModelConfig) for name in names)
+
+
+@pytest.mark.parametrize(("preset", "billions"), [("local", 0.5), ("cluster", 5.2)])
+def test_presets_have_the_size_they_claim(preset, billions):
+    counts = count_parameters(load_train_settings(preset).model)
+    assert abs(counts["total"] / 1e9 - billions) < 0.02 * billions
