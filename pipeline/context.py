@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,17 @@ class Context:
         """Plan the wanted keys (key -> bucket), work off what is pending, record events; the parts that hold them."""
         planned = self.plan(name).extend(wanted, self.settings.engine.part_clips)
         parts = [part for part in planned if not wanted.keys().isdisjoint(part.keys)]
-        job = self.job(name, tables, worker)
+        self.work_off(self.job(name, tables, worker), parts, unit)
+        return parts
+
+    def work_off(self, job: Job, parts: list[Part], unit: str) -> None:
+        """Commit what is pending of these parts, showing progress, and record the events."""
         if job.pending(parts):
             session.start(self.address)
-        with console.ticking(name, sum(len(part.keys) for part in parts), unit) as ticker:
+            job = replace(job, workers=self.settings.engine.workers or session.cpus())
+        with console.ticking(job.name, sum(len(part.keys) for part in parts), unit) as ticker:
             events = pool.run(job, parts, lambda part: ticker.advance(len(part.keys)))
-        self.record(name, events)
-        return parts
+        self._record(job.name, events)
 
     def job(self, name: str, tables: list[Table], worker: PartWorker) -> Job:
         """A job over these tables, set up as the engine settings say."""
@@ -63,12 +67,11 @@ class Context:
             tables=tuple(tables),
             worker=_Made(worker),
             leases=self.out / "tables" / "leases" / name / recipes,
-            workers=engine.workers or (session.cpus() if session.started() else 2),
             attempts=engine.attempts,
             alone_timeout_s=engine.alone_timeout_s,
         )
 
-    def record(self, name: str, events: list[dict[str, Any]]) -> None:
+    def _record(self, name: str, events: list[dict[str, Any]]) -> None:
         """Timings and hosts go to the events table, never to the content tables, which must not differ between runs."""
         if events:
             table = self.catalog.set_current(Table(self.catalog.root, "events", "events", EVENTS))

@@ -59,8 +59,3 @@ def _hushed() -> Iterator[None]:
 def cpus() -> int:
     """CPUs of the session."""
     return int(ray.cluster_resources().get("CPU", 1))
-
-
-def started() -> bool:
-    """Whether this process is connected to a session."""
-    return bool(ray.is_initialized())

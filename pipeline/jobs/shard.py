@@ -14,9 +14,7 @@ from manifests.ids import digest, recipe
 from manifests.query import connect, register, rows
 from manifests.schema import CLIPS, SAMPLES, SHARDS
 from manifests.table import Table
-from pipeline import console
 from pipeline.context import Context, check_error_rate, rate
-from pipeline.engine import pool, session
 from pipeline.engine.plan import Part
 from pipeline.jobs import generation, run_stages, sample
 from pipeline.jobs.decide import KEPT
@@ -51,10 +49,7 @@ def run(context: Context) -> dict[str, Any]:
     tables.append(context.catalog.table("shards", release.recipe, SHARDS))
     worker = ShardWorker(plan, tables[0], context.out / "shards" / release.name, release.name, settings)
     job = context.job("shard", tables, worker)
-    if job.pending(parts):
-        session.start(context.address)
-    with console.ticking("shard", len(members)) as ticker:
-        context.record("shard", pool.run(job, parts, lambda part: ticker.advance(len(part.keys))))
+    context.work_off(job, parts, "clips")
     for table in [*tables, plan]:
         context.catalog.set_current(table)
     return _outcome(context, release, tables, started)
