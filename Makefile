@@ -8,10 +8,10 @@ SOURCE ?=
 ARGS ?=
 DATA = $(BIN)/klear
 MODEL = $(BIN)/klear-train
-COMMON = --out $(OUT) --preset $(or $(PRESET),local) $(ARGS)
+COMMON = --out "$(OUT)" --preset $(or $(PRESET),local) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ingest measure decide filter annotate shard card plan status validate encode train evaluate \
+.PHONY: help setup demo ingest measure decide filter annotate shard card plan status validate licences encode train evaluate \
 	rebalance generate test test-all faults check clean
 
 help: ## this list
@@ -27,20 +27,21 @@ help: ## this list
 setup: .venv/ok ## the virtual environment, in the checkout
 
 demo: setup ## from raw video to generated samples, in one command; SOURCE=folder adds videos of your own
-	$(BIN)/klear-train demo --out $(OUT) $(addprefix --source ,$(SOURCE)) $(ARGS)
+	$(BIN)/klear-train demo --out "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)") \
+		--data-preset $(or $(PRESET),demo) --preset $(or $(MODEL_PRESET),demo) $(ARGS)
 
 ingest: setup ## find, probe and cut the videos of SOURCE=folder
 	$(if $(SOURCE),,$(error give SOURCE=<folder of videos>))
-	$(DATA) ingest $(addprefix --source ,$(SOURCE)) $(COMMON)
+	$(DATA) ingest --source "$(SOURCE)" $(COMMON)
 
 measure decide filter annotate shard card plan: setup ## one step of the curation, on OUT
 	$(DATA) $@ $(COMMON)
 
-status validate: setup ## what became of everything; check all tables
-	$(DATA) $@ --out $(OUT) $(ARGS)
+status validate licences: setup ## what became of everything; check all tables; whose models and tools
+	$(DATA) $@ --out "$(OUT)" $(ARGS)
 
 encode train evaluate rebalance generate: setup ## one step of the training, on OUT
-	$(MODEL) $@ --out $(OUT) --preset $(or $(PRESET),demo) $(ARGS)
+	$(MODEL) $@ --out "$(OUT)" --preset $(or $(PRESET),demo) $(ARGS)
 
 test: setup ## the tests, in minutes on two cores
 	$(BIN)/python -m pytest -m "not slow and not faults" $(ARGS)

@@ -129,6 +129,8 @@ def load_policy(name: str) -> Policy:
         raise ConfigError("config:policy", f"no policy {name!r}; there are {known}, or give a path to a YAML file")
     try:
         return Policy.model_validate(yaml.safe_load(path.read_text()))
+    except yaml.YAMLError as error:
+        raise ConfigError("config:policy", f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise ConfigError("config:policy", f"{path.name}: {_explain(error.errors()[0])}") from None
 

@@ -14,6 +14,18 @@ class KlearError(Exception):
         return type(self), (self.code, self.message)
 
 
+def cause_of(error: Exception) -> tuple[str, str]:
+    """Code and message of any exception, as columns hold them: our own words, else `crash:<class>`; valid UTF-8."""
+    if isinstance(error, KlearError):
+        return error.code, printable(error.message)
+    return f"crash:{type(error).__name__}", printable(str(error)[:500])
+
+
+def printable(text: str) -> str:
+    """Text that is valid UTF-8: bytes of the file system that are not are written as escapes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 class ConfigError(KlearError):
     """A setting is wrong: the message names the field, the value and the fix."""
 

@@ -20,7 +20,7 @@ _KEYS = {"sources": "source_key", "probes": "source_key", "cuts": "source_id", "
 _REFERENCES = {"clips": ("source_id", "cuts", "source_id"), "cuts": ("source_id", "probes", "source_id")}
 _SETS = {
     "outcome": ["ok", "ineligible", "duplicate", "quarantined", "pending"],
-    "status": ["ok", "quarantined", "ineligible"],
+    "status": ["ok", "quarantined", "ineligible", "too_short"],
     "split": ["train", "val", "test"],
     "audio_class": ["single_speech", "multi_speech", "speech", "singing", "music", "sound", "unknown"],
 }

@@ -42,8 +42,14 @@ def register(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 
 RESOLVED_SOURCES = """
-WITH known AS (
-    SELECT p.*, planned.epoch FROM probes p JOIN "plan.probe" planned ON planned.key = p.source_key
+WITH noted AS (
+    SELECT source_key, max(licence) AS licence, max(attribution) AS attribution, max(url) AS url,
+        max(transcript) AS transcript
+    FROM listing GROUP BY source_key
+), known AS (
+    SELECT p.* REPLACE (noted.licence AS licence, noted.attribution AS attribution, noted.url AS url,
+        noted.transcript AS transcript), planned.epoch
+    FROM probes p JOIN "plan.probe" planned ON planned.key = p.source_key JOIN noted ON noted.source_key = p.source_key
 ), first AS (
     SELECT source_id, arg_min(source_key, (epoch, name, uri)) AS source_key, arg_min(uri, (epoch, name, uri)) AS uri
     FROM known WHERE status = 'ok' GROUP BY source_id

@@ -71,6 +71,8 @@ CLIPS = pa.schema(
         pa.field("bucket", pa.int32(), False),
         pa.field("uri", pa.string(), False),
         pa.field("name", pa.string(), False),
+        pa.field("bytes", pa.int64(), False),  # of the source, with its mtime: a replaced file is another source
+        pa.field("mtime_ns", pa.int64(), False),
         pa.field("start_us", pa.int64(), False),
         pa.field("end_us", pa.int64(), False),
         pa.field("start_frame", pa.int64(), False),

@@ -23,11 +23,14 @@ def plan_cuts(
     shots: [start, end) grid frames. A shot longer than `max_s` is split evenly into the fewest pieces that fit; one
     shorter than `min_s` is dropped. `guard_frames` are left out at both ends of every shot (dissolves, late cuts).
     Lengths are whole frames: at least ceil(min_s * fps) and at most floor(max_s * fps).
-    Raises ValueError unless 0 < min_s <= max_s and a whole number of frames fits between them.
+    No clip fits where no whole number of frames lasts that long (a slide show). Raises ValueError unless
+    0 < min_s <= max_s.
     """
+    if not 0 < min_s <= max_s:
+        raise ValueError(f"min_s = {min_s} and max_s = {max_s}: give 0 < min_s <= max_s")
     least, most = max(1, ceil(_exact(min_s) * fps)), floor(_exact(max_s) * fps)
-    if not 0 < min_s <= max_s or least > most:
-        raise ValueError(f"no whole number of frames at {fps} fps lasts between {min_s} and {max_s} s")
+    if least > most:
+        return []
     cuts: list[Cut] = []
     for start, end in shots:
         cuts += _split(start + guard_frames, end - guard_frames, least, most)

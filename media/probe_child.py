@@ -137,7 +137,8 @@ def _check_end(file: Any, end_s: float | None) -> None:
         return
     promised, found = file.duration / av.time_base, end_s - (file.start_time or 0) / av.time_base
     if found < _MIN_SHARE * promised and promised - found > 0.25:
-        raise MediaError("media:truncated", f"promises {promised:.2f} s but ends after {max(found, 0.0):.2f} s")
+        where = f"ends after {found:.2f} s" if found > 0 else "holds no packet near its end"
+        raise MediaError("media:truncated", f"promises {promised:.2f} s but {where}")
 
 
 def _grid_end(video: Any, video_end_s: float | None, start_s: float) -> float:

@@ -26,6 +26,8 @@ def main() -> None:
     try:
         app()
     except KlearError as error:
+        if "--json" in sys.argv:
+            console.print_json({"error": {"code": error.code, "message": error.message}})
         console.err.print(f"[bold red]error[/bold red] {error.code}: {error.message}", soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
@@ -35,6 +37,15 @@ def _context(out: Path, preset: str, sets: list[str] | None, address: str | None
     from pipeline.context import Context
 
     return Context(out.absolute(), load(preset, sets or []), address)
+
+
+def _there(out: Path) -> Any:
+    """The catalog of an output folder that exists. Raises ConfigError for one that does not."""
+    from manifests.catalog import Catalog
+
+    if not out.is_dir():
+        raise ConfigError("out:missing", f"no output folder {str(out)!r}: give the OUT of a run")
+    return Catalog(out.absolute())
 
 
 def _report(result: dict[str, Any], as_json: bool) -> None:
@@ -165,19 +176,17 @@ def licences(out: Out = Path("out"), preset: Preset = "local", sets: Sets = None
 @app.command()
 def validate(out: Out, json: Json = False) -> None:
     """Check every table against its great-expectations suite."""
-    from manifests.catalog import Catalog
     from pipeline.jobs import validate as job
 
-    _report(job.run(Catalog(out.absolute())), json)
+    _report(job.run(_there(out)), json)
 
 
 @app.command()
 def status(out: Out, json: Json = False) -> None:
     """What became of every source and clip, and what is left; at any time."""
-    from manifests.catalog import Catalog
     from pipeline.jobs import status as job
 
-    found = job.of(Catalog(out.absolute()))
+    found = job.of(_there(out))
     _report(found, True) if json else console.outcome("status", found)
 
 

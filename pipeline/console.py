@@ -86,7 +86,7 @@ def _flat(numbers: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):
             continue  # lists of rows are for --json and for tables of their own
         else:
-            yield prefix + name.replace("_", " "), _show(value)
+            yield prefix + (name if ":" in name else name.replace("_", " ")), _show(value)
 
 
 def _show(value: Any) -> str:

@@ -42,21 +42,22 @@ class Context:
         """The plan of a job."""
         return Plan(self.out / "tables" / "plan" / name)
 
-    def work(self, name: str, tables: list[Table], worker: Any, wanted: Mapping[bytes, int], unit: str) -> list[Part]:
-        """Plan the wanted keys (key -> bucket), work off what is pending, record events; the parts that hold them."""
+    def work(self, name: str, tables: list[Table], worker: Any, wanted: Mapping[bytes, int], unit: str) -> int:
+        """Plan the wanted keys (key -> bucket), work off what is pending, record events; the rows done now."""
         planned = self.plan(name).extend(wanted, self.settings.engine.part_clips)
         parts = [part for part in planned if not wanted.keys().isdisjoint(part.keys)]
-        self.work_off(self.job(name, tables, worker), parts, unit)
-        return parts
+        return self.work_off(self.job(name, tables, worker), parts, unit)
 
-    def work_off(self, job: Job, parts: list[Part], unit: str) -> None:
-        """Commit what is pending of these parts, showing progress, and record the events."""
-        if job.pending(parts):
+    def work_off(self, job: Job, parts: list[Part], unit: str) -> int:
+        """Commit what is pending of these parts, showing progress, and record the events; the rows done now."""
+        rows = sum(len(part.keys) for part in job.pending(parts))
+        if rows:
             session.start(self.address)
             job = replace(job, workers=self.settings.engine.workers or session.cpus())
-        with console.ticking(job.name, sum(len(part.keys) for part in parts), unit) as ticker:
+        with console.ticking(job.name, rows, unit) as ticker:
             events = pool.run(job, parts, lambda part: ticker.advance(len(part.keys)))
         self._record(job.name, events)
+        return rows
 
     def job(self, name: str, tables: list[Table], worker: PartWorker) -> Job:
         """A job over these tables, set up as the engine settings say."""
@@ -89,9 +90,9 @@ class _Made:
 
 
 def rate(started: float, rows: int) -> dict[str, float]:
-    """Seconds since `started` (time.monotonic) and rows a second, for a job's outcome."""
+    """Seconds since `started` (time.monotonic), rows done in them (not those found done), and clips a second."""
     seconds = time.monotonic() - started
-    return {"seconds": round(seconds, 2), "per_second": round(rows / max(seconds, 1e-6), 2)}
+    return {"seconds": round(seconds, 2), "done_now": rows, "clips_per_second": round(rows / max(seconds, 1e-6), 2)}
 
 
 def check_error_rate(job: str, quarantined: int, planned: int, max_rate: float, causes: dict[str, int]) -> None:

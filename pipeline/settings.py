@@ -41,7 +41,7 @@ def _read_preset(preset: str, presets_dir: Path) -> dict[str, Any]:
     if not path.is_file():
         known = sorted(p.stem for p in presets_dir.glob("*.yaml"))
         raise ConfigError("config:preset", f"no preset {preset!r}; there are {known}, or give a path to a YAML file")
-    tree = yaml.safe_load(path.read_text()) or {}
+    tree = _parse(path.read_text(), str(path)) or {}
     if not isinstance(tree, dict):
         raise ConfigError("config:preset", f"{path} must hold a mapping, not {type(tree).__name__}")
     return tree
@@ -57,11 +57,18 @@ def _apply(tree: dict[str, Any], item: str) -> None:
         node = node[_index(part, node, item)] if isinstance(node, list) else node.setdefault(part, {})
         if not isinstance(node, dict | list):
             raise ConfigError("config:set", f"--set {item!r}: {part!r} holds a value, not settings")
-    value = yaml.safe_load(text)
+    value = _parse(text, f"--set {item!r}")
     if isinstance(node, list):
         node[_index(leaf, node, item)] = value
     else:
         node[leaf] = value
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError("config:yaml", f"{where} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def _index(part: str, node: list[Any], item: str) -> int:

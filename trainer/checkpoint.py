@@ -30,7 +30,8 @@ PROGRESS = "progress.json"
 class Progress:
     """Where training stands. step: updates done in this stage. position: next position of the sample stream.
 
-    mixture: weight by `class/task`. settings: as they were. heldout: points measured so far.
+    mixture: weight by `class/task`. settings: as they were. latents: recipe of the latents, whose channel statistics
+    the weights belong to. heldout: points measured so far.
     """
 
     stage: int
@@ -38,6 +39,7 @@ class Progress:
     position: int
     mixture: Mapping[str, float]
     settings: Mapping[str, Any]
+    latents: str = ""
     ema_updates: int = 0
     samples: int = 0
     seconds: float = 0.0

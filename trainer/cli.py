@@ -22,10 +22,14 @@ Stage = Annotated[int, typer.Option("--stage", min=1, help="Stage of the curricu
 @app.command()
 def encode(out: Out, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
     """Turn the newest shards into latents and caption features, once."""
+    from manifests.catalog import Catalog
+    from pipeline.jobs.validate import check
     from trainer.data.encode import encode as run
     from trainer.settings import load_train_settings
 
-    _report(run(out, load_train_settings(preset, sets or []).encode), as_json, _print_plain)
+    result = run(out, load_train_settings(preset, sets or []).encode)
+    check(Catalog(out), ["latents"])
+    _report(result, as_json, _print_outcome)
 
 
 @app.command()
@@ -133,9 +137,10 @@ def _report(result: Mapping[str, Any], as_json: bool, show: Callable[[Mapping[st
         show(result)
 
 
-def _print_plain(result: Mapping[str, Any]) -> None:
-    for name, value in result.items():
-        print(f"{name}: {value}")
+def _print_outcome(result: Mapping[str, Any]) -> None:
+    from pipeline import console
+
+    console.outcome(str(result.get("job", "encode")), {k: v for k, v in result.items() if k != "job"})
 
 
 def main() -> None:
@@ -145,6 +150,8 @@ def main() -> None:
     try:
         app()
     except KlearError as error:
+        if "--json" in sys.argv:
+            print(json.dumps({"error": {"code": error.code, "message": error.message}}))
         print(f"{error.code}: {error.message}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     finally:

@@ -57,7 +57,7 @@ class Demo:
         from trainer.loop import train
 
         out, settings, last = self.context.out, self.train, len(self.train.stages)
-        yield "encode", lambda: encode(out, settings.encode)
+        yield "encode", self._validated(["latents"], lambda: encode(out, settings.encode))
         for stage in range(1, last + 1):
             yield f"train stage {stage}", partial(train, settings, out, stage)
             yield f"evaluate stage {stage}", partial(evaluate, settings, out, stage)

@@ -3,15 +3,18 @@
 import json
 import time
 from collections.abc import Mapping
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from manifests.errors import ConfigError
+from manifests.files import replace
 from pipeline import console
 from trainer.checkpoint import Progress, latest, load_ema
 from trainer.data.latents import LatentSet, find_latents
+from trainer.fits import check_fits
 from trainer.heldout import MEDIA, Cell, Tally, chosen, fixed_sigmas, measure, totals
 from trainer.linear import linear_loss
 from trainer.model.mmdit import MMDiT
@@ -30,7 +33,7 @@ def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     began = time.perf_counter()
     device = join_world(settings.device).device
     latents = LatentSet(find_latents(out, settings.latents))
-    model, progress = load_averaged(settings, out, stage, device)
+    model, progress = load_averaged(settings, out, stage, latents, device)
     e = settings.evaluate
     pairs = chosen(latents, e.split, e.samples, TASKS, e.most)
     if not pairs:
@@ -47,8 +50,7 @@ def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
         report["overall"][medium] |= loss
     report |= _since(out, stage, report) | {"seconds": round(time.perf_counter() - began, 2)}
     path = report_file(out, stage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    replace(path, methodcaller("write", (json.dumps(report, indent=1) + "\n").encode()))
     return report
 
 
@@ -65,14 +67,20 @@ def read_report(out: Path, stage: int) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def load_averaged(settings: TrainSettings, out: Path, stage: int, device: torch.device) -> tuple[MMDiT, Progress]:
-    """The model with the averaged weights of a stage's newest checkpoint, and that checkpoint's progress."""
+def load_averaged(
+    settings: TrainSettings, out: Path, stage: int, latents: LatentSet, device: torch.device
+) -> tuple[MMDiT, Progress]:
+    """The model with the averaged weights of a stage's newest checkpoint, and that checkpoint's progress.
+
+    Raises ConfigError when there is none, or it belongs to other latents or another model.
+    """
     settings.stage(stage)
     folder = latest(out, stage)
     if folder is None:
         raise ConfigError(
             "checkpoint:absent", f"stage {stage} has no checkpoint: run `klear-train train --stage {stage}`"
         )
+    check_fits(folder, settings, latents)
     model = MMDiT(settings.model).to(device)
     progress = load_ema(folder, model)
     return model.eval().requires_grad_(False), progress

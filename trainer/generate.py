@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from manifests.errors import ConfigError
+from manifests.files import replace as replace_file
 from media.writer import write_mp4, write_wav
 from pipeline import console
 from trainer.clocks import AUDIO_HOP, AUDIO_RATE, VIDEO_FPS, audio_latents_for, video_frames, video_latents_for
@@ -57,7 +59,7 @@ def generate(
     began = time.perf_counter()
     device = join_world(settings.device).device
     latents = LatentSet(find_latents(out, settings.latents))
-    model, progress = load_averaged(settings, out, stage, device)
+    model, progress = load_averaged(settings, out, stage, latents, device)
     wanted = [task_named(name) for name in tasks or (["T2AV"] if prompts else TASKS)]
     requests = _prompted(latents, settings, prompts, wanted) if prompts else _from_clips(latents, settings, wanted)
     g = settings.generate
@@ -65,10 +67,11 @@ def generate(
     documents = [request.document for request in requests]
     with console.ticking(f"generate {len(documents)} samples", g.steps, "steps") as ticker:
         made = sample_documents(model, documents, readings, g.steps, g.guidance, settings.precision, ticker.advance)
-    folder = out / "samples" / f"stage-{stage}"
+    folder = out / "samples" / (f"stage-{stage}-prompted" if prompts else f"stage-{stage}")
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_write(folder, request, sampled, latents) for request, sampled in zip(requests, made, strict=True)]
-    (folder / "samples.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    note = (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+    replace_file(folder / "samples.json", methodcaller("write", note))
     return {
         "stage": stage,
         "step": progress.step,

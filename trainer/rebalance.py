@@ -13,10 +13,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 from manifests.errors import ConfigError
+from manifests.files import replace
 from trainer.settings import RebalanceSettings
 
 
@@ -119,7 +121,7 @@ def write_mixture(out: Path, stage: int, changes: list[Change]) -> Path:
     path = mixture_file(out, stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     body = {"weights": {c.capability: c.new for c in changes}, "changes": [asdict(c) for c in changes]}
-    path.write_text(json.dumps(body, indent=1) + "\n")
+    replace(path, methodcaller("write", (json.dumps(body, indent=1) + "\n").encode()))
     return path
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from pipeline import console
 
 MEDIA = ("video", "audio")
 
@@ -17,9 +18,8 @@ def print_training(result: Mapping[str, Any]) -> None:
             str(int(point["step"])),
             *(f"{point[name]:.3f}" for medium in MEDIA for name in (medium, f"{medium}_linear")),
         )
-    console = Console()
-    console.print(table)
-    console.print(
+    console.err.print(table)
+    console.err.print(
         f"{result['step']} of {result['steps']} steps, {result['samples']} samples, "
         f"{result['parameters'] / 1e6:.1f} M parameters, {result['seconds']} s, "
         f"{result['steps_per_s']} steps/s -> {result['checkpoint']}"
@@ -33,18 +33,18 @@ def print_evaluation(result: Mapping[str, Any]) -> None:
         table.add_row(cell["task"], cell["class"], *_losses(cell))
     table.add_section()
     table.add_row("all", "", *_losses(result["overall"]))
-    console = Console()
-    console.print(table)
+    console.err.print(table)
     for medium in MEDIA:
         numbers = result["overall"][medium]
-        console.print(
+        console.err.print(
             f"{medium}: {numbers['loss']:.3f}; best linear predictor {numbers['linear_best']:.3f} fitted to these very "
             f"clips, {numbers['linear_expected']:.3f} on data with the training set's channel statistics",
             highlight=False,
         )
     if "before" in result:
         before = ", ".join(f"{medium} {result['before'][medium]:.3f}" for medium in MEDIA)
-        console.print(f"the stage before ended at {before}")
+        console.err.print(f"the stage before ended at {before}")
+    console.err.print(f"{result['samples']} clips in {result['seconds']} s")
 
 
 def print_rebalance(result: Mapping[str, Any]) -> None:
@@ -61,7 +61,7 @@ def print_rebalance(result: Mapping[str, Any]) -> None:
             f"{change['ratio']:.2f}",
             change["why"],
         )
-    Console().print(table)
+    console.err.print(table)
 
 
 def print_samples(result: Mapping[str, Any]) -> None:
@@ -70,7 +70,8 @@ def print_samples(result: Mapping[str, Any]) -> None:
     for row in result["samples"]:
         prompt = " | ".join(f"{name}: {text}" for name, text in row["prompt"].items())
         table.add_row(row["task"], row["file"], f"{row['seconds']:.3f}", prompt[:120])
-    Console().print(table)
+    console.err.print(table)
+    console.err.print(f"{len(result['samples'])} samples in {result['seconds']} s")
 
 
 def _loss_columns() -> list[str]:

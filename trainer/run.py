@@ -12,6 +12,7 @@ from trainer.data.latents import LatentSet
 from trainer.data.mixture import mixture_weights
 from trainer.data.stream import SampleStream
 from trainer.ema import Ema
+from trainer.fits import check_fits
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.optim import make_optimizer
@@ -51,6 +52,9 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
     optimizer = make_optimizer(model, settings.optim)
     ema = Ema(model, settings.optim.ema)
     here, before = latest(out, stage), latest(out, stage - 1) if stage > 1 else None
+    for folder in (here, before):
+        if folder is not None:
+            check_fits(folder, settings, latents)
     if here is not None:
         progress = restore(here, model, optimizer, ema, world)
     elif before is not None:
@@ -68,7 +72,8 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
 def _fresh(settings: TrainSettings, out: Path, stage: int, latents: LatentSet, old: Progress | None) -> Progress:
     mixture = read_mixture(out, stage) or (old.mixture if old else first_mixture(settings, latents))
     position = old.position if old else 0
-    return Progress(stage, 0, position, mixture, as_plain(settings), old.ema_updates if old else 0)
+    updates = old.ema_updates if old else 0
+    return Progress(stage, 0, position, mixture, as_plain(settings), latents.recipe, updates)
 
 
 def first_mixture(settings: TrainSettings, latents: LatentSet) -> Mapping[str, float]:

@@ -23,15 +23,11 @@ from pipeline.engine.plan import Part
 
 
 def run(job: Job, parts: list[Part], on_part: Callable[[Part], None] = lambda part: None) -> list[dict[str, Any]]:
-    """Commit every pending part of the job; the events of the parts done here. `on_part` hears of each, done or found.
+    """Commit every pending part of the job; the events of the parts done here. `on_part` hears of each of them.
 
     Raises KlearError `engine:unfinished` when parts are left after all attempts: planned rows are never dropped.
     """
     pending = job.pending(parts)
-    waiting = {part.name for part in pending}
-    for part in parts:
-        if part.name not in waiting:
-            on_part(part)
     events: list[dict[str, Any]] = []
     for _ in range(job.attempts):
         events += _whole(job, job.pending(pending), on_part)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from manifests.errors import KlearError
+from manifests.errors import KlearError, MediaError, cause_of
 from manifests.files import publish
 from manifests.schema import KEY
 from manifests.table import Table
@@ -107,11 +107,16 @@ class ClipWorker:
 
 
 def clip_of(row: Mapping[str, Any]) -> Clip:
-    """The media room's clip for a row of the clips table."""
+    """The media room's clip for a row of the clips table. Raises MediaError when its file was replaced since."""
+    path = local_path(row["uri"])
+    if path.stat().st_size != row["bytes"] or path.stat().st_mtime_ns != row["mtime_ns"]:
+        raise MediaError(
+            "media:changed", f"{path.name} is not the file that was ingested: ingest it under another name"
+        )
     return Clip(
         clip_id=row["clip_id"],
         source_id=row["source_id"],
-        path=str(local_path(row["uri"])),
+        path=str(path),
         start_frame=row["start_frame"],
         frames=row["frames"],
         fps=Fraction(row["fps_num"], row["fps_den"]),
@@ -153,9 +158,7 @@ def _bad(row: Mapping[str, Any]) -> bool:
 
 
 def _cause(stage: str, error: Exception) -> tuple[str, str, str]:
-    if isinstance(error, KlearError):
-        return stage, error.code, error.message
-    return stage, f"crash:{type(error).__name__}", str(error)[:500]
+    return stage, *cause_of(error)
 
 
 def _pack(path: Path, members: Mapping[str, bytes]) -> None:

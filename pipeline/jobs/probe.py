@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from manifests.catalog import Catalog
-from manifests.errors import KlearError
+from manifests.errors import KlearError, cause_of
 from manifests.ids import bucket, digest, file_digest, recipe
 from manifests.schema import LISTING, PROBES
 from manifests.table import Table
@@ -22,14 +22,15 @@ Outcome = tuple[str, str | None, str | None]
 """Status, error code, error message."""
 
 
-def run(context: Context, sources: list[SourceFile]) -> Table:
-    """Probe all sources that were not probed yet; the table of probes."""
+def run(context: Context, sources: list[SourceFile]) -> int:
+    """Probe all sources that were not probed yet; how many."""
     bits = context.settings.engine.bucket_bits
     table = context.catalog.table(NAME, recipe(NAME, VERSION, "", {}, {}), PROBES)
     listing = list_sources(context.catalog, sources, bits)
     wanted = {source.key: bucket(source.key, bits) for source in sources}
-    context.work("probe", [table], ProbeWorker(listing, table), wanted, "sources")
-    return context.catalog.set_current(table)
+    done = context.work("probe", [table], ProbeWorker(listing, table), wanted, "sources")
+    context.catalog.set_current(table)
+    return done
 
 
 def list_sources(catalog: Catalog, sources: list[SourceFile], bits: int) -> Table:
@@ -39,7 +40,8 @@ def list_sources(catalog: Catalog, sources: list[SourceFile], bits: int) -> Tabl
     for source in sources:
         by_bucket.setdefault(bucket(source.key, bits), []).append(source)
     for number, members in sorted(by_bucket.items()):
-        part = f"b{number:04x}-{digest(*sorted(source.key for source in members)).hex()[:12]}"
+        notes = [source.key + repr(sorted(source.info.items())).encode() for source in members]
+        part = f"b{number:04x}-{digest(*sorted(notes)).hex()[:12]}"
         table.publish(part, [_listed(source) for source in members])
     return table
 
@@ -86,9 +88,9 @@ class ProbeWorker:
             return self._entry(listed, values, ("ok", None, None))
         except KlearError as error:
             status = "ineligible" if error.code in INELIGIBLE else "quarantined"
-            return self._entry(listed, {}, (status, error.code, error.message))
-        except OSError as error:
-            return self._entry(listed, {}, ("quarantined", f"source:{type(error).__name__}", str(error)))
+            return self._entry(listed, {}, (status, *cause_of(error)))
+        except Exception as error:  # one source must not stop the others
+            return self._entry(listed, {}, ("quarantined", *cause_of(error)))
 
     def _entry(
         self, listed: Mapping[str, Any], values: Mapping[str, Any], outcome: Outcome, attempts: int = 1

@@ -71,14 +71,15 @@ def run(context: Context, job: str, refs: Iterable[StageRef], chosen: str) -> di
         tables={r.ref.name: r.table for r in found},
         inputs=context.catalog.currents(sorted(inputs)),
     )
+    done = 0
     if found and wanted:
-        context.work(job, [r.table for r in found], worker, wanted, "clips")
+        done = context.work(job, [r.table for r in found], worker, wanted, "clips")
     for r in found:
         context.catalog.set_current(r.table)
     counts = _counts(found, set(wanted))
     limit = context.settings.engine.max_error_rate
     check_error_rate(job, counts["quarantined"], counts["planned"], limit, counts["causes"])
-    return {"job": job, **counts, "absent": absent, **rate(started, len(wanted))}
+    return {"job": job, **counts, "absent": absent, **rate(started, done)}
 
 
 def _wanted(chosen: str) -> str:

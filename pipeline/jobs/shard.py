@@ -49,10 +49,10 @@ def run(context: Context) -> dict[str, Any]:
     tables.append(context.catalog.table("shards", release.recipe, SHARDS))
     worker = ShardWorker(plan, tables[0], context.out / "shards" / release.name, release.name, settings)
     job = context.job("shard", tables, worker)
-    context.work_off(job, parts, "clips")
+    done = context.work_off(job, parts, "clips")
     for table in [*tables, plan]:
         context.catalog.set_current(table)
-    return _outcome(context, release, tables, started)
+    return {**_outcome(context, release, tables), **rate(started, done)}
 
 
 def _members(context: Context) -> list[dict[str, Any]]:
@@ -103,7 +103,7 @@ def _shard_of(clip_id: bytes, shards: int) -> int:
     return int.from_bytes(clip_id[-8:], "big") % shards
 
 
-def _outcome(context: Context, release: generation.Generation, tables: list[Table], started: float) -> dict[str, Any]:
+def _outcome(context: Context, release: generation.Generation, tables: list[Table]) -> dict[str, Any]:
     samples, shards = (table.read().to_pylist() for table in tables)
     bad = [row["error_code"] for row in samples if row["status"] == "quarantined"]
     causes = {code: bad.count(code) for code in sorted(set(bad))}
@@ -117,7 +117,6 @@ def _outcome(context: Context, release: generation.Generation, tables: list[Tabl
         "causes": causes,
         "bytes": sum(row["bytes"] for row in shards),
         "shards": [{"name": row["shard"], "sha256": row["sha256"], "count": row["count"]} for row in shards],
-        **rate(started, len(samples)),
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import KlearError
+from manifests.errors import KlearError, cause_of
 from manifests.table import Table
 from media.encode import EncodeRecipe, encode_clip
 from pipeline.config import ShardSettings
@@ -54,8 +54,8 @@ class ShardWorker:
             name, path = row["clip_id"].hex(), scratch / f"{row['clip_id'].hex()}.mp4"
             try:
                 encode_clip(clip_of(row), path, encode_recipe(self.settings))
-            except KlearError as error:
-                errors[row["clip_id"]] = error
+            except Exception as error:  # one clip must not stop its shard
+                errors[row["clip_id"]] = KlearError(*cause_of(error))
                 continue
             packed += [(f"{name}.json", row["json"]), (f"{name}.mp4", path)]
         return packed

@@ -1,12 +1,14 @@
 """Write the report: OUT/report/index.html and samples.html, with the clips that they play."""
 
 from collections.abc import Iterable, Mapping
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 from filters.capability import CLASSES
 from filters.gates import Policy
 from manifests.errors import KlearError
+from manifests.files import replace
 from pipeline.report import (
     clips,
     costs,
@@ -105,5 +107,5 @@ def _card(
 
 def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    replace(path, methodcaller("write", text.encode()))
     return path

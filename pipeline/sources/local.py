@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from manifests.errors import ConfigError
+from manifests.errors import ConfigError, printable
 from manifests.ids import digest
 from pipeline.sources import sidecar
 
@@ -35,20 +35,27 @@ def find(roots: list[Path]) -> list[SourceFile]:
         notes = sidecar.read(root) if root.is_dir() else sidecar.Notes({}, None)
         for path in _walk(root):
             if path != notes.path:
-                name = _printable(path.relative_to(root).as_posix() if root.is_dir() else path.name)
+                name = printable(path.relative_to(root).as_posix() if root.is_dir() else path.name)
                 source = _source(path, name, notes.of.get(name, {}))
                 found.setdefault(source.uri, source)
     return [found[uri] for uri in sorted(found)]
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Files below `root`; links to folders are not entered (they may loop), hidden files are not looked at."""
+    """All files below `root`. Links to folders are not entered (they may loop).
+
+    Raises ConfigError for a folder that cannot be read: what is in it would be missing without a word.
+    """
     if not root.is_dir():
         yield root
         return
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
+    for folder, folders, files in os.walk(root, onerror=_unreadable):
+        folders.sort()
+        yield from (Path(folder) / name for name in sorted(files))
+
+
+def _unreadable(error: OSError) -> None:
+    raise ConfigError("source:unreadable", f"cannot list {error.filename!r}: {error.strerror}; grant access or move it")
 
 
 def _source(path: Path, name: str, info: dict[str, str]) -> SourceFile:
@@ -58,8 +65,3 @@ def _source(path: Path, name: str, info: dict[str, str]) -> SourceFile:
     except OSError:  # a dangling link: it is listed, and quarantined when it is read
         size, mtime = 0, 0
     return SourceFile(path.absolute().as_uri(), name, size, mtime, info)
-
-
-def _printable(name: str) -> str:
-    """A name that is valid UTF-8: bytes of the file system that are not are written as escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from manifests.errors import ConfigError
+
 NAMES = ("metadata.tsv", "metadata.csv", "metadata.jsonl", "MEDIA.tsv")
 FIELDS = ("licence", "attribution", "url", "transcript")
 _ALIASES = {"license": "licence", "source": "url"}
@@ -23,7 +25,12 @@ def read(root: Path) -> Notes:
     for name in NAMES:
         path = root / name
         if path.is_file():
-            return Notes({row.get("file", ""): _fields(row) for row in _rows(path)}, path)
+            try:
+                return Notes({row.get("file", ""): _fields(row) for row in _rows(path)}, path)
+            except ValueError as error:  # not UTF-8, not JSON
+                raise ConfigError(
+                    "source:sidecar", f"{path} cannot be read ({error}): mend it or take it away"
+                ) from None
     return Notes({}, None)
 
 

@@ -1,11 +1,15 @@
 """The data jobs from end to end on tiny sources with fast stages: every row accounted for, same bytes every time."""
 
 import json
+import os
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import webdataset
 
 from manifests.errors import ConfigError
+from media.writer import write_mp4
 from pipeline.config import load
 from pipeline.context import Context
 from pipeline.jobs import annotate, decide, filter, ingest, plan, shard, status, validate
@@ -104,3 +108,29 @@ def test_jobs_out_of_order_say_what_to_run_first(tmp_path, small_preset):
         filter.run(context)
     with pytest.raises(ConfigError, match="run `klear decide` first"):
         annotate.run(context)
+
+
+def test_odd_sources_cost_themselves_alone(tmp_path, small_sources, small_preset, ray_session):
+    """A slide show too slow for any clip, a name that is not UTF-8, a file replaced after its ingest."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    good = (small_sources / "clip1.mp4").read_bytes()
+    (folder / "good.mp4").write_bytes(good)
+    with open(os.fsencode(folder) + b"/bad\xff.mp4", "wb") as file:
+        file.write((small_sources / "clip2.mp4").read_bytes())
+    slow = np.zeros((3, 64, 64, 3), np.uint8)
+    write_mp4(folder / "slow.mp4", slow, Fraction(1, 4), np.zeros((12 * 8000, 1), np.float32), 8000)
+    context = Context(tmp_path / "out", load(str(small_preset), ["engine.max_error_rate=1.0"]))
+    result = ingest.run(context, [folder])
+    assert result["sources"] == 3 and result["pending"] == 0 and result["ok"] >= 2
+    (folder / "good.mp4").write_bytes((small_sources / "clip3.mp4").read_bytes())
+    filter.run(context)
+    assert status.of(context.catalog)["causes"]["media:changed"] == 2
+
+
+def test_a_policy_that_reads_an_unknown_measure_is_refused(first, tmp_path):
+    context, _ = first
+    policy = tmp_path / "typo.yaml"
+    policy.write_text("name: typo\ngates:\n  - {name: g, measure: audio.loudnes.rms_db, min: 0, source: ours}\n")
+    with pytest.raises(ConfigError, match="did you mean 'audio.loudness.rms_db'"):
+        decide.run(Context(context.out, context.settings.model_copy(update={"policy": str(policy)})))
