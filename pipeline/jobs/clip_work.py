@@ -107,9 +107,13 @@ class ClipWorker:
 
 
 def clip_of(row: Mapping[str, Any]) -> Clip:
-    """The media room's clip for a row of the clips table. Raises MediaError when its file was replaced since."""
+    """The media room's clip for a row of the clips table. Raises MediaError when its file is gone or was replaced."""
     path = local_path(row["uri"])
-    if path.stat().st_size != row["bytes"] or path.stat().st_mtime_ns != row["mtime_ns"]:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise MediaError("media:missing", f"{path.name} cannot be read any more: {error.strerror}") from None
+    if stat.st_size != row["bytes"] or stat.st_mtime_ns != row["mtime_ns"]:
         raise MediaError(
             "media:changed", f"{path.name} is not the file that was ingested: ingest it under another name"
         )
