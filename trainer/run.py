@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from manifests.errors import ConfigError
+from pipeline import console
 from trainer.checkpoint import Progress, latest, restore, save
 from trainer.data.latents import LatentSet
 from trainer.data.mixture import mixture_weights
@@ -71,6 +72,8 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
 
 def _fresh(settings: TrainSettings, out: Path, stage: int, latents: LatentSet, old: Progress | None) -> Progress:
     mixture = read_mixture(out, stage) or (old.mixture if old else first_mixture(settings, latents))
+    if old and read_mixture(out, stage) is None:
+        console.err.print(f"stage {stage} keeps the weights of stage {old.stage}: `klear-train rebalance` was not run")
     position = old.position if old else 0
     updates = old.ema_updates if old else 0
     return Progress(stage, 0, position, mixture, as_plain(settings), latents.recipe, updates)
