@@ -122,7 +122,9 @@ class Child:
 
     def _guard(self) -> None:
         end = time.monotonic() + self._limits.timeout_s
-        while not self._over.wait(_POLL_S) and self._process.poll() is None:
+        pause = 0.001  # short at first: a child of a few milliseconds must meet its limits too
+        while not self._over.wait(pause) and self._process.poll() is None:
+            pause = min(2 * pause, _POLL_S)
             rss = _rss(self._process.pid)
             if time.monotonic() > end:
                 self._breach = MediaError("media:timeout", f"{self._name()} ran past {self._limits.timeout_s:g} s")
