@@ -73,7 +73,7 @@ def _frame(con: duckdb.DuckDBPyConnection, name: str) -> pd.DataFrame:
 def _key_frame(con: duckdb.DuckDBPyConnection, name: str, first: str) -> pd.DataFrame:
     """One row: how many keys are not unique, and how many refer to nothing."""
     key = _KEYS.get(name, first)
-    column, other, target = _REFERENCES.get(name, ("clip_id", "clips", "clip_id"))
+    column, other, target = _REFERENCES.get(name, ("clip_id", "all_clips", "clip_id"))
     has = {row[0] for row in con.execute(f'DESCRIBE "{name}"').fetchall()}
     views = {row[0] for row in con.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()}
     orphans = "0"

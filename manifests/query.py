@@ -10,16 +10,26 @@ from manifests.table import Table
 
 
 def connect(catalog: Catalog) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with a view for each current table of the catalog, named like the table."""
+    """An in-memory DuckDB with a view for each current table of the catalog, named like the table.
+
+    `clips` holds the clips of live sources only (of a file that was replaced, the new ones); `all_clips` every one.
+    """
     con = duckdb.connect()
-    con.execute("SET memory_limit = '4GB'; SET threads = 2")
-    for name in catalog.names():
-        table = catalog.current(name)
-        assert table is not None
+    con.execute("SET memory_limit = '4GB'")
+    tables = catalog.currents(catalog.names())
+    for table in tables.values():
         register(con, table)
     for folder in sorted((catalog.root / "plan").glob("*")):
         epochs = f"read_parquet({_literal(folder)} || '/epoch-*.parquet')"
         con.execute(f'CREATE VIEW "plan.{folder.name}" AS SELECT * FROM {epochs}')
+    if "clips" in tables:
+        register(con, tables["clips"], view="all_clips")
+    if {"listing", "probes"} <= tables.keys():
+        con.execute(f"CREATE VIEW live_probes AS {LIVE_PROBES}")
+        con.execute(f"CREATE VIEW first_of_content AS {FIRST_OF_CONTENT}")
+        if "clips" in tables:
+            live = "SELECT * FROM all_clips WHERE source_id IN (SELECT source_id FROM first_of_content)"
+            con.execute(f"CREATE OR REPLACE VIEW clips AS {live}")
     return con
 
 
@@ -30,30 +40,38 @@ def rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-def register(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Make a view over the committed parts of a table; an empty one with the right columns when there are none."""
-    parts = sorted(table.published())
+def register(con: duckdb.DuckDBPyConnection, table: Table, view: str | None = None) -> None:
+    """Make a view (named like the table) over its committed parts; an empty one with the right columns without any."""
+    name, parts = view or table.name, sorted(table.published())
     if parts:
         files = ", ".join(_literal(table.path(part)) for part in parts)
-        con.execute(f'CREATE OR REPLACE VIEW "{table.name}" AS SELECT * FROM read_parquet([{files}])')
+        con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{files}])')
     else:
-        con.register(f"{table.name}__empty", table.schema.empty_table())
-        con.execute(f'CREATE OR REPLACE VIEW "{table.name}" AS SELECT * FROM "{table.name}__empty"')
+        con.register(f"{name}__empty", table.schema.empty_table())
+        con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM "{name}__empty"')
 
 
-RESOLVED_SOURCES = """
+LIVE_PROBES = """
 WITH noted AS (
     SELECT source_key, max(licence) AS licence, max(attribution) AS attribution, max(url) AS url,
         max(transcript) AS transcript
     FROM listing GROUP BY source_key
-), known AS (
-    SELECT p.* REPLACE (noted.licence AS licence, noted.attribution AS attribution, noted.url AS url,
-        noted.transcript AS transcript), planned.epoch
-    FROM probes p JOIN "plan.probe" planned ON planned.key = p.source_key JOIN noted ON noted.source_key = p.source_key
-), first AS (
-    SELECT source_id, arg_min(source_key, (epoch, name, uri)) AS source_key, arg_min(uri, (epoch, name, uri)) AS uri
-    FROM known WHERE status = 'ok' GROUP BY source_id
-), counted AS (SELECT source_id, count(*) AS clips FROM clips GROUP BY source_id)
+)
+SELECT p.* REPLACE (noted.licence AS licence, noted.attribution AS attribution, noted.url AS url,
+    noted.transcript AS transcript), planned.epoch
+FROM probes p JOIN "plan.probe" planned ON planned.key = p.source_key JOIN noted ON noted.source_key = p.source_key
+QUALIFY row_number() OVER (PARTITION BY p.uri ORDER BY planned.epoch DESC, p.mtime_ns DESC) = 1
+"""
+"""The newest probe of each uri, with the newest notes of its sidecar: a replaced file is another source."""
+
+FIRST_OF_CONTENT = """
+SELECT source_id, arg_min(source_key, (epoch, name, uri)) AS source_key, arg_min(uri, (epoch, name, uri)) AS uri
+FROM live_probes WHERE status = 'ok' GROUP BY source_id
+"""
+"""The uri that stands for each content: the one seen first. Only its clips are anyone's."""
+
+RESOLVED_SOURCES = """
+WITH counted AS (SELECT source_id, count(*) AS clips FROM clips GROUP BY source_id)
 SELECT p.* EXCLUDE (status, epoch, recipe, error_stage, error_code, error_message, attempts),
     coalesce(cuts.error_stage, p.error_stage) AS error_stage,
     coalesce(cuts.error_code, p.error_code) AS error_code,
@@ -65,8 +83,8 @@ SELECT p.* EXCLUDE (status, epoch, recipe, error_stage, error_code, error_messag
          ELSE cuts.status END AS outcome,
     CASE WHEN first.source_key <> p.source_key THEN first.uri END AS duplicate_of,
     CASE WHEN first.source_key = p.source_key AND cuts.status = 'ok' THEN coalesce(counted.clips, 0) END AS clips
-FROM known p
-LEFT JOIN first USING (source_id)
+FROM live_probes p
+LEFT JOIN first_of_content first USING (source_id)
 LEFT JOIN cuts ON cuts.source_id = p.source_id AND first.source_key = p.source_key
 LEFT JOIN counted ON counted.source_id = p.source_id
 ORDER BY p.name, p.uri

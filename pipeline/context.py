@@ -2,20 +2,17 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from manifests.catalog import LAYOUT, Catalog
 from manifests.errors import KlearError
 from manifests.ids import digest
-from manifests.schema import EVENTS
 from manifests.table import Table
-from pipeline import console
 from pipeline.config import PipelineSettings
-from pipeline.engine import pool, session
 from pipeline.engine.job import Job, PartWorker
 from pipeline.engine.plan import Part, Plan
+from pipeline.work import work_off
 
 
 @dataclass(frozen=True)
@@ -42,51 +39,25 @@ class Context:
         """The plan of a job."""
         return Plan(self.out / "tables" / "plan" / name)
 
-    def work(self, name: str, tables: list[Table], worker: Any, wanted: Mapping[bytes, int], unit: str) -> int:
+    def work(self, name: str, tables: list[Table], worker: PartWorker, wanted: Mapping[bytes, int], unit: str) -> int:
         """Plan the wanted keys (key -> bucket), work off what is pending, record events; the rows done now."""
         planned = self.plan(name).extend(wanted, self.settings.engine.part_clips)
         parts = [part for part in planned if not wanted.keys().isdisjoint(part.keys)]
-        return self.work_off(self.job(name, tables, worker), parts, unit)
+        return self.work_off(name, tables, worker, parts, unit)
 
-    def work_off(self, job: Job, parts: list[Part], unit: str) -> int:
-        """Commit what is pending of these parts, showing progress, and record the events; the rows done now."""
-        rows = sum(len(part.keys) for part in job.pending(parts))
-        if rows:
-            session.start(self.address)
-            job = replace(job, workers=self.settings.engine.workers or session.cpus())
-        with console.ticking(job.name, rows, unit) as ticker:
-            events = pool.run(job, parts, lambda part: ticker.advance(len(part.keys)))
-        self._record(job.name, events)
-        return rows
-
-    def job(self, name: str, tables: list[Table], worker: PartWorker) -> Job:
-        """A job over these tables, set up as the engine settings say."""
+    def work_off(self, name: str, tables: list[Table], worker: PartWorker, parts: list[Part], unit: str) -> int:
+        """Commit what is pending of these parts, as the engine settings say; the rows done now."""
         engine = self.settings.engine
         recipes = digest(*(table.recipe for table in tables)).hex()[:16]
-        return Job(
+        job = Job(
             name=name,
             tables=tuple(tables),
-            worker=_Made(worker),
-            leases=self.out / "tables" / "leases" / name / recipes,
+            worker=worker,
+            leases=self.catalog.root / "leases" / name / recipes,
             attempts=engine.attempts,
             alone_timeout_s=engine.alone_timeout_s,
         )
-
-    def _record(self, name: str, events: list[dict[str, Any]]) -> None:
-        """Timings and hosts go to the events table, never to the content tables, which must not differ between runs."""
-        if events:
-            table = self.catalog.set_current(Table(self.catalog.root, "events", "events", EVENTS))
-            table.publish(f"{name}-{time.time_ns()}", [{k: e.get(k) for k in EVENTS.names} for e in events])
-
-
-@dataclass(frozen=True)
-class _Made:
-    """Hands out the worker it was given: it is pickled to each actor, so each has its own."""
-
-    worker: PartWorker
-
-    def __call__(self) -> PartWorker:
-        return self.worker
+        return work_off(self.catalog, job, parts, unit, workers=engine.workers, address=self.address)
 
 
 def rate(started: float, rows: int) -> dict[str, float]:

@@ -14,6 +14,8 @@ from media.stage import Stage
 from pipeline.settings import Settings
 
 ROOMS = ("filters", "captioners")
+_MARK = "\nSTAGE = "
+"""The line that makes a module a stage."""
 
 
 class StageRef(Settings):
@@ -43,7 +45,7 @@ def _exists(module: str) -> bool:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         return False
-    return spec is not None and spec.origin is not None and "STAGE" in Path(spec.origin).read_text()
+    return spec is not None and spec.origin is not None and _MARK in Path(spec.origin).read_text()
 
 
 def known() -> list[str]:
@@ -53,13 +55,8 @@ def known() -> list[str]:
     return [
         ".".join(path.relative_to(top / room).with_suffix("").parts)
         for room, path in files
-        if "\nSTAGE = " in path.read_text()
+        if _MARK in path.read_text()
     ]
-
-
-def backend(stage: Stage) -> str:
-    """What does the stage's work, in a few words, e.g. `DNSMOS (speechmos 0.0.1.1)`."""
-    return stage.BACKEND
 
 
 def absence(stage: Stage) -> str | None:

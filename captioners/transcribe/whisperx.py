@@ -88,6 +88,9 @@ class WhisperX:
             "spoken_numbers": spoken_numbers,
             "batch": batch,
         }
+        if model:
+            self.BACKEND = f"WhisperX 3.8.6, {Path(model).name} (CTranslate2)"
+            self.LICENCE = "WhisperX BSD-2-Clause; pyannote VAD MIT; of the model in its own folder"
         self.singing_ratio = singing_ratio
         self.limits = Limits(**(limits or {}))
 

@@ -7,12 +7,10 @@ from typing import Any
 from manifests.errors import KlearError
 from pipeline.engine import lease
 from pipeline.engine.event import Clock
-from pipeline.engine.job import Job
+from pipeline.engine.job import Job, Rows
 from pipeline.engine.plan import Part
 
 _SPAWN = multiprocessing.get_context("spawn")
-
-Rows = dict[str, list[dict[str, Any]]]
 
 
 def run(job: Job, part: Part) -> dict[str, Any]:
@@ -37,7 +35,7 @@ def _rows_alone(job: Job, single: Part) -> Rows:
         if rows is not None:
             return rows
     message = f"ended {job.attempts} times with {ending} when done alone in a fresh process"
-    return job.worker().blame(single, KlearError(ending, message), job.attempts)
+    return job.worker.blame(single, KlearError(ending, message), job.attempts)
 
 
 def _in_child(job: Job, single: Part) -> tuple[Rows | None, str]:
@@ -63,7 +61,7 @@ def _in_child(job: Job, single: Part) -> tuple[Rows | None, str]:
 
 def _child(job: Job, single: Part, there: Any) -> None:
     try:
-        there.send(job.worker().rows(single))
+        there.send(job.worker.rows(single))
     except KlearError as error:
         there.send(error)
     except Exception as error:  # bad data becomes rows: what is raised here is the machine's fault, not the key's

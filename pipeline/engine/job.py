@@ -1,7 +1,6 @@
 """What the engine needs to know of a job: how to do a part, and what it commits."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,20 +29,19 @@ class Job:
     """A job over parts.
 
     name: for people. tables: what a part commits; a part is done when all of them have it.
-    worker: makes the PartWorker in the process that will use it. leases: folder of the lease files.
-    workers: size of the actor pool. environment: variables of the pool's processes.
+    worker: pickled to each process that uses it, so each has its own. leases: folder of the lease files.
+    workers: size of the actor pool.
     attempts: how often a part is tried whole, and then each of its keys alone, before it is given up.
     alone_timeout_s: how long one key may take alone, in a fresh child.
     """
 
     name: str
     tables: tuple[Table, ...]
-    worker: Callable[[], PartWorker]
+    worker: PartWorker
     leases: Path
     workers: int = 2
     attempts: int = 2
     alone_timeout_s: float = 300.0
-    environment: dict[str, str] = field(default_factory=dict)
 
     def pending(self, parts: list[Part]) -> list[Part]:
         """Planned parts that some table of this job still lacks."""

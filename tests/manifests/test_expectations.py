@@ -65,3 +65,18 @@ def test_a_clip_of_no_source_is_an_orphan(tmp_path):
     catalog.set_current(catalog.table("cuts", "r" * 32, CUTS)).publish("all", [])
     with pytest.raises(KlearError, match="orphans"):
         check(catalog, ["clips"])
+
+
+def test_a_row_of_no_clip_is_an_orphan(tmp_path):
+    import pyarrow as pa
+
+    from manifests.schema import stage_schema
+
+    catalog = catalog_of(tmp_path, [clip(1)])
+    stage = catalog.set_current(catalog.table("a.stage", "r" * 32, stage_schema({"x_ratio": pa.float64()})))
+    row = {"source_id": b"s" * 16, "bucket": 0, "recipe": "r", "status": "ok", "attempts": 1, "x_ratio": 0.5}
+    stage.publish("p", [row | {"clip_id": bytes([1]) * 16}])
+    assert check(catalog, ["a.stage"])["a.stage"] > 5
+    stage.publish("q", [row | {"clip_id": bytes([9]) * 16}])
+    with pytest.raises(KlearError, match="orphans"):
+        check(catalog, ["a.stage"])

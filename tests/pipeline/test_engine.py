@@ -41,14 +41,6 @@ class Worker:
         return {"t": [{"key": key, "attempts": attempts, **bad} for key in part.keys]}
 
 
-@dataclass(frozen=True)
-class Make:
-    worker: Worker
-
-    def __call__(self):
-        return self.worker
-
-
 KEYS = [digest(n) for n in range(9)]
 
 
@@ -56,7 +48,7 @@ def make_job(tmp_path, **options):
     notes = tmp_path / "notes"
     notes.mkdir(exist_ok=True)
     table = Table(tmp_path / "tables", "t", "r" * 32, SCHEMA)
-    job = Job("test", (table,), Make(Worker(notes, **options)), tmp_path / "leases", workers=2, attempts=2)
+    job = Job("test", (table,), Worker(notes, **options), tmp_path / "leases", workers=2, attempts=2)
     return job, table, Plan(tmp_path / "plan").extend(dict.fromkeys(KEYS, 0), 3)
 
 

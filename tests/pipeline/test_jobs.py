@@ -126,6 +126,20 @@ def test_odd_sources_cost_themselves_alone(tmp_path, small_sources, small_preset
     (folder / "good.mp4").write_bytes((small_sources / "clip3.mp4").read_bytes())
     filter.run(context)
     assert status.of(context.catalog)["causes"]["media:changed"] == 2
+    again = ingest.run(context, [folder])
+    assert (again["sources"], again["pending"]) == (3, 0)  # the replaced file is one source still, the new one
+    filter.run(context)
+    found = status.of(context.catalog)
+    assert found["sources"]["total"] == 3 and "media:changed" not in found["causes"]
+    assert found["clips"]["total"] == again["clips"] and found["clips"]["quarantined"] == 0
+
+
+def test_kept_clips_without_texts_are_not_sharded(tmp_path, small_sources, small_preset, ray_session):
+    context = Context(tmp_path, load(str(small_preset), []))
+    ingest.run(context, [small_sources])
+    filter.run(context)
+    with pytest.raises(ConfigError, match="10 kept clips have no texts: run `klear annotate`"):
+        shard.run(context)
 
 
 def test_a_policy_that_reads_an_unknown_measure_is_refused(first, tmp_path):

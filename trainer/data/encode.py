@@ -19,14 +19,12 @@ from manifests import files
 from manifests.catalog import Catalog
 from manifests.errors import ConfigError
 from manifests.ids import recipe
-from manifests.schema import EVENTS
 from manifests.table import Table
-from pipeline import console
 from pipeline.context import check_error_rate, rate
-from pipeline.engine import pool, session
 from pipeline.engine.job import Job
 from pipeline.engine.plan import Part
 from pipeline.jobs import generation
+from pipeline.work import work_off
 from trainer.codecs import audio_codec, video_codec
 from trainer.codecs.stats import ChannelStats, save_stats
 from trainer.data.encode_settings import EncodeSettings
@@ -56,13 +54,15 @@ def encode(
     table = catalog.table("latents", _recipe(settings, release), SCHEMA)
     folder = out / "latents" / table.folder.name
     parts = [_part(source, name, number) for number, name in enumerate(release.shard_names())]
-    _work(catalog, EncodeWorker(table, source, folder, settings), parts, workers, address)
+    worker = EncodeWorker(table, source, folder, settings)
+    job = Job("encode", (table,), worker, catalog.root / "leases" / "encode" / folder.name)
+    done = work_off(catalog, job, parts, "samples", workers=workers, address=address)
     rows = table.read().to_pylist()
     causes = Counter(row["error_code"] for row in rows if row["status"] == "quarantined")
     check_error_rate("encode", causes.total(), len(rows), settings.max_error_rate, dict(causes))
     stats = _finish(folder, table, settings)
     catalog.set_current(table)
-    return _outcome(table, release, folder, rows, stats) | rate(started, len(rows))
+    return _outcome(table, release, folder, rows, stats) | rate(started, done)
 
 
 def _release(out: Path, name: str | None) -> generation.Generation:
@@ -91,24 +91,6 @@ def _recipe(settings: EncodeSettings, release: generation.Generation) -> str:
 def _part(source: Path, name: str, number: int) -> Part:
     keys = samples(source / name)
     return Part(name.removesuffix(".tar"), number, tuple(sorted(bytes.fromhex(key) for key in keys)))
-
-
-def _work(catalog: Catalog, worker: EncodeWorker, parts: list[Part], workers: int | None, address: str | None) -> None:
-    leases = catalog.root / "leases" / "encode" / worker.folder.name
-    job = Job("encode", (worker.table,), partial(_same, worker), leases)
-    if job.pending(parts):
-        session.start(address)
-        job = replace(job, workers=workers or session.cpus())
-    with console.ticking("encode", sum(len(part.keys) for part in parts), "samples") as ticker:
-        events = pool.run(job, parts, lambda part: ticker.advance(len(part.keys)))
-    if events:
-        rows = [{name: event.get(name) for name in EVENTS.names} for event in events]
-        table = catalog.set_current(Table(catalog.root, "events", "events", EVENTS))
-        table.publish(f"encode-{time.time_ns()}", rows)
-
-
-def _same(worker: EncodeWorker) -> EncodeWorker:
-    return worker
 
 
 def _finish(folder: Path, table: Table, settings: EncodeSettings) -> dict[str, ChannelStats]:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from manifests.errors import KlearError
+from manifests.errors import KlearError, cause_of
 from manifests.ids import unit
 from manifests.schema import ID, STATUS
 from manifests.table import Table
@@ -149,9 +149,9 @@ def _member(members: dict[str, Member], kind: str) -> Member:
 
 
 def _failed(error: Exception) -> dict[str, Any]:
-    code = error.code if isinstance(error, KlearError) else f"crash:{type(error).__name__}"
+    code, message = cause_of(error)
     status = "too_short" if code == "media:too_short" else "quarantined"
-    failure = {"error_stage": "encode", "error_code": code, "error_message": str(error)[:500]}
+    failure = {"error_stage": "encode", "error_code": code, "error_message": message}
     return {"status": status, "attempts": 1, **failure}
 
 
