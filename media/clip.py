@@ -1,6 +1,6 @@
 """A clip: one single-shot range of a source, on the frame grid of its constant-rate rendering."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,17 +66,3 @@ def clip_from_probe(
         video_index=video.index,
         audio_index=audio.index if audio else None,
     )
-
-
-def whole_clip(path: Path) -> Clip:
-    """A whole file as one clip, with zero ids: for tests and for looking at single files.
-
-    Its frames are counted by decoding, so that it never promises more than the file holds. Raises MediaError as
-    `media.probe.probe` does.
-    """
-    from media.probe import probe
-    from media.render import count_frames
-
-    found = probe(path)
-    clip = clip_from_probe(path, found, 0, found.video.frames, clip_id=bytes(16), source_id=bytes(16))
-    return replace(clip, frames=count_frames(clip))

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from filters.policy import apply, load_policy
-from media.clip import whole_clip
 from media.render import render_views
 from media.synth import make_set
+from media.whole import whole_clip
 
 STAGES = [
     "audio.classes", "audio.loudness", "audio.silence", "audio.fidelity", "audio.voices",

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from media.clip import whole_clip
 from media.render import render_views
+from media.whole import whole_clip
 
 GOLDEN = Path(__file__).parent / "golden.json"
 STAGES = [

@@ -8,9 +8,10 @@ import av
 import pytest
 
 from manifests.errors import MediaError
-from media.clip import clip_from_probe, whole_clip
+from media.clip import clip_from_probe
 from media.encode import EncodeRecipe, encode_bytes, encode_clip
 from media.probe import probe
+from media.whole import whole_clip
 
 RECIPE = EncodeRecipe(preset="superfast")
 

@@ -10,8 +10,8 @@ import pytest
 
 from manifests.errors import MediaError
 from media import ffmpeg
-from media.clip import whole_clip
 from media.probe import INELIGIBLE, probe
+from media.whole import whole_clip
 from media.writer import write_wav
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from manifests.errors import ConfigError, MediaError
 from media import ffmpeg
-from media.clip import whole_clip
 from media.render import render_views
 from media.views import AUDIO_16K, AUDIO_NATIVE, FRAMES, LUMA_25, AudioView, VideoView
+from media.whole import whole_clip
 
 SMALL = VideoView("small", box=(64, 64), pixels="rgb24")
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import soxr
 
-from media.clip import Clip, whole_clip
+from media.clip import Clip
 from media.encode import EncodeRecipe, encode_clip
 from media.render import render_views
 from media.views import AudioView, VideoView
+from media.whole import whole_clip
 
 H264 = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "2", "-g", "50"]
 VP8 = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8"]

