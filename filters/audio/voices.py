@@ -19,10 +19,10 @@ from filters.audio import segmentation, speaker_embedding
 from filters.audio.linkage import average_linkage
 from filters.audio.segmentation import RATE, STEP_S, WINDOW_S
 from filters.audio.spans import covered, merge, runs
-from filters.weights import digest_of
 from media.clip import Clip
 from media.stage import Facts
 from media.views import AUDIO_16K, View, Views
+from media.weights import digest_of
 
 TURNS = pa.list_(pa.struct([("speaker", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64())]))
 

