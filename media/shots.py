@@ -1,33 +1,33 @@
-"""Where a source's shots begin and end: PySceneDetect's adaptive detector on frames from our own guarded child.
+"""Where a source's shots begin and end: a detector looks at frames that our own guarded child decodes.
 
-The detector never opens the file: OpenCV's readers know no allow-list. It sees small frames of the source's
+No detector opens the file: readers of their own know no allow-list. It sees small frames of the source's
 constant-rate grid, one at a time, so memory does not grow with length; and because that decodes the whole source, it
 also tells how much of it there really is.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from manifests.errors import MediaError
-from media import cut, ffmpeg, grid
+from media import cut, ffmpeg
 from media.child import Child, Limits
 from media.clip import clip_from_probe
+from media.detect import Detector, Transition
+from media.detect.adaptive import Adaptive
 from media.probe import Probe
 
-WIDTH = 192
 _MIN_SHARE = 0.95
 _SLACK_S = 2
 
 
 @dataclass(frozen=True)
 class Shots:
-    """ranges: [start, end) grid frames of each shot, in order, together covering [0, frames_decoded)."""
+    """ranges: [start, end) grid frames of each shot, in order, within [0, frames_decoded). Frames of a gradual
+    transition belong to none."""
 
     ranges: tuple[tuple[int, int], ...]
     frames_decoded: int
@@ -36,32 +36,41 @@ class Shots:
 def detect_shots(
     path: Path,
     found: Probe,
+    detector: Detector | None = None,
     *,
-    threshold: float = 3.0,
-    min_content: float = 15.0,
-    min_shot_s: float = 0.6,
-    timeout_s: float = 1800.0,
+    timeout_s: float | None = None,
     max_rss: int = 3 << 30,
 ) -> Shots:
-    """Decode the whole source on its grid and find its shots (scenedetect 0.7.2 AdaptiveDetector).
+    """Decode the whole source on its grid and find its shots. detector: by default PySceneDetect's adaptive one.
 
-    threshold: how many times more a cut changes than the frames around it. min_content: least change of a cut, mean
-    over hue, saturation and value, 0-255. min_shot_s: shortest distance of two cuts, seconds.
+    timeout_s: of decoding and detecting together; by default 10 minutes and four times the source's length.
     Raises MediaError: media:truncated when less than 95% of the promised frames decode, and as `media.ffmpeg.run`.
     """
-    from scenedetect import FrameTimecode
-    from scenedetect.detectors import AdaptiveDetector
-
-    fps = float(found.video.fps)
-    detector = AdaptiveDetector(threshold, max(1, round(min_shot_s * fps)), min_content_val=min_content)
-    cuts: list[int] = []
+    detector = detector or Adaptive()
     total = 0
-    for frame in small_frames(path, found, timeout_s=timeout_s, max_rss=max_rss):
-        cuts += [at.frame_num for at in detector.process_frame(FrameTimecode(total, fps), frame)]
-        total += 1
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal total
+        limit = timeout_s or default_timeout(found)
+        for frame in small_frames(path, found, detector, timeout_s=limit, max_rss=max_rss):
+            total += 1
+            yield frame
+
+    transitions = detector.transitions(counted(), found.video.fps)
     check_decoded(path, found, total)
-    edges = [0, *sorted(set(cuts) - {0, total}), total]
-    return Shots(ranges=tuple(pairwise(edges)), frames_decoded=total)
+    return Shots(ranges=between(transitions, total), frames_decoded=total)
+
+
+def default_timeout(found: Probe) -> float:
+    """Seconds that a look at a whole source may take: hours of footage take hours, a hang does not."""
+    return 600.0 + 4 * float(found.video.frames / found.video.fps)
+
+
+def between(transitions: list[Transition], total: int) -> tuple[tuple[int, int], ...]:
+    """The ranges of [0, total) that no transition touches, without empty ones."""
+    starts = [0, *(after for _, after in transitions)]
+    ends = [*(first for first, _ in transitions), total]
+    return tuple((start, end) for start, end in zip(starts, ends) if start < end)
 
 
 def check_decoded(path: Path, found: Probe, frames: int) -> None:
@@ -72,15 +81,17 @@ def check_decoded(path: Path, found: Probe, frames: int) -> None:
         )
 
 
-def small_frames(path: Path, found: Probe, *, timeout_s: float, max_rss: int) -> Iterator[np.ndarray]:
-    """Every grid frame of a source, BGR uint8 of shape (H, W, 3), W = 192 or less. Streamed. Raises MediaError."""
+def small_frames(
+    path: Path, found: Probe, detector: Detector, *, timeout_s: float, max_rss: int
+) -> Iterator[np.ndarray]:
+    """Every grid frame of a source, uint8 (H, W, 3), in the size and pixels of the detector. Streamed. MediaError."""
     video = found.video
-    width, height = grid.fit_inside((video.width, video.height), (WIDTH, 4 * WIDTH))
+    width, height = detector.size((video.width, video.height))
     # A file may hold a little more than it promises; a timestamp hours ahead must not make hours of repeated frames.
     most = video.frames + int(_SLACK_S * video.fps) + 1
     clip = clip_from_probe(path, found, 0, most, clip_id=bytes(16), source_id=bytes(16))
     frames = cut.on_grid(cut.open_range(clip)[0], clip).filter("scale", width, height, flags="area")
-    node = frames.output("pipe:1", f="rawvideo", pix_fmt="bgr24", fps_mode="passthrough")
+    node = frames.output("pipe:1", f="rawvideo", pix_fmt=detector.PIXELS, fps_mode="passthrough")
     with Child(
         ffmpeg.compile_argv(node), Limits(timeout_s, max_rss), failed="media:ffmpeg_failed", piped=True
     ) as child:
@@ -95,8 +106,3 @@ def small_frames(path: Path, found: Probe, *, timeout_s: float, max_rss: int) ->
 def _read(pipe: IO[bytes], size: int) -> Any:
     data = pipe.read(size)
     return data if len(data) == size else None
-
-
-def seconds(shots: Shots, fps: Fraction) -> list[tuple[float, float]]:
-    """The shots in seconds from the grid's origin."""
-    return [(float(start / fps), float(end / fps)) for start, end in shots.ranges]

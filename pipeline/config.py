@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from media import detect
 from pipeline.settings import Settings, load_settings
 from pipeline.stages import StageRef
 
@@ -15,6 +16,11 @@ class CutSettings(Settings):
 
     min_s: float = Field(default=2.0, gt=0, description="shortest clip, seconds")
     max_s: float = Field(default=10.0, gt=0, description="longest clip, seconds; longer shots are split evenly")
+    shots: detect.Name = Field(
+        default="pyscenedetect",
+        description="shot detector; transnetv2 finds dissolves and fades too, on a GPU or slowly",
+    )
+    device: str = Field(default="cpu", description="torch device of the shot detector, e.g. cuda")
     max_clips: int = Field(default=10_000, gt=0, description="most clips of one source; a source with more is an error")
 
     @model_validator(mode="after")

@@ -8,20 +8,21 @@ from manifests.errors import KlearError, MediaError, cause_of
 from manifests.ids import bucket, clip_id, recipe
 from manifests.schema import CLIPS, CUTS
 from manifests.table import Table
+from media import detect
 from pipeline.config import CutSettings
 from pipeline.context import Context
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
 from pipeline.jobs.clip_work import local_path
 
-VERSION = 2
+VERSION = 3
 NAME = "cuts"
 
 
 def run(context: Context, canonical: list[dict[str, Any]]) -> int:
     """Cut the sources (rows of the probes table, one a source_id) not cut yet; how many."""
     cut = context.settings.cut
-    made_by = recipe(NAME, VERSION, "pyscenedetect-adaptive", cut.model_dump(), {})
+    made_by = recipe(NAME, VERSION, _model(cut), cut.model_dump(), {})
     clips = context.catalog.table("clips", made_by, CLIPS)
     cuts = context.catalog.table(NAME, made_by, CUTS)
     bits = context.settings.engine.bucket_bits
@@ -31,6 +32,11 @@ def run(context: Context, canonical: list[dict[str, Any]]) -> int:
     for table in (clips, cuts):
         context.catalog.set_current(table)
     return done
+
+
+def _model(cut: CutSettings) -> str:
+    """What decides where shots end. Raises BackendAbsent when it is not there: before any work."""
+    return f"{cut.shots} {detect.make(cut.shots, cut.device).digest()}"
 
 
 @dataclass
@@ -71,7 +77,7 @@ class CutWorker:
 
         path = local_path(source["uri"])
         probed = probe(path)
-        shots = detect_shots(path, probed)
+        shots = detect_shots(path, probed, detect.make(self.cut.shots, self.cut.device))
         cuts = plan_cuts(shots.ranges, probed.video.fps, self.cut.min_s, self.cut.max_s)
         if len(cuts) > self.cut.max_clips:
             raise MediaError(

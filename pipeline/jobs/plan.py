@@ -3,6 +3,7 @@
 from typing import Any
 
 from manifests.query import connect, rows
+from media import detect
 from pipeline import console, stages
 from pipeline.context import Context
 from pipeline.jobs import decide, run_stages
@@ -15,7 +16,9 @@ def of(context: Context) -> dict[str, Any]:
     """One row a stage, in the order of the run. Pending is None where an earlier job must run before it is known."""
     decide.policy_of(context)
     settings = context.settings
-    steps = [_step("ingest", "probe, shots, cut plan", "PyAV, PySceneDetect in a child", **_ingest(context))]
+    shots = detect.make(settings.cut.shots)
+    backend = f"PyAV in a child, {shots.BACKEND}"
+    steps = [_step("ingest", "probe, shots, cut plan", backend, licence=shots.LICENCE, **_ingest(context))]
     for i, tier in enumerate(settings.tiers):
         steps += _stages(context, f"measure.{tier.name}", tier.stages, "true" if i == 0 else decide.SURVIVORS)
         steps.append(_step("decide", f"policy {settings.policy}", "DuckDB query"))
@@ -101,6 +104,7 @@ def licences(context: Context) -> dict[str, Any]:
     tools += [("tables", "DuckDB, pyarrow, great-expectations", "MIT; Apache-2.0; Apache-2.0")]
     tools += [("training", "PyTorch, transformers, diffusers", "BSD-3-Clause; Apache-2.0; Apache-2.0")]
     tools += [("render, encode", "FFmpeg 9.0.2 with x264, run as a separate program", "GPL-3.0-or-later")]
-    tools += [("shots", "PySceneDetect 0.7.2", "BSD-3-Clause"), ("engine", "Ray 2.60.0", "Apache-2.0")]
+    shots = detect.make(context.settings.cut.shots)
+    tools += [("shots", shots.BACKEND, shots.LICENCE), ("engine", "Ray 2.60.0", "Apache-2.0")]
     found += [{"what": what, "backend": backend, "licence": licence} for what, backend, licence in tools]
     return {"job": "licences", "licences": found}
