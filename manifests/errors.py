@@ -34,5 +34,9 @@ class MediaError(KlearError):
     """A source or clip could not be read or rendered."""
 
 
+class MachineError(KlearError):
+    """The machine or its network failed, not the data: the part stops and is done again; nothing is quarantined."""
+
+
 class BackendAbsent(KlearError):
     """A backend cannot run here (no weights, no package). Known before any work starts, never replaced silently."""

@@ -53,16 +53,14 @@ def register(con: duckdb.DuckDBPyConnection, table: Table, view: str | None = No
 
 LIVE_PROBES = """
 WITH noted AS (
-    SELECT source_key, max(licence) AS licence, max(attribution) AS attribution, max(url) AS url,
-        max(transcript) AS transcript
-    FROM listing GROUP BY source_key
+    SELECT * FROM listing QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY revision DESC) = 1
 )
 SELECT p.* REPLACE (noted.licence AS licence, noted.attribution AS attribution, noted.url AS url,
-    noted.transcript AS transcript), planned.epoch
+    noted.transcript AS transcript, noted.extra AS extra, noted.revision AS revision), planned.epoch
 FROM probes p JOIN "plan.probe" planned ON planned.key = p.source_key JOIN noted ON noted.source_key = p.source_key
-QUALIFY row_number() OVER (PARTITION BY p.uri ORDER BY planned.epoch DESC, p.mtime_ns DESC) = 1
+QUALIFY row_number() OVER (PARTITION BY p.uri ORDER BY planned.epoch DESC, p.version DESC, p.source_key) = 1
 """
-"""The newest probe of each uri, with the newest notes of its sidecar: a replaced file is another source."""
+"""The newest probe of each uri, with the newest notes of its list or sidecar: a replaced file is another source."""
 
 FIRST_OF_CONTENT = """
 SELECT source_id, arg_min(source_key, (epoch, name, uri)) AS source_key, arg_min(uri, (epoch, name, uri)) AS uri
@@ -72,7 +70,7 @@ FROM live_probes WHERE status = 'ok' GROUP BY source_id
 
 RESOLVED_SOURCES = """
 WITH counted AS (SELECT source_id, count(*) AS clips FROM clips GROUP BY source_id)
-SELECT p.* EXCLUDE (status, epoch, recipe, error_stage, error_code, error_message, attempts),
+SELECT p.* EXCLUDE (status, epoch, recipe, refused, revision, error_stage, error_code, error_message, attempts),
     coalesce(cuts.error_stage, p.error_stage) AS error_stage,
     coalesce(cuts.error_code, p.error_code) AS error_code,
     coalesce(cuts.error_message, p.error_message) AS error_message,

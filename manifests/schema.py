@@ -16,15 +16,18 @@ PLAN = pa.schema([("key", ID), ("bucket", pa.int32()), ("part", pa.string()), ("
 
 LISTING = pa.schema(
     [
-        pa.field("source_key", ID, False),  # of (uri, size, mtime): what was looked at
+        pa.field("source_key", ID, False),  # of (uri, bytes, version): what was looked at
         pa.field("uri", pa.string(), False),
         pa.field("name", pa.string(), False),  # relative to the source root: the same on every machine
-        pa.field("bytes", pa.int64(), False),
-        pa.field("mtime_ns", pa.int64(), False),
+        pa.field("bytes", pa.int64()),  # NULL: not known before it is fetched
+        pa.field("version", pa.string(), False),  # mtime:<ns>, etag:<tag>, of a tar member with its place; "": unknown
         pa.field("licence", pa.string()),
         pa.field("attribution", pa.string()),
         pa.field("url", pa.string()),
         pa.field("transcript", pa.string()),  # a known one, for measuring ours against: never a training text
+        pa.field("extra", pa.string()),  # every other column of the list or sidecar, as one JSON object
+        pa.field("refused", pa.string()),  # code of why it is never read, e.g. source:unsafe_member
+        pa.field("revision", pa.int32(), False),  # of its notes: 0, and one more each time that they changed
     ]
 )
 PROBES = pa.schema(
@@ -47,7 +50,7 @@ PROBES = pa.schema(
 )
 SOURCES = pa.schema(
     [
-        *[PROBES.field(name) for name in PROBES.names if name not in {"status", "recipe"}],
+        *[PROBES.field(name) for name in PROBES.names if name not in {"status", "recipe", "refused", "revision"}],
         pa.field("outcome", pa.string(), False),  # ok | ineligible | duplicate | quarantined | pending
         pa.field("duplicate_of", pa.string()),  # uri of the first source with this content
         pa.field("clips", pa.int32()),
@@ -71,8 +74,8 @@ CLIPS = pa.schema(
         pa.field("bucket", pa.int32(), False),
         pa.field("uri", pa.string(), False),
         pa.field("name", pa.string(), False),
-        pa.field("bytes", pa.int64(), False),  # of the source, with its mtime: a replaced file is another source
-        pa.field("mtime_ns", pa.int64(), False),
+        pa.field("bytes", pa.int64(), False),  # of the source, with its version: a replaced file is another source
+        pa.field("version", pa.string(), False),
         pa.field("start_us", pa.int64(), False),
         pa.field("end_us", pa.int64(), False),
         pa.field("start_frame", pa.int64(), False),

@@ -16,6 +16,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 Out = Annotated[Path, typer.Option("--out", help="output folder of the run")]
 Preset = Annotated[str, typer.Option("--preset", help="demo, local, cluster, or a path to a YAML file")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value over the preset, e.g. cut.max_s=5")]
+_SOURCE = "folder, file, glob, tar, list of urls (.parquet .csv .tsv .jsonl), s3:// gs:// https:// ytdlp:; repeatable"
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else, on stdout")]
 Address = Annotated[str | None, typer.Option("--address", help="existing Ray cluster; default: a local session")]
 
@@ -67,7 +68,7 @@ def _run(job: Callable[[], dict[str, Any]], context: Any, tables: list[str], as_
 @app.command()
 def ingest(
     out: Out,
-    source: Annotated[list[Path], typer.Option("--source", help="folder (walked whole) or file; may be repeated")],
+    source: Annotated[list[str], typer.Option("--source", help=_SOURCE)],
     preset: Preset = "local",
     sets: Sets = None,
     json: Json = False,

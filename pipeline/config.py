@@ -30,6 +30,34 @@ class CutSettings(Settings):
         return self
 
 
+class SourceSettings(Settings):
+    """Where sources are kept while they are worked on, and how politely they are fetched."""
+
+    cache: str | None = Field(default=None, description="node-local folder of fetched sources; null: in the temp dir")
+    cache_gb: float = Field(default=50.0, gt=0, description="size from which the longest unused are evicted, GB")
+    max_gb: float = Field(default=20.0, gt=0, description="largest source that is fetched, GB")
+    max_seconds: float = Field(default=1800.0, gt=0, description="longest that fetching one source may take, s")
+    silence_s: float = Field(default=30.0, gt=0, description="longest wait for an answer or for the next bytes, s")
+    retries: int = Field(default=5, ge=0, description="tries after the first that bring nothing, then it is given up")
+    backoff_s: float = Field(default=1.0, gt=0, description="pause before the first retry, s; doubles, with jitter")
+    backoff_max_s: float = Field(default=60.0, gt=0, description="longest pause, and most of Retry-After obeyed, s")
+    ahead: int = Field(default=4, ge=0, description="sources of a part that are fetched ahead of the one at work")
+    per_host: int = Field(default=2, gt=0, description="downloads from one host at a time, by all workers of a node")
+    delay_s: float = Field(default=0.5, ge=0, description="least time between requests to one host, by a node, s")
+    user_agent: str = Field(
+        default="klear/0.1 (video dataset curation)",
+        min_length=1,
+        description="User-Agent of downloads: add how to reach you; its first word is who robots.txt is asked about",
+    )
+    robots: bool = Field(default=True, description="obey robots.txt; what it disallows is ineligible")
+    robots_also: list[str] = Field(default=[], description="other agents whose disallows are obeyed too, e.g. GPTBot")
+    opt_out: list[str] = Field(
+        default=["noai", "noimageai", "noindex", "noimageindex"],
+        description="directives of an X-Robots-Tag header that opt a source out; []: none",
+    )
+    private_hosts: bool = Field(default=False, description="fetch from loopback, link-local and private addresses too")
+
+
 class TierSettings(Settings):
     """Measures that run in one pass over each clip, after which the policy decides who goes on."""
 
@@ -62,6 +90,7 @@ class ShardSettings(Settings):
 class PipelineSettings(Settings):
     """Everything a curation run depends on."""
 
+    sources: SourceSettings = Field(default_factory=SourceSettings)
     cut: CutSettings = Field(default_factory=CutSettings)
     tiers: list[TierSettings] = Field(description="measures by tier, cheap before dear")
     policy: str = Field(description="a policy of filters/policies/ by name, or a path to a YAML file")

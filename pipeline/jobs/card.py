@@ -11,6 +11,7 @@ from pipeline.jobs import status
 from pipeline.report import facts as report_facts
 from pipeline.report import overview, write, yields
 from pipeline.report.facts import Facts
+from pipeline.sources.store import Store
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def run(context: Context) -> dict[str, Any]:
     stages = overview.made_by(facts, context.settings.stages)
     written = _card(context, facts, policy, stages)
     page = write.index(context.out, facts, counts, policy, stages, written)
-    gallery, shown = write.gallery(context.out, facts, policy)
+    gallery, shown = write.gallery(context.out, facts, policy, Store(context.settings.sources))
     files = [path for path in (written, page, gallery) if path]
     return {
         "job": "card",

@@ -3,12 +3,9 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
-from manifests.errors import KlearError, MediaError, cause_of
+from manifests.errors import KlearError, MachineError, cause_of
 from manifests.schema import KEY
 from manifests.table import Table
 from media.clip import Clip
@@ -18,6 +15,8 @@ from pipeline import stages
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
 from pipeline.jobs import tars
+from pipeline.sources.clip import clip_of
+from pipeline.sources.store import Store
 from pipeline.stages import StageRef
 
 _KEY = {schema_field.name for schema_field in KEY}
@@ -28,13 +27,14 @@ class ClipWorker:
     """Runs stages on the clips of a part. Bad clips become quarantined rows, in every table of the job.
 
     clips: the clips table. refs: the stages, in order. tables: where each stage's rows go, by stage name.
-    inputs: tables of stages that ran in earlier jobs, whose columns are facts here.
+    inputs: tables of stages that ran in earlier jobs, whose columns are facts here. store: where sources come from.
     """
 
     clips: Table
     refs: tuple[StageRef, ...]
     tables: Mapping[str, Table]
     inputs: Mapping[str, Table]
+    store: Store = field(default_factory=Store)
     _stages: list[Stage] = field(default_factory=list)
 
     def rows(self, part: Part) -> Rows:
@@ -72,14 +72,18 @@ class ClipWorker:
             views = Views({})
             if bad is None and (wanted := _views(todo)):
                 try:
-                    views = stack.enter_context(_render(clip_of(clip), wanted))
+                    views = stack.enter_context(_render(clip_of(clip, self.store), wanted))
+                except MachineError:
+                    raise
                 except Exception as error:
                     bad = _cause("render", error)
             for stage in todo:
                 values: dict[str, Any] = {}
                 if bad is None:
                     try:
-                        values = stage(clip_of(clip), views, facts)
+                        values = stage(clip_of(clip, self.store), views, facts)
+                    except MachineError:
+                        raise
                     except Exception as error:
                         bad = _cause(stage.NAME, error)
                 files = values.pop("_files", {})
@@ -102,42 +106,6 @@ class ClipWorker:
             "error_message": message,
             "attempts": attempts,
         }
-
-
-def clip_of(row: Mapping[str, Any]) -> Clip:
-    """The media room's clip for a row of the clips table. Raises MediaError when its file is gone or was replaced."""
-    path = local_path(row["uri"])
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise MediaError("media:missing", f"{path.name} cannot be read any more: {error.strerror}") from None
-    if stat.st_size != row["bytes"] or stat.st_mtime_ns != row["mtime_ns"]:
-        raise MediaError(
-            "media:changed", f"{path.name} is not the file that was ingested: ingest it under another name"
-        )
-    return Clip(
-        clip_id=row["clip_id"],
-        source_id=row["source_id"],
-        path=str(path),
-        start_frame=row["start_frame"],
-        frames=row["frames"],
-        fps=Fraction(row["fps_num"], row["fps_den"]),
-        width=row["width"],
-        height=row["height"],
-        audio_rate=row["audio_rate"],
-        audio_channels=row["audio_channels"],
-        origin_s=row["origin_s"],
-        video_index=row["video_index"],
-        audio_index=row["audio_index"],
-    )
-
-
-def local_path(uri: str) -> Path:
-    """The local file behind a `file://` uri. Raises KlearError for another scheme."""
-    parsed = urlparse(uri)
-    if parsed.scheme != "file":
-        raise KlearError("source:scheme", f"{uri}: only file:// sources can be rendered; copy it to a disk first")
-    return Path(unquote(parsed.path, errors="surrogateescape"))
 
 
 def _render(clip: Clip, views: list[View]) -> contextlib.AbstractContextManager[Views]:

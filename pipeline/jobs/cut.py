@@ -1,10 +1,10 @@
 """Cut: the plan of clips of each source. The only job that fans out, and it writes no media (encode late)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from manifests.errors import KlearError, MediaError, cause_of
+from manifests.errors import KlearError, MachineError, MediaError, cause_of
 from manifests.ids import bucket, clip_id, recipe
 from manifests.schema import CLIPS, CUTS
 from manifests.table import Table
@@ -13,7 +13,7 @@ from pipeline.config import CutSettings
 from pipeline.context import Context
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
-from pipeline.jobs.clip_work import local_path
+from pipeline.sources.store import Store
 
 VERSION = 3
 NAME = "cuts"
@@ -27,7 +27,7 @@ def run(context: Context, canonical: list[dict[str, Any]]) -> int:
     cuts = context.catalog.table(NAME, made_by, CUTS)
     bits = context.settings.engine.bucket_bits
     wanted = {row["source_id"]: bucket(row["source_id"], bits) for row in canonical}
-    worker = CutWorker({row["source_id"]: row for row in canonical}, cut, clips, cuts)
+    worker = CutWorker({row["source_id"]: row for row in canonical}, cut, clips, cuts, Store(context.settings.sources))
     done = context.work("cut", [clips, cuts], worker, wanted, "sources")
     for table in (clips, cuts):
         context.catalog.set_current(table)
@@ -48,6 +48,7 @@ class CutWorker:
     cut: CutSettings
     clips: Table
     cuts: Table
+    store: Store = field(default_factory=Store)
 
     def rows(self, part: Part) -> Rows:
         """Clips of every source of the part, and a cuts row for each."""
@@ -56,6 +57,8 @@ class CutWorker:
             source = self.sources[key]
             try:
                 shots, decoded, clips = self._clips(source, part.bucket)
+            except MachineError:
+                raise
             except Exception as error:  # one source must not stop the others
                 rows[NAME].append(self._row(source, part.bucket, error=KlearError(*cause_of(error))))
                 continue
@@ -75,7 +78,7 @@ class CutWorker:
         from media.probe import probe
         from media.shots import detect_shots
 
-        path = local_path(source["uri"])
+        path = self.store.get(source).path
         probed = probe(path)
         shots = detect_shots(path, probed, detect.make(self.cut.shots, self.cut.device))
         cuts = plan_cuts(shots.ranges, probed.video.fps, self.cut.min_s, self.cut.max_s)
@@ -96,7 +99,7 @@ class CutWorker:
         num, den = source["fps_num"], source["fps_den"]
         start_us, end_us = (round(1_000_000 * f * den / num) for f in (start_frame, start_frame + frames))
         return {
-            **{name: source[name] for name in ("source_id", "uri", "name", "bytes", "mtime_ns", "fps_num", "fps_den")},
+            **{name: source[name] for name in ("source_id", "uri", "name", "bytes", "version", "fps_num", "fps_den")},
             **{name: source[name] for name in ("width", "height", "audio_rate", "audio_channels")},
             "clip_id": clip_id(source["source_id"], start_us, end_us, self.clips.recipe),
             "bucket": number,

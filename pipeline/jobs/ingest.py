@@ -1,9 +1,10 @@
 """Ingest: sources in; their outcomes and the cut plan out. No media is written.
 
-find -> probe -> first of each content -> cut -> the sources table (a row a uri, with its outcome)
+list -> probe -> first of each content -> cut -> the sources table (a row a uri, with its outcome)
 """
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,22 @@ from manifests.schema import SOURCES
 from manifests.table import Table
 from pipeline.context import Context, check_error_rate, rate
 from pipeline.jobs import cut, probe
-from pipeline.sources import local
+from pipeline.sources import find, listing
+from pipeline.sources.store import Store
 
 CANONICAL = "SELECT p.* FROM live_probes p JOIN first_of_content f ON f.source_key = p.source_key ORDER BY p.source_id"
 
 
-def run(context: Context, roots: list[Path]) -> dict[str, Any]:
-    """Ingest everything below the roots; the counts of outcomes. Raises KlearError when too much is quarantined."""
+def run(context: Context, roots: Iterable[str | Path]) -> dict[str, Any]:
+    """Ingest everything that the roots name (see `sources/find.py`); the counts of outcomes.
+
+    Raises KlearError when too much is quarantined.
+    """
     started = time.monotonic()
     context.prepare()
-    sources = local.find(roots)
-    done = probe.run(context, sources)
+    found = find.rows(roots, Store(context.settings.sources))
+    listing.write(context.catalog, found, context.settings.engine.bucket_bits)
+    done = probe.run(context)
     done = max(done, cut.run(context, rows(connect(context.catalog), CANONICAL)))
     table = resolve(context)
     counts = _counts(context)

@@ -1,60 +1,36 @@
 """Probe: what each source holds, and its content id. A row a uri, whatever the file turns out to be."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from manifests.catalog import Catalog
-from manifests.errors import KlearError, cause_of
-from manifests.ids import bucket, digest, file_digest, recipe
-from manifests.schema import LISTING, PROBES
+from manifests.errors import KlearError, MachineError, MediaError, cause_of
+from manifests.ids import bucket, file_digest, recipe
+from manifests.schema import PROBES
 from manifests.table import Table
 from pipeline.context import Context
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
-from pipeline.jobs.clip_work import local_path
-from pipeline.sources.local import SourceFile
+from pipeline.sources.outcome import INELIGIBLE, REFUSALS
+from pipeline.sources.store import Store
 
-VERSION = 1
+VERSION = 2
 NAME = "probes"
 
 Outcome = tuple[str, str | None, str | None]
 """Status, error code, error message."""
 
 
-def run(context: Context, sources: list[SourceFile]) -> int:
-    """Probe all sources that were not probed yet; how many."""
+def run(context: Context) -> int:
+    """Probe all listed sources that were not probed yet; how many."""
     bits = context.settings.engine.bucket_bits
     table = context.catalog.table(NAME, recipe(NAME, VERSION, "", {}, {}), PROBES)
-    listing = list_sources(context.catalog, sources, bits)
-    wanted = {source.key: bucket(source.key, bits) for source in sources}
-    done = context.work("probe", [table], ProbeWorker(listing, table), wanted, "sources")
+    listed = context.catalog.require("listing", "ingest")
+    wanted = {key: bucket(key, bits) for key in listed.read(["source_key"])["source_key"].to_pylist()}
+    worker = ProbeWorker(listed, table, Store(context.settings.sources))
+    done = context.work("probe", [table], worker, wanted, "sources")
     context.catalog.set_current(table)
     return done
-
-
-def list_sources(catalog: Catalog, sources: list[SourceFile], bits: int) -> Table:
-    """Write down what was found, so that workers on any node know what a key stands for."""
-    table = catalog.set_current(catalog.table("listing", recipe("listing", VERSION, "", {}, {}), LISTING))
-    by_bucket: dict[int, list[SourceFile]] = {}
-    for source in sources:
-        by_bucket.setdefault(bucket(source.key, bits), []).append(source)
-    for number, members in sorted(by_bucket.items()):
-        notes = [source.key + repr(sorted(source.info.items())).encode() for source in members]
-        part = f"b{number:04x}-{digest(*sorted(notes)).hex()[:12]}"
-        table.publish(part, [_listed(source) for source in members])
-    return table
-
-
-def _listed(source: SourceFile) -> dict[str, Any]:
-    return {
-        "source_key": source.key,
-        "uri": source.uri,
-        "name": source.name,
-        "bytes": source.size,
-        "mtime_ns": source.mtime_ns,
-        **source.info,
-    }
 
 
 @dataclass
@@ -63,6 +39,7 @@ class ProbeWorker:
 
     listing: Table
     table: Table
+    store: Store = field(default_factory=Store)
 
     def rows(self, part: Part) -> Rows:
         """A row a source: ok, ineligible or quarantined."""
@@ -78,19 +55,25 @@ class ProbeWorker:
         return [found[key] for key in part.keys]
 
     def _row(self, listed: Mapping[str, Any]) -> dict[str, Any]:
-        from media.probe import INELIGIBLE, probe
-
-        path = local_path(listed["uri"])
-        values: dict[str, Any] = {}
         try:
-            probed = probe(path)
-            values = {"source_id": file_digest(path), **_columns(probed)}
-            return self._entry(listed, values, ("ok", None, None))
+            return self._entry(listed, self._values(listed), ("ok", None, None))
+        except MachineError:
+            raise
         except KlearError as error:
             status = "ineligible" if error.code in INELIGIBLE else "quarantined"
             return self._entry(listed, {}, (status, *cause_of(error)))
         except Exception as error:  # one source must not stop the others
             return self._entry(listed, {}, ("quarantined", *cause_of(error)))
+
+    def _values(self, listed: Mapping[str, Any]) -> dict[str, Any]:
+        from media.probe import probe
+
+        if listed["refused"]:
+            raise MediaError(listed["refused"], REFUSALS[listed["refused"]].format(name=listed["name"]))
+        held = self.store.get(listed)
+        columns = _columns(probe(held.path))
+        content = held.content or file_digest(held.path)
+        return {"source_id": content, "bytes": held.size, "version": held.version, **columns}
 
     def _entry(
         self, listed: Mapping[str, Any], values: Mapping[str, Any], outcome: Outcome, attempts: int = 1

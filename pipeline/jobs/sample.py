@@ -27,7 +27,7 @@ def describe(clip: Mapping[str, Any], split: str, recipes: Mapping[str, str]) ->
     return {
         "clip_id": clip["clip_id"].hex(),
         "source_id": clip["source_id"].hex(),
-        "source": {name: clip[name] for name in ("name", "licence", "attribution", "url")},
+        "source": _source(clip),
         "start_s": clip["start_us"] / 1e6,
         "duration_s": clip["frames"] * clip["fps_den"] / clip["fps_num"],
         "fps": clip["fps_num"] / clip["fps_den"],
@@ -41,6 +41,12 @@ def describe(clip: Mapping[str, Any], split: str, recipes: Mapping[str, str]) ->
         "measures": _by_stage(clip),
         "recipes": dict(recipes),
     }
+
+
+def _source(clip: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the clip comes from and on what terms; the list's other columns under `extra`, if it has any."""
+    named = {name: clip[name] for name in ("name", "licence", "attribution", "url")}
+    return {**named, "extra": json.loads(clip["extra"])} if clip.get("extra") else named
 
 
 def dump(sample: Mapping[str, Any]) -> bytes:

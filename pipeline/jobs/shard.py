@@ -20,6 +20,7 @@ from pipeline.engine.plan import Part
 from pipeline.jobs import generation, run_stages, sample
 from pipeline.jobs.decide import KEPT
 from pipeline.jobs.shard_work import ShardWorker, encode_recipe
+from pipeline.sources.store import Store
 
 VERSION = 2
 TEXTS = "compose.texts"
@@ -50,7 +51,9 @@ def run(context: Context) -> dict[str, Any]:
         plan.publish(part.name, [m for m in members if _shard_of(m["clip_id"], release.shards) == part.bucket])
     tables = [context.catalog.table("samples", release.recipe, SAMPLES)]
     tables.append(context.catalog.table("shards", release.recipe, SHARDS))
-    worker = ShardWorker(plan, tables[0], context.out / "shards" / release.name, release.name, settings)
+    worker = ShardWorker(
+        plan, tables[0], context.out / "shards" / release.name, release.name, settings, Store(context.settings.sources)
+    )
     done = context.work_off("shard", tables, worker, parts, "clips")
     for table in [*tables, plan]:
         context.catalog.set_current(table)
@@ -68,7 +71,7 @@ def _members(context: Context) -> list[dict[str, Any]]:
     joins = "".join(f' LEFT JOIN "{r.ref.name}" ON "{r.ref.name}".clip_id = c.clip_id' for r in found)
     kept = rows(
         con,
-        f"SELECT c.*, s.licence, s.attribution, s.url, v.audio_class, v.tasks {columns} FROM clips c "
+        f"SELECT c.*, s.licence, s.attribution, s.url, s.extra, v.audio_class, v.tasks {columns} FROM clips c "
         f"JOIN verdicts v ON v.clip_id = c.clip_id JOIN sources s ON s.source_id = c.source_id AND s.outcome = 'ok' "
         f"{joins} WHERE {KEPT} ORDER BY c.clip_id",
     )

@@ -2,18 +2,19 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import KlearError, cause_of
+from manifests.errors import KlearError, MachineError, cause_of
 from manifests.table import Table
 from media.encode import EncodeRecipe, encode_clip
 from pipeline.config import ShardSettings
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
 from pipeline.jobs import tars
-from pipeline.jobs.clip_work import clip_of
+from pipeline.sources.clip import clip_of
+from pipeline.sources.store import Store
 
 AUDIO_RATE = 44_100
 
@@ -32,6 +33,7 @@ class ShardWorker:
     folder: Path
     generation: str
     settings: ShardSettings
+    store: Store = field(default_factory=Store)
 
     def rows(self, part: Part) -> Rows:
         """Encode, pack and publish one shard; its row and a row a sample."""
@@ -53,7 +55,9 @@ class ShardWorker:
         for row in members:
             name, path = row["clip_id"].hex(), scratch / f"{row['clip_id'].hex()}.mp4"
             try:
-                encode_clip(clip_of(row), path, encode_recipe(self.settings))
+                encode_clip(clip_of(row, self.store), path, encode_recipe(self.settings))
+            except MachineError:
+                raise
             except Exception as error:  # one clip must not stop its shard
                 errors[row["clip_id"]] = KlearError(*cause_of(error))
                 continue

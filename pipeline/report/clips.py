@@ -8,7 +8,8 @@ from typing import Any
 
 from manifests.errors import KlearError
 from media.encode import EncodeRecipe, encode_clip
-from pipeline.jobs.clip_work import clip_of
+from pipeline.sources.clip import clip_of
+from pipeline.sources.store import Store
 
 SMALL = EncodeRecipe(preset="veryfast", crf=26, box=(426, 320))
 
@@ -34,13 +35,13 @@ def extract(out: Path, sample: Mapping[str, Any]) -> Path:
     return target
 
 
-def render_small(out: Path, clip: Mapping[str, Any]) -> tuple[Path | None, str]:
+def render_small(out: Path, clip: Mapping[str, Any], store: Store) -> tuple[Path | None, str]:
     """Render a rejected clip small, once; its path, or None and why it cannot be rendered."""
     target = _folder(out) / f"rejected-{clip['clip_id'].hex()}.mp4"
     if target.is_file():
         return target, ""
     try:
-        encode_clip(clip_of(clip), target, SMALL)
+        encode_clip(clip_of(clip, store), target, SMALL)
     except KlearError as error:
         return None, f"{error.code}: {error.message}"
     return target, ""

@@ -25,6 +25,7 @@ from pipeline.report import (
 from pipeline.report.facts import Facts
 from pipeline.report.page import render
 from pipeline.report.posters import poster
+from pipeline.sources.store import Store
 
 Row = Mapping[str, Any]
 
@@ -68,13 +69,13 @@ def index(
     return _write(out / "report" / "index.html", text)
 
 
-def gallery(out: Path, facts: Facts, policy: Policy) -> tuple[Path, dict[str, int]]:
+def gallery(out: Path, facts: Facts, policy: Policy, store: Store) -> tuple[Path, dict[str, int]]:
     """Write the page of clips that play, and the clips; how many of each kind it shows."""
     bounds = limits.of(policy)
     kept, rejected, made = samples.kept(facts), samples.rejected(facts), generated.listed(out)
     origin = samples.sources_of(facts, [*kept, *rejected])
     kept_cards = [_card(row, origin, bounds, *_extracted(out, row)) for row in kept]
-    rejected_cards = [_card(row, origin, bounds, *clips.render_small(out, row)) for row in rejected]
+    rejected_cards = [_card(row, origin, bounds, *clips.render_small(out, row, store)) for row in rejected]
     groups = [{"class": name, "cards": [c for c in kept_cards if c["class"] == name]} for name in CLASSES]
     shown = {Path(out / "report" / card["href"]) for card in [*kept_cards, *rejected_cards] if card["href"]}
     clips.tidy(out, shown)

@@ -2,66 +2,53 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from manifests.errors import ConfigError, printable
-from manifests.ids import digest
-from pipeline.sources import sidecar
+from manifests.errors import ConfigError
+from pipeline.sources import sidecar, tar
+from pipeline.sources.entry import Row, entry
+from pipeline.sources.uris import file_uri
 
 
-@dataclass(frozen=True)
-class SourceFile:
-    """One raw input. `name` is relative to the root it was found under, and the same on every machine."""
-
-    uri: str
-    name: str
-    size: int  # bytes
-    mtime_ns: int
-    info: dict[str, str]  # licence, attribution, url, transcript: what the sidecar file says of it
-
-    @property
-    def key(self) -> bytes:
-        """The id of what was looked at: a changed file is another source."""
-        return digest(self.uri, self.size, self.mtime_ns)
+def walk(root: Path) -> Iterator[Row]:
+    """Rows of all files below `root`, in order of their paths, with the notes of its sidecar."""
+    base = os.path.abspath(root)  # noqa: PTH100 (a str keeps a million rows cheap)
+    if not os.path.isdir(base):  # noqa: PTH112
+        yield from _file(base, os.path.basename(base), {})  # noqa: PTH119
+        return
+    notes = sidecar.read(lambda name: _load(Path(base) / name), base)
+    for path in _files(base):
+        name = path[len(base) :].lstrip("/")
+        if name != notes.name:
+            yield from _file(path, name, notes.of.get(name, {}))
 
 
-def find(roots: list[Path]) -> list[SourceFile]:
-    """All files below the roots, sorted by uri, each once. Raises ConfigError for a root that is not there."""
-    found: dict[str, SourceFile] = {}
-    for root in roots:
-        if not root.exists():
-            raise ConfigError("source:missing", f"source {str(root)!r} does not exist: give a folder or a file")
-        notes = sidecar.read(root) if root.is_dir() else sidecar.Notes({}, None)
-        for path in _walk(root):
-            if path != notes.path:
-                name = printable(path.relative_to(root).as_posix() if root.is_dir() else path.name)
-                source = _source(path, name, notes.of.get(name, {}))
-                found.setdefault(source.uri, source)
-    return [found[uri] for uri in sorted(found)]
+def _load(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """All files below `root`. Links to folders are not entered (they may loop).
+def _files(base: str) -> Iterator[str]:
+    """All files below `base`. Links to folders are not entered (they may loop).
 
     Raises ConfigError for a folder that cannot be read: what is in it would be missing without a word.
     """
-    if not root.is_dir():
-        yield root
-        return
-    for folder, folders, files in os.walk(root, onerror=_unreadable):
+    for folder, folders, files in os.walk(base, onerror=_unreadable):
         folders.sort()
-        yield from (Path(folder) / name for name in sorted(files))
+        yield from (f"{folder}/{name}" if folder != "/" else f"/{name}" for name in sorted(files))
 
 
 def _unreadable(error: OSError) -> None:
     raise ConfigError("source:unreadable", f"cannot list {error.filename!r}: {error.strerror}; grant access or move it")
 
 
-def _source(path: Path, name: str, info: dict[str, str]) -> SourceFile:
+def _file(path: str, name: str, notes: dict[str, str]) -> Iterator[Row]:
     try:
-        stat = path.stat()
-        size, mtime = stat.st_size, stat.st_mtime_ns
+        stat = os.stat(path)  # noqa: PTH116
+        size, version = stat.st_size, f"mtime:{stat.st_mtime_ns}"
     except OSError:  # a dangling link: it is listed, and quarantined when it is read
-        size, mtime = 0, 0
-    return SourceFile(path.absolute().as_uri(), name, size, mtime, info)
+        size, version = 0, "mtime:0"
+    if tar.is_tar(name) and os.path.isfile(path):  # noqa: PTH113
+        with open(path, "rb") as file:  # noqa: PTH123
+            yield from tar.members(file, file_uri(path), name, size, version, notes)
+    else:
+        yield entry(file_uri(path), name, size, version, notes)

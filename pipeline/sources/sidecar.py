@@ -1,46 +1,51 @@
-"""The sidecar of a source folder: a table of licences, attributions and known transcripts, a row a file."""
+"""The sidecar of a folder or bucket of sources: a table of licences, attributions and transcripts, a row a file."""
 
 import csv
+import io
 import json
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 from manifests.errors import ConfigError
+from pipeline.sources.entry import notes_of
 
 NAMES = ("metadata.tsv", "metadata.csv", "metadata.jsonl", "MEDIA.tsv")
-FIELDS = ("licence", "attribution", "url", "transcript")
-_ALIASES = {"license": "licence", "source": "url"}
 
 
 @dataclass(frozen=True)
 class Notes:
-    """What the sidecar says, by file name relative to the folder, and where it lies (it is not a source itself)."""
+    """What the sidecar says, by file name relative to the folder, and its own name (it is not a source itself)."""
 
-    of: dict[str, dict[str, str]]
-    path: Path | None
+    of: dict[str, dict[str, str]] = field(default_factory=dict)
+    name: str | None = None
 
 
-def read(root: Path) -> Notes:
-    """The first sidecar there is in `root`. Its column `file` names the file; other columns than FIELDS are left."""
+def read(load: Callable[[str], bytes | None], where: str) -> Notes:
+    """The first sidecar there is. `load` gives the bytes of a file of the folder, None when there is none.
+
+    Its column `file` names the file. Raises ConfigError for one that cannot be parsed; `where` names the folder.
+    """
     for name in NAMES:
-        path = root / name
-        if path.is_file():
+        data = load(name)
+        if data is not None:
             try:
-                return Notes({row.get("file", ""): _fields(row) for row in _rows(path)}, path)
-            except ValueError as error:  # not UTF-8, not JSON
-                raise ConfigError(
-                    "source:sidecar", f"{path} cannot be read ({error}): mend it or take it away"
-                ) from None
-    return Notes({}, None)
+                found = parse(io.StringIO(data.decode("utf-8")), name)
+                return Notes({str(row.get("file", "")): notes_of(row, frozenset({"file"})) for row in found}, name)
+            except (ValueError, csv.Error) as error:  # not UTF-8, not JSON
+                message = f"{where}/{name} cannot be read ({error}): mend it or take it away"
+                raise ConfigError("source:sidecar", message) from None
+    return Notes()
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".jsonl":
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    return list(csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix == ".tsv" else ","))
-
-
-def _fields(row: dict[str, str]) -> dict[str, str]:
-    named = {_ALIASES.get(key, key): value for key, value in row.items()}
-    return {key: str(named[key]) for key in FIELDS if named.get(key)}
+def parse(lines: Iterable[str], name: str) -> Iterator[dict[str, Any]]:
+    """Rows of a .tsv, .csv or .jsonl text, one at a time. Raises ValueError for a line that is no JSON object."""
+    if not name.endswith(".jsonl"):
+        yield from csv.DictReader(lines, delimiter="\t" if name.endswith(".tsv") else ",")
+        return
+    for line in lines:
+        if line.strip():
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"a line holds {type(row).__name__}, not an object")
+            yield row

@@ -14,7 +14,7 @@ def clip(number, **changes):
         "uri": "file:///a.mp4",
         "name": "a.mp4",
         "bytes": 1000,
-        "mtime_ns": 0,
+        "version": "mtime:0",
         "start_us": 0,
         "end_us": 2_000_000,
         "start_frame": 0,

@@ -58,12 +58,14 @@ def ingested(context, uri="file:///nowhere.mp4"):
         {"source_key": OTHER, "name": "bad.mp4", "outcome": "quarantined", "error_stage": "probe",
          "error_code": "media:empty", "error_message": "bad.mp4 is empty"},
     ]  # fmt: skip
-    common = {"uri": uri, "bytes": 1, "mtime_ns": 1, "attempts": 1}
+    common = {"uri": uri, "bytes": 1, "version": "mtime:1", "revision": 0, "attempts": 1}
     publish(context, "listing", LISTING, [common | row for row in sources])
     publish(context, "sources", SOURCES, [common | row for row in sources])
     path = Path(uri.removeprefix("file://"))
     stat = path.stat() if path.exists() else None
-    file = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns} if stat else {"bytes": 1, "mtime_ns": 1}
+    file = {"bytes": 1, "version": "mtime:1"}
+    if stat:
+        file = {"bytes": stat.st_size, "version": f"mtime:{stat.st_mtime_ns}"}
     shape = file | {"source_id": SOURCE, "bucket": 0, "uri": uri, "name": "<b>good</b>.mp4", "frames": 50,
              "fps_num": 25, "fps_den": 1, "width": 64, "height": 48, "audio_rate": 44_100, "audio_channels": 1,
              "origin_s": 0.0, "video_index": 0, "audio_index": 1, "recipe": "cut"}  # fmt: skip

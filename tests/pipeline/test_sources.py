@@ -2,9 +2,12 @@ import os
 
 import pytest
 
+from manifests.catalog import Catalog
 from manifests.errors import ConfigError
-from pipeline.jobs.clip_work import local_path
-from pipeline.sources import local
+from pipeline.sources import find, listing
+from pipeline.sources.entry import entry
+from pipeline.sources.store import Store
+from pipeline.sources.uris import local_path
 
 NAMES = [
     "plain.mp4",
@@ -18,22 +21,26 @@ NAMES = [
 ]
 
 
+def rows(*sources):
+    return list(find.rows(sources, Store()))
+
+
 def test_every_name_comes_back_as_the_same_file(tmp_path):
     for name in NAMES:
         (tmp_path / name).write_text(name)
-    found = local.find([tmp_path])
-    assert sorted(source.name for source in found) == sorted(NAMES)
+    found = rows(tmp_path)
+    assert sorted(source["name"] for source in found) == sorted(NAMES)
     for source in found:
-        assert local_path(source.uri).read_text() == source.name
+        assert local_path(source["uri"]).read_text() == source["name"]
 
 
 def test_a_name_that_is_not_utf8_is_listed_with_escapes(tmp_path):
     path = os.fsencode(tmp_path) + b"/bad\xff.mp4"
     with open(path, "wb"):
         pass
-    (found,) = local.find([tmp_path])
-    assert found.name == "bad\\xff.mp4"
-    assert local_path(found.uri).exists()
+    (found,) = rows(tmp_path)
+    assert found["name"] == "bad\\xff.mp4"
+    assert local_path(found["uri"]).exists()
 
 
 def test_links_and_folders_named_like_videos(tmp_path):
@@ -41,23 +48,58 @@ def test_links_and_folders_named_like_videos(tmp_path):
     (tmp_path / "folder.mp4" / "inside.mp4").write_text("x")
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nothing")
-    assert [source.name for source in local.find([tmp_path])] == ["dangling.mp4", "folder.mp4/inside.mp4"]
+    assert [source["name"] for source in rows(tmp_path)] == ["dangling.mp4", "folder.mp4/inside.mp4"]
 
 
 def test_the_sidecar_gives_licences_and_is_no_source(tmp_path):
     (tmp_path / "a.mp4").write_text("x")
     (tmp_path / "b.mp4").write_text("y")
-    (tmp_path / "metadata.tsv").write_text("file\tlicense\tattribution\na.mp4\tCC BY 4.0\tSomeone\n")
-    a, b = local.find([tmp_path])
-    assert a.info == {"licence": "CC BY 4.0", "attribution": "Someone"}
-    assert b.info == {}
+    (tmp_path / "metadata.tsv").write_text("file\tlicense\tattribution\tcamera\na.mp4\tCC BY 4.0\tSomeone\tX1\n")
+    a, b = rows(tmp_path)
+    assert (a["licence"], a["attribution"], a["extra"]) == ("CC BY 4.0", "Someone", '{"camera": "X1"}')
+    assert (b["licence"], b["attribution"], b["extra"]) == (None, None, None)
 
 
-def test_one_file_twice_is_one_source(tmp_path):
-    (tmp_path / "a.mp4").write_text("x")
-    assert len(local.find([tmp_path, tmp_path / "a.mp4"])) == 1
+def test_one_file_twice_is_listed_once(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.mp4").write_text("x")
+    found = rows(tmp_path / "in", tmp_path / "in/a.mp4")
+    table = listing.write(Catalog(tmp_path / "out"), found, 1)
+    assert len(found) == 2 and len(table.read()) == 1
+
+
+def test_globs_and_braces(tmp_path):
+    for name in ("a-00.mp4", "a-01.mp4", "a-02.mp4", "b.mp4", "[x].mp4"):
+        (tmp_path / name).write_text(name)
+    assert [row["name"] for row in rows(f"{tmp_path}/a-*.mp4")] == ["a-00.mp4", "a-01.mp4", "a-02.mp4"]
+    assert [row["name"] for row in rows(f"{tmp_path}/a-{{01..02}}.mp4")] == ["a-01.mp4", "a-02.mp4"]
+    assert [row["name"] for row in rows(f"{tmp_path}/[x].mp4")] == ["[x].mp4"]
+    with pytest.raises(ConfigError, match="no file matches"):
+        rows(f"{tmp_path}/c-*.mp4")
 
 
 def test_a_missing_root_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
-        local.find([tmp_path / "nowhere"])
+        rows(tmp_path / "nowhere")
+
+
+def test_listing_again_adds_what_is_new_and_keeps_the_newest_notes(tmp_path):
+    catalog = Catalog(tmp_path)
+    one = [entry(f"file:///{n}.mp4", f"{n}.mp4", n, "mtime:1", {"licence": "MIT"}) for n in range(50)]
+    table = listing.write(catalog, one, 2)
+    parts = table.published()
+    assert listing.write(catalog, one, 2).published() == parts
+    listing.write(catalog, [*one[:49], entry("file:///49.mp4", "49.mp4", 49, "mtime:1", {"licence": "Apache-2.0"})], 2)
+    found = table.read().to_pylist()
+    assert len(found) == 51 and table.published() > parts
+    (changed,) = [row for row in found if row["revision"] == 1]
+    assert (changed["name"], changed["licence"]) == ("49.mp4", "Apache-2.0")
+
+
+def test_the_listing_does_not_depend_on_the_size_of_batches(tmp_path, monkeypatch):
+    found = [entry(f"file:///{n}.mp4", f"{n}.mp4", n, "mtime:1") for n in range(500)]
+    one = listing.write(Catalog(tmp_path / "one"), found, 3).read()
+    monkeypatch.setattr(listing, "BATCH", 7)
+    monkeypatch.setattr(listing, "PART", 10)
+    two = listing.write(Catalog(tmp_path / "two"), found, 3).read()
+    assert one.sort_by("source_key") == two.sort_by("source_key") and len(one) == 500

@@ -1,0 +1,53 @@
+"""A row of the listing: one source, where it is, which version of it was seen, and what is said of its rights."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from manifests.errors import printable
+from manifests.ids import digest
+
+Row = dict[str, Any]
+"""A row of the listing table, less its revision."""
+FIELDS = ("licence", "attribution", "url", "transcript")
+ALIASES = {"license": "licence", "source": "url"}
+
+
+def entry(
+    uri: str,
+    name: str,
+    size: int | None,
+    version: str,
+    notes: Mapping[str, str | None] | None = None,
+    refused: str | None = None,
+) -> Row:
+    """The listing row of a source.
+
+    size: bytes, None when unknown. version: `mtime:...`, `etag:...`, or "" when unknown until it is fetched.
+    notes: FIELDS and `extra`. refused: the code of why it will never be read.
+    """
+    said = notes or {}
+    return {
+        "source_key": digest(uri, "" if size is None else size, version),
+        "uri": uri,
+        "name": printable(name),
+        "bytes": size,
+        "version": version,
+        **{field: said.get(field) for field in (*FIELDS, "extra")},
+        "refused": refused,
+    }
+
+
+def notes_of(row: Mapping[str, Any], known: frozenset[str] = frozenset()) -> dict[str, str]:
+    """What a row of a list or sidecar says: FIELDS as they are, the other columns but `known` as JSON in `extra`."""
+    named = {ALIASES.get(key, key): value for key, value in row.items() if key and _said(value)}
+    others = {key: value for key, value in named.items() if key not in FIELDS and key not in known}
+    notes = {key: printable(str(named[key])) for key in FIELDS if key in named}
+    if others:
+        notes["extra"] = printable(json.dumps(others, sort_keys=True, ensure_ascii=False, default=str))
+    return notes
+
+
+def _said(value: Any) -> bool:
+    return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))

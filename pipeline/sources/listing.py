@@ -1,0 +1,103 @@
+"""The listing table: every source that was ever named, streamed into Parquet parts in bounded memory.
+
+Rows are spilled to a file a group of buckets as they come; then each bucket is deduplicated, freed of what is listed
+already, and published. What a list or sidecar says of a source may change: then it has a row of a higher revision.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.catalog import Catalog
+from manifests.ids import bucket, digest, recipe
+from manifests.schema import LISTING
+from manifests.table import Table
+from pipeline.sources.entry import Row
+
+VERSION = 2
+NAME = "listing"
+BATCH = 20_000
+"""Rows that are Python objects at a time."""
+PART = 250_000
+"""Most rows of a part of the table."""
+_GROUP_BITS = 6
+_NOTES = ("licence", "attribution", "url", "transcript", "extra")
+
+
+def table_of(catalog: Catalog) -> Table:
+    """The listing table of an output folder."""
+    return catalog.table(NAME, recipe(NAME, VERSION, "", {}, {}), LISTING)
+
+
+def write(catalog: Catalog, rows: Iterable[Row], bits: int) -> Table:
+    """List these sources (buckets are the first `bits` bits of their keys), and make the listing current.
+
+    A source that is named twice is listed as it is named first.
+    """
+    table = catalog.set_current(table_of(catalog))
+    with tempfile.TemporaryDirectory(prefix="klear-listing-") as folder:
+        for group in _spilled(rows, Path(folder), min(bits, _GROUP_BITS)):
+            found = pq.read_table(group)
+            numbers = pa.array([bucket(key, bits) for key in found["source_key"].to_pylist()], pa.int32())
+            _publish_group(table, found.append_column("bucket", numbers))
+            group.unlink()
+    return table
+
+
+def _spilled(rows: Iterable[Row], folder: Path, bits: int) -> list[Path]:
+    """Files with the rows, one a group of buckets, in order of the groups; rows as they came, with their `place`."""
+    schema = pa.schema([*LISTING, pa.field("place", pa.int64())])
+    writers: dict[int, pq.ParquetWriter] = {}
+    place = 0
+    try:
+        for batch in _batches(rows):
+            groups: dict[int, list[Row]] = {}
+            for row in batch:
+                groups.setdefault(bucket(row["source_key"], bits), []).append({**row, "revision": 0, "place": place})
+                place += 1
+            for number, members in groups.items():
+                if number not in writers:
+                    writers[number] = pq.ParquetWriter(folder / f"{number:04x}.parquet", schema, compression="zstd")
+                writers[number].write_table(pa.Table.from_pylist(members, schema=schema))
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return sorted(folder.glob("*.parquet"))
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    source = iter(rows)
+    while batch := list(islice(source, BATCH)):
+        yield batch
+
+
+def _publish_group(table: Table, found: pa.Table) -> None:
+    for number in sorted(set(found["bucket"].to_pylist())):
+        new = _new(table, number, found)
+        for start in range(0, len(new), PART):
+            piece = new.slice(start, PART)
+            said = [str(tuple(row.values())) for row in piece.select(["source_key", "revision", *_NOTES]).to_pylist()]
+            table.publish(f"b{number:04x}-{digest(*said).hex()[:12]}", piece.to_pylist())
+
+
+def _new(table: Table, number: int, found: pa.Table) -> pa.Table:
+    """Rows of one bucket that are not listed yet, or whose notes are new, by key."""
+    con = duckdb.connect()
+    con.register("found", found)
+    parts = [part for part in table.published() if part.startswith(f"b{number:04x}-")]
+    con.register("listed", table.read(parts=parts))
+    names = ", ".join(f"n.{name}" for name in LISTING.names if name != "revision")
+    same = " AND ".join(f"n.{name} IS NOT DISTINCT FROM o.{name}" for name in _NOTES)
+    sql = f"""
+        WITH named AS (SELECT * FROM found WHERE bucket = {number}
+                       QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY place) = 1),
+        newest AS (SELECT * FROM listed QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY revision DESC) = 1)
+        SELECT {names}, coalesce(o.revision + 1, 0)::INTEGER AS revision
+        FROM named n LEFT JOIN newest o ON o.source_key = n.source_key
+        WHERE o.source_key IS NULL OR NOT ({same}) ORDER BY n.source_key"""
+    return con.execute(sql).to_arrow_table()
