@@ -4,6 +4,7 @@ A member is a range of bytes of its tar, so its version is the tar's version and
 out of their folder, links and devices are listed, and refused.
 """
 
+import io
 import json
 import os
 import tarfile
@@ -18,7 +19,31 @@ from pipeline.sources.uris import member_uri
 UNSAFE, COMPRESSED, BROKEN = "source:unsafe_member", "source:compressed_tar", "source:bad_tar"
 _NOTES = (".json", ".txt")
 _MAX_NOTES = 1 << 20
+_MAX_HEADER = 1 << 24
 _PLACE = " @"
+_HOSTILE = (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError)
+"""What tarfile raises on damaged and on hostile headers."""
+
+
+class _Careful(io.RawIOBase):
+    """A file that refuses to be read in pieces that no honest header asks for."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes. Raises ReadError for more than any header has."""
+        if not 0 <= size <= _MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to `offset`."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where it is."""
+        return self._file.tell()
 
 
 def is_tar(name: str) -> bool:
@@ -39,23 +64,41 @@ def members(
         yield entry(uri, name, size, version, notes, COMPRESSED)
         return
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            for _, group in groupby(_each(tar), key=lambda member: _key(member.name)):
-                yield from _group(tar, list(group), uri, name, version, notes)
-    except (tarfile.TarError, EOFError, ValueError):
+        with tarfile.open(fileobj=_Careful(file), mode="r:") as tar:
+            for key, group in groupby(_each(tar), key=lambda member: member and _key(member.name)):
+                if key is None:
+                    yield entry(uri, name, size, version, notes, BROKEN)
+                else:
+                    yield from _group(tar, [m for m in group if m], uri, name, version, notes)
+    except _HOSTILE:
         yield entry(uri, name, size, version, notes, BROKEN)
 
 
-def _each(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Members in order, without keeping them all, as tarfile does. Raises TarError where the tar breaks off."""
-    while (member := tar.next()) is not None:
+def _each(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo | None]:
+    """Whole members in order, without keeping them all, as tarfile does; None at last where the tar breaks off."""
+    while True:
+        try:
+            member = tar.next()
+            if member is None:
+                break
+            whole = not member.size or not member.isreg() or _has_byte(tar, member.offset_data + member.size - 1)
+        except _HOSTILE:
+            member, whole = None, False
+        if member is None or not whole:
+            yield None
+            return
         tar.members = []  # type: ignore[attr-defined]
         if not member.isdir():
             yield member
+    if _has_byte(tar, tar.offset, nonzero=True):  # tarfile stops at a damaged header as if it were the end
+        yield None
+
+
+def _has_byte(tar: tarfile.TarFile, offset: int, nonzero: bool = False) -> bool:
+    """Whether the tar has a byte at `offset`; with `nonzero`, a block there that is not the empty one of its end."""
     assert tar.fileobj is not None
-    tar.fileobj.seek(tar.offset)
-    if any(tar.fileobj.read(tarfile.BLOCKSIZE)):  # tarfile stops at a damaged header as if it were the end
-        raise tarfile.ReadError(f"no header at {tar.offset}")
+    tar.fileobj.seek(offset)
+    return any(tar.fileobj.read(tarfile.BLOCKSIZE)) if nonzero else bool(tar.fileobj.read(1))
 
 
 def _key(name: str) -> str:
