@@ -1,4 +1,4 @@
-"""Detectors on films with known transitions: cuts to the frame, dissolves and fades by TransNet, no flash, no motion."""
+"""Detectors on films with known transitions: cuts to the frame, dissolves and fades by TransNet, not motion."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -41,10 +41,10 @@ def test_hard_cuts_are_found_to_the_frame(name: detect.Name) -> None:
 @pytest.mark.parametrize("kind", ["dissolve", "fade"])
 def test_transnet_finds_gradual_transitions(kind: str) -> None:
     film = join([scene(0), scene(1)], [kind])
-    [(first, after)], [(true_first, true_after)] = found("transnetv2", film.frames), film.transitions
-    assert true_first - 2 <= first < after <= true_after + 2
-    if kind == "dissolve":  # of a fade it may miss the way out of black
-        assert abs(first - true_first) <= 3 and abs(after - true_after) <= 3
+    spans, [(first, after)] = found("transnetv2", film.frames), film.transitions
+    assert spans and all(first - 2 <= start < end <= after + 2 for start, end in spans)
+    if kind == "dissolve":  # the way into black and the way out of it may be two
+        assert len(spans) == 1 and spans[0][1] - spans[0][0] >= 13
 
 
 @pytest.mark.parametrize("name", ["pyscenedetect", "transnetv2"])
