@@ -1,0 +1,197 @@
+"""How far a cut moved sound against picture: the offset of every flash and chirp before (source) and after (sample).
+
+Before: the source decoded from its start by ffmpeg, edit lists and priming honoured, on its own timestamps. After: the
+encoded sample, three times: by timestamps, by frame and sample index alone, and by timestamps with edit lists ignored.
+"""
+
+import subprocess
+import tempfile
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from bench.sync_sources import chirp
+from media import ffmpeg
+from media.clip import Clip
+from media.encode import EncodeRecipe, encode_clip
+from media.scratch import scratch_dir
+
+_BRIGHT = 120
+_EDGE_S = 0.12
+_NEAR_S = 0.2
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded file. times: of each frame, seconds. bright: bool per frame. blocks: (start in seconds, samples)."""
+
+    times: np.ndarray
+    bright: np.ndarray
+    blocks: tuple[tuple[Fraction, np.ndarray], ...]
+    rate: int
+
+    def onsets(self) -> np.ndarray:
+        """Indices of the frames at which a flash begins."""
+        return np.flatnonzero(self.bright[1:] & ~self.bright[:-1]) + 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of one cut. offset_*_ms: what the sample's offset differs from the source's. samples: how far the sound
+    is from its place, in samples of the output. frame: how far the flash is from its place, in frames."""
+
+    by_time_ms: float
+    by_index_ms: float
+    ignoring_edits_ms: float
+    samples: float
+    frame: float
+
+
+def decode(path: Path, video: int | str, audio: int | str, *options: str) -> Decoded:
+    """Decode a whole file with its own timestamps, by the packaged ffmpeg, without any of klear's cutting."""
+    base = [ffmpeg.binary(), "-nostdin", "-loglevel", "error", "-y", "-copyts", *options, "-i", ffmpeg.file_url(path)]
+    small = "scale=4:4:flags=area,format=gray,settb=1/720000"
+    picture = ["-map", f"0:{video}", "-fps_mode", "passthrough", "-vf", small, "-enc_time_base", "1:720000"]
+    sound = ["-map", f"0:{audio}", "-c:a", "pcm_f32le"]
+    with tempfile.TemporaryDirectory(dir=scratch_dir()) as folder:
+        names = [f"{folder}/{name}" for name in ("shown", "light", "heard", "samples")]
+        argv = [*base, *picture, "-c:v", "rawvideo", "-f", "framecrc", names[0], *picture, "-f", "rawvideo", names[1]]
+        argv += [*sound, "-f", "framecrc", names[2], *sound, "-f", "f32le", names[3]]
+        subprocess.run(argv, check=True, capture_output=True, timeout=300)
+        shown, light, heard, samples = (Path(name).read_bytes() for name in names)
+    bright = np.frombuffer(light, np.uint8).reshape(-1, 16).mean(1) > _BRIGHT
+    base_s, rows, _ = _stamps(shown)
+    rate_s, blocks, channels = _stamps(heard)
+    track = np.frombuffer(samples, "<f4").reshape(-1, channels)[:, 0]
+    ends = np.cumsum([size // (4 * channels) for _, size in blocks])
+    parts = [(pts * rate_s, track[end - size // (4 * channels) : end]) for (pts, size), end in zip(blocks, ends)]
+    return Decoded(
+        np.array([float(pts * base_s) for pts, _ in rows]), bright, tuple(_joined(parts, rate_s)), int(1 / rate_s)
+    )
+
+
+def _stamps(text: bytes) -> tuple[Fraction, list[tuple[int, int]], int]:
+    """Time base, (pts, bytes) of every packet, channels of a framecrc listing."""
+    lines = text.decode().splitlines()
+    base = next(Fraction(line.split()[2]) for line in lines if line.startswith("#tb 0:"))
+    layout = next((line.split(":")[1].strip() for line in lines if line.startswith("#channel_layout_name 0")), "mono")
+    rows = [line.split(",") for line in lines if line[:1] == "0"]
+    return base, [(int(row[2]), int(row[4])) for row in rows], _CHANNELS[layout]
+
+
+_CHANNELS = {"mono": 1, "stereo": 2, "5.1": 6, "5.1(side)": 6, "7.1": 8, "7.1(wide)": 8}
+
+
+def _joined(parts: list[tuple[Fraction, np.ndarray]], step: Fraction) -> list[tuple[Fraction, np.ndarray]]:
+    """Blocks that follow each other without a gap, as one."""
+    runs: list[tuple[Fraction, list[np.ndarray]]] = []
+    end = Fraction(0)
+    for start, block in parts:
+        if runs and start == end:
+            runs[-1][1].append(block)
+        else:
+            runs.append((start, [block]))
+        end = start + len(block) * step
+    return [(start, np.concatenate(blocks)) for start, blocks in runs]
+
+
+def measure(clip: Clip, before: Decoded, work: Path, recipe: EncodeRecipe, sound_late_s: float = 0.0) -> tuple[list[Event], int]:
+    """Encode the clip and compare every event well inside it; also how many events were lost."""
+    out = work / "sample.mp4"
+    encode_clip(clip, out, recipe)
+    after = decode(out, "v:0", "a:0")
+    unedited = decode(out, "v:0", "a:0", "-ignore_editlist", "1")
+    zero = Fraction(clip.origin_s) + clip.start_frame / clip.fps
+    events, lost = [], 0
+    for onset in before.onsets():
+        place = before.times[onset] - float(zero)
+        if not _EDGE_S + 1 / clip.fps < place < clip.duration_s - _EDGE_S - 0.1:
+            continue
+        event = _event(before, before.times[onset], sound_late_s, zero, after, unedited, clip)
+        if event is None:
+            continue
+        if isinstance(event, str):
+            lost += 1
+        else:
+            events.append(event)
+    return events, lost
+
+
+def _event(before: Decoded, flash_s: float, late_s: float, zero: Fraction, after: Decoded, unedited: Decoded, clip: Clip) -> Event | str | None:
+    heard = _chirp_near(before, flash_s + late_s) or _chirp_near(before, flash_s)  # not every container can be late
+    if heard is None:
+        return None
+    start, wave = heard
+    place = flash_s - float(zero)
+    onsets = after.onsets()
+    if not len(onsets):
+        return "no flash"
+    seen = int(onsets[np.abs(onsets / float(clip.fps) - place).argmin()])
+    if abs(seen / float(clip.fps) - place) > _NEAR_S:
+        return "no flash near"
+    expected = (start - zero) * after.rate
+    if not 0 <= expected <= (clip.duration_s - 0.14) * after.rate:
+        return None
+    if before.rate != after.rate:
+        wave = soxr.resample(wave, before.rate, after.rate, quality="VHQ")
+    whole = np.concatenate([block for _, block in after.blocks])
+    found = _lag(whole, wave, float(expected))
+    if found is None:
+        return "no sound"
+    was = float(start) - flash_s
+    index_s = found / after.rate - seen / float(clip.fps)
+    first = [float(run.blocks[0][0]) for run in (after, unedited)]
+    timed = [first[i] + found / after.rate - run.times[seen] for i, run in enumerate((after, unedited))]
+    return Event(
+        by_time_ms=1000 * (timed[0] - was),
+        by_index_ms=1000 * (index_s - was),
+        ignoring_edits_ms=1000 * (timed[1] - was),
+        samples=found - float(expected),
+        frame=seen - place * float(clip.fps),
+    )
+
+
+def _chirp_near(before: Decoded, place_s: float) -> tuple[Fraction, np.ndarray] | None:
+    """The 140 ms of the source's sound around the chirp nearest to a place, and when they start; None without one."""
+    ideal = chirp(before.rate)
+    for start, samples in before.blocks:
+        first = max(0, round((place_s - _NEAR_S - float(start)) * before.rate))
+        found = _best(samples[first : max(0, first + round(2 * _NEAR_S * before.rate))], ideal, 0.6)
+        if found is None:
+            continue
+        first += round(found) - round(0.04 * before.rate)
+        if first >= 0 and first + round(0.14 * before.rate) <= len(samples):
+            return start + Fraction(first, before.rate), samples[first : first + round(0.14 * before.rate)]
+    return None
+
+
+def _lag(whole: np.ndarray, wave: np.ndarray, expected: float) -> float | None:
+    """Where `wave` lies in `whole`, in samples to a fraction, looked for within 140 ms."""
+    first = max(0, round(expected) - len(wave))
+    found = _best(whole[first : max(0, round(expected) + 2 * len(wave))], wave, 0.9)
+    return None if found is None else first + found
+
+
+def _best(near: np.ndarray, wave: np.ndarray, least: float) -> float | None:
+    """Where `wave` fits best in `near`, to a fraction of a sample; None below a correlation of `least`."""
+    if len(near) < len(wave):
+        return None
+    score = np.correlate(near.astype(np.float64), wave.astype(np.float64), "valid")
+    best = int(score.argmax())
+    power = np.sqrt((near[best : best + len(wave)] ** 2).sum() * (wave**2).sum())
+    if score[best] < least * power or power == 0:
+        return None
+    if not 0 < best < len(score) - 1:
+        return float(best)
+    left, middle, right = score[best - 1 : best + 2]
+    return float(best + 0.5 * (left - right) / (left - 2 * middle + right))
+
+
+def cuts(clip: Clip, rng: np.random.Generator) -> list[Clip]:
+    """Ranges to cut out of a whole source: its start, two anywhere, and its end. About 2.5 s each, at least 1 s."""
+    long = min(clip.frames, max(1, round(2.5 * clip.fps)))
+    starts = {0, clip.frames - long, *(int(i) for i in rng.integers(0, clip.frames - long + 1, 2))}
+    return [replace(clip, start_frame=start, frames=long) for start in sorted(starts)]
