@@ -98,7 +98,9 @@ def _joined(parts: list[tuple[Fraction, np.ndarray]], step: Fraction) -> list[tu
     return [(start, np.concatenate(blocks)) for start, blocks in runs]
 
 
-def measure(clip: Clip, before: Decoded, work: Path, recipe: EncodeRecipe, sound_late_s: float = 0.0) -> tuple[list[Event], int]:
+def measure(
+    clip: Clip, before: Decoded, work: Path, recipe: EncodeRecipe, sound_late_s: float = 0.0
+) -> tuple[list[Event], int]:
     """Encode the clip and compare every event well inside it; also how many events were lost."""
     out = work / "sample.mp4"
     encode_clip(clip, out, recipe)
@@ -120,7 +122,9 @@ def measure(clip: Clip, before: Decoded, work: Path, recipe: EncodeRecipe, sound
     return events, lost
 
 
-def _event(before: Decoded, flash_s: float, late_s: float, zero: Fraction, after: Decoded, unedited: Decoded, clip: Clip) -> Event | str | None:
+def _event(
+    before: Decoded, flash_s: float, late_s: float, zero: Fraction, after: Decoded, unedited: Decoded, clip: Clip
+) -> Event | str | None:
     heard = _chirp_near(before, flash_s + late_s) or _chirp_near(before, flash_s)  # not every container can be late
     if heard is None:
         return None

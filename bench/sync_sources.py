@@ -50,7 +50,13 @@ class Spec:
     @property
     def title(self) -> str:
         """One line that tells this source from others."""
-        said = [self.container, self.video[1], self.audio[1], f"{float(self.fps):.5g}fps", f"{self.rate}Hz/{self.channels}"]
+        said = [
+            self.container,
+            self.video[1],
+            self.audio[1],
+            f"{float(self.fps):.5g}fps",
+            f"{self.rate}Hz/{self.channels}",
+        ]
         said += [self.pace] * (self.pace != "even") + [self.fields] * bool(self.fields)
         said += [f"hole{self.hole[1]:g}"] if self.hole else []
         said += [f"tracks{self.tracks}"] * (self.tracks > 1)
@@ -272,7 +278,10 @@ def _mux(container: str, rng: np.random.Generator) -> tuple[str, ...]:
     some = rng.random()
     if container in {"mp4", "mov", "3gp"}:
         picks: list[tuple[str, ...]] = [(), ("-movflags", "+faststart"), ("-use_editlist", "0")]
-        picks += [("-movflags", "+frag_keyframe+empty_moov"), ("-output_ts_offset", "-0.3", "-avoid_negative_ts", "disabled")]
+        picks += [
+            ("-movflags", "+frag_keyframe+empty_moov"),
+            ("-output_ts_offset", "-0.3", "-avoid_negative_ts", "disabled"),
+        ]
         return picks[int(some * len(picks))]
     if container in {"ts", "mkv", "webm"} and some < 0.3:
         return ("-output_ts_offset", str(float(rng.choice([0.33, 95_443.1, 4000]))))

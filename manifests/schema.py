@@ -89,6 +89,9 @@ CLIPS = pa.schema(
         pa.field("origin_s", pa.float64(), False),  # where the frame grid starts on the file's own clock
         pa.field("video_index", pa.int32(), False),  # streams of the file
         pa.field("audio_index", pa.int32(), False),
+        pa.field("audio_anchor_s", pa.float64(), False),  # the clock of its sound: see media.probe.AudioTrack
+        pa.field("audio_step", pa.int32(), False),
+        pa.field("audio_slack_s", pa.float64(), False),
         pa.field("recipe", pa.string(), False),
     ]
 )

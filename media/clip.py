@@ -18,6 +18,7 @@ class Clip:
     width, height: display size in pixels, after rotation, of the source.
     audio_rate, audio_channels: of the source's chosen audio track, in Hz and channels.
     origin_s: where the grid's frame 0 lies on the file's own clock (`Probe.video.start_s`), in seconds.
+    audio_anchor_s, audio_step, audio_slack_s: the clock of its sound (`AudioTrack`); step 0 when there is none.
     video_index, audio_index: the chosen streams of the file (from its probe); None for the first of the kind.
     """
 
@@ -34,6 +35,14 @@ class Clip:
     origin_s: float = 0.0
     video_index: int | None = None
     audio_index: int | None = None
+    audio_anchor_s: float = 0.0
+    audio_step: int = 0
+    audio_slack_s: float = 0.04
+
+    @property
+    def start(self) -> Fraction:
+        """Time of frame 0 on the file's own clock, exactly, in seconds."""
+        return Fraction(self.origin_s) + self.start_frame / self.fps
 
     @property
     def start_s(self) -> float:
@@ -65,4 +74,7 @@ def clip_from_probe(
         origin_s=video.start_s,
         video_index=video.index,
         audio_index=audio.index if audio else None,
+        audio_anchor_s=audio.anchor_s if audio else 0.0,
+        audio_step=audio.step if audio else 0,
+        audio_slack_s=audio.slack_s if audio else 0.0,
     )

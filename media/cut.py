@@ -5,30 +5,53 @@ clock (`-copyts`), where the two tracks keep their relation whatever time either
 source's constant-rate grid, the audio is cut to the sample at the same instant and padded where it is absent.
 """
 
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from media import ffmpeg, grid
+from manifests.errors import MediaError
+from media import ffmpeg, grid, magic
 from media.clip import Clip
 
-_SEEK_BACK_S = 2.0
-_SEEK_BACK_UNINDEXED_S = 12.0
-_UNINDEXED = frozenset({".mpg", ".mpeg", ".vob", ".ts", ".m2ts", ".mts", ".ogg", ".ogv"})
+_SEEKS_S = (2.0, 60.0)
+_UNINDEXED_SEEKS_S = (12.0, 60.0)
 _MICRO = 1_000_000
+_TIE = Fraction(1, 20)
+_TIE_S = Fraction(9, 10_000)
+_LEAD = Fraction(1, 20)
+_TAIL = Fraction(1, 4)
+_LEAST_HOLE_S = 0.001
+_MOST_HOLE_S = 0.04
+
+Made = TypeVar("Made")
 
 
-def open_range(clip: Clip) -> tuple[Any, Any]:
-    """(video, audio) ffmpeg-python streams of the clip's source, from somewhere before the clip on; audio may be None.
+def from_far_enough(clip: Clip, render: Callable[[float | None], Made]) -> Made:
+    """`render(back_s)`, seeking to `back_s` before the clip; again from farther back while it says media:short.
 
-    Seeking is only a saving: it lands on a key frame well before the range, and the exact cut is made on decoded
-    timestamps. MPEG and Ogg have no index of key frames, so there it lands farther back than a group of pictures.
+    A seek is only a saving, and one that lands too late (no index, rare key frames, a broken index) looks like missing
+    frames at the head of the clip. The last try reads from the start of the file (None).
     """
-    start = clip.origin_s + clip.start_s
-    unindexed = clip.path[clip.path.rfind(".") :].lower() in _UNINDEXED
-    back = _SEEK_BACK_UNINDEXED_S if unindexed else _SEEK_BACK_S
+    for back_s in _SEEKS_S if magic.has_index(Path(clip.path)) else _UNINDEXED_SEEKS_S:
+        if clip.start_s <= back_s:
+            break
+        try:
+            return render(back_s)
+        except MediaError as error:
+            if error.code != "media:short":
+                raise
+    return render(None)
+
+
+def open_range(clip: Clip, back_s: float | None) -> tuple[Any, Any]:
+    """(video, audio) ffmpeg-python streams of the clip's source, from `back_s` or more before the clip; audio may be
+    None. The exact cut is made later, on decoded timestamps.
+    """
     options: dict[str, Any] = {"copyts": None, "max_error_rate": "0.1"}
-    if clip.start_s > back:
-        options |= {"noaccurate_seek": None, "seek_timestamp": 1, "ss": f"{start - back:.6f}"}
+    if back_s is not None:
+        start = clip.origin_s + clip.start_s - back_s
+        options |= {"noaccurate_seek": None, "seek_timestamp": 1, "ss": f"{start:.6f}"}
     file = ffmpeg.source(clip.path, **options)
     video = file["v:0" if clip.video_index is None else str(clip.video_index)]
     if not clip.audio_rate:
@@ -39,16 +62,16 @@ def open_range(clip: Clip) -> tuple[Any, Any]:
 def on_grid(video: Any, clip: Clip) -> Any:
     """The clip's frames: exactly `clip.frames` at `clip.fps` from time 0, each the source frame nearest in time.
 
-    Fewer come out when the source ends early; the caller counts. A twentieth of a frame breaks ties: in a source of
-    twice the rate every other frame lies midway, and rounded timestamps would toss a coin for each.
+    Fewer come out when the source ends early or was opened too late; the caller counts. A twentieth of a frame, at
+    most 0.9 ms, breaks ties: in a source of twice the rate every other frame lies midway, and rounded timestamps would
+    toss a coin for each.
     """
-    start = Fraction(clip.origin_s) + (clip.start_frame - Fraction(1, 20)) / clip.fps
-    zero = round(start * _MICRO)
+    zero = round((clip.start - min(_TIE / clip.fps, _TIE_S)) * _MICRO)
     return (
         video.filter("settb", "AVTB")
         .filter("setpts", f"PTS-{zero}")
-        .filter("fps", fps=_text(clip.fps), start_time=0, round="near")
-        .filter("trim", end_frame=clip.frames)
+        .filter("fps", fps=_text(clip.fps), round="near")
+        .filter("trim", start_pts=0, end_pts=clip.frames)
     )
 
 
@@ -78,24 +101,56 @@ def rate_samples(clip: Clip, rate: int) -> int:
 
 
 def on_samples(audio: Any, clip: Clip) -> Any:
-    """The clip's sound at its own rate, sample 0 at the time of frame 0; silence where the source has none.
+    """The clip's sound at its own rate, sample by sample from `_first_sample` on, a little before its frame 0.
 
-    Gaps of more than 40 ms inside are filled too, so that what follows stays in place. The end is not yet padded.
+    Silence where the source has none: before its sound begins, and in holes, so that what follows stays in place. The
+    end is not yet padded. Blocks are put back where the sample count has them when coarse timestamps (milliseconds in
+    Matroska, FLV and ASF) say no more than that: the first block after a seek must not bring its own rounding error.
     """
-    start = clip.origin_s + clip.start_s
+    first, rate = _first_sample(clip), clip.audio_rate
+    last = first + grid.count(Fraction(clip.frames) / clip.fps + _LEAD + _TAIL, rate)
+    hole = min(max(1.5 * clip.audio_slack_s, _LEAST_HOLE_S), _MOST_HOLE_S)
     return (
-        audio.filter("atrim", start=f"{start:.6f}", end=f"{start + clip.duration_s + 0.25:.6f}")
-        .filter("asetpts", f"round(PTS-{start:.9f}/TB)")
-        .filter("aresample", str(clip.audio_rate), **{"async": 1, "first_pts": 0, "min_hard_comp": "0.04"})
+        _on_lattice(audio.filter("asettb", f"1/{rate}"), clip)
+        .filter("atrim", start_pts=first, end_pts=last)
+        .filter("asetpts", f"PTS-({first})")
+        .filter(
+            "aresample",
+            str(rate),
+            **{"async": 1, "first_pts": 0, "min_comp": f"{0.5 / rate:.9f}", "min_hard_comp": f"{hole:.6f}"},
+        )
     )
 
 
+def _on_lattice(sound: Any, clip: Clip) -> Any:
+    """Blocks whose timestamps are within `audio_slack_s` of anchor + k steps, there; the others where they were."""
+    if not clip.audio_step:
+        return sound
+    anchor, step = round(clip.audio_anchor_s * clip.audio_rate), clip.audio_step
+    slack = 1 + int(clip.audio_slack_s * clip.audio_rate)
+    near = f"{anchor}+{step}*round((PTS-({anchor}))/{step})"
+    return sound.filter("asetpts", f"if(lte(abs(PTS-({near})),{slack}),{near},PTS)")
+
+
+def _first_sample(clip: Clip) -> int:
+    """Where `on_samples` begins: a source sample on the file's clock, `_LEAD` before frame 0 (resamplers need it)."""
+    return grid.count(clip.start - _LEAD, clip.audio_rate)
+
+
 def resampled(sound: Any, clip: Clip, rate: int) -> Any:
-    """`on_samples` sound at `rate` Hz, padded with silence and cut to exactly `rate_samples` samples."""
+    """`on_samples` sound at `rate` Hz, padded with silence and cut to exactly `rate_samples` samples from frame 0 on.
+
+    It is cut after resampling, so that the start is right to half a sample of either rate.
+    """
     samples = rate_samples(clip, rate)
+    skip = grid.count(clip.start - Fraction(_first_sample(clip), clip.audio_rate), rate)
     if rate != clip.audio_rate:
         sound = sound.filter("aresample", str(rate))
-    return sound.filter("apad", whole_len=samples).filter("atrim", end_sample=samples)
+    return (
+        sound.filter("apad", whole_len=skip + samples)
+        .filter("atrim", start_sample=skip, end_sample=skip + samples)
+        .filter("asetpts", "N")
+    )
 
 
 def channels_to(sound: Any, have: int, want: int) -> Any:

@@ -54,16 +54,21 @@ def encode_bytes(clip: Clip, recipe: EncodeRecipe, *, timeout_s: float = 300.0, 
     """
     if not clip.audio_rate:
         raise MediaError("media:no_audio", f"{Path(clip.path).name} has no sound to encode")
+    limits = Limits(timeout_s, max_rss, _MAX_BYTES)
+    return cut.from_far_enough(clip, lambda back_s: _encode(clip, back_s, recipe, limits))
+
+
+def _encode(clip: Clip, back_s: float | None, recipe: EncodeRecipe, limits: Limits) -> bytes:
     with Scratch() as out, Scratch() as gauge:
-        argv = encode_argv(clip, recipe, out.path, gauge)
-        ffmpeg.run(argv, Limits(timeout_s, max_rss, _MAX_BYTES), [out.fd, gauge.fd])
+        argv = encode_argv(clip, recipe, out.path, gauge, back_s)
+        ffmpeg.run(argv, limits, [out.fd, gauge.fd])
         check_gauge(clip, gauge)
         return out.read()
 
 
-def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Scratch) -> list[str]:
+def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Scratch, back_s: float | None = None) -> list[str]:
     """The ffmpeg argument list that writes the sample to `out` and 4 bytes a frame to `gauge`."""
-    video, audio = cut.open_range(clip)
+    video, audio = cut.open_range(clip, back_s)
     frames = cut.on_grid(video, clip).filter_multi_output("split", 2)
     sound = cut.channels_to(cut.on_samples(audio, clip), clip.audio_channels, recipe.audio_channels)
     sound = cut.resampled(sound, clip, recipe.audio_rate).filter("aformat", sample_fmts="s16")

@@ -1,6 +1,7 @@
 """The frame grid: which constant rate a source has, and how many frames and samples a range of it holds. Pure."""
 
 from fractions import Fraction
+from math import floor
 
 MAX_FPS = 60
 DEFAULT_FPS = Fraction(25)
@@ -56,7 +57,7 @@ def choose_rate(average: Fraction | None, base: Fraction | None, step_s: float |
 
 def count(seconds: Fraction, rate: Fraction | int) -> int:
     """Frames or samples of `rate` in `seconds`, rounded half up: the one rounding used everywhere."""
-    return int(seconds * rate + Fraction(1, 2))
+    return floor(seconds * rate + Fraction(1, 2))
 
 
 def spread(total: int, most: int | None) -> list[int]:

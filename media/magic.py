@@ -49,12 +49,32 @@ def claims_media(path: Path) -> bool:
     return path.name.lower().endswith(_NAMES)
 
 
+def has_index(path: Path) -> bool:
+    """False for MPEG streams, Ogg and FLV, which hold no index of key frames: a seek there lands anywhere.
+
+    Raises MediaError media:missing when the file cannot be opened any more.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise MediaError("media:missing", f"{path.name} cannot be opened: {error.strerror}") from None
+    return not (_is_ts(head) or head.startswith((b"\x00\x00\x01", b"OggS", b"FLV\x01")))
+
+
 def _starts_as_media(head: bytes) -> bool:
     riff = head[:4] == b"RIFF" and head[8:12] in {b"AVI ", b"WAVE"}
     mov = head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
     aiff = head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"}
-    ts = head[:1] == b"G" and head[188:189] == b"G" and head[376:377] == b"G"
-    return riff or mov or aiff or ts or head.startswith(_MEDIA_STARTS)
+    return riff or mov or aiff or _is_ts(head) or head.startswith(_MEDIA_STARTS)
+
+
+def _is_ts(head: bytes) -> bool:
+    """MPEG transport stream, with packets of 188 bytes or, on Blu-ray and in cameras, 192 (4 more before each)."""
+    return any(
+        all(head[first + i * step : first + i * step + 1] == b"G" for i in range(3))
+        for first, step in ((0, 188), (4, 192))
+    )
 
 
 def _is_text(head: bytes) -> bool:

@@ -37,7 +37,11 @@ class VideoTrack:
 
 @dataclass(frozen=True)
 class AudioTrack:
-    """The audio stream that goes with the video. start_s: time of its first decoded sample on the file's own clock."""
+    """The audio stream that goes with the video. start_s: time of its first decoded sample on the file's own clock.
+
+    anchor_s, step, slack_s: its blocks begin at anchor_s plus whole multiples of `step` samples, and their timestamps
+    say so to within `slack_s` seconds. step is 0 when they do not.
+    """
 
     index: int
     codec: str
@@ -45,6 +49,9 @@ class AudioTrack:
     channels: int
     start_s: float
     duration_s: float
+    anchor_s: float
+    step: int
+    slack_s: float
 
 
 @dataclass(frozen=True)

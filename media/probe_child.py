@@ -4,10 +4,13 @@ It decodes one frame of each track and reads packets near both ends: enough to k
 real frame rate and whether the file ends where it says.
 """
 
+import contextlib
 import itertools
 import json
+import math
 import statistics
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -18,7 +21,10 @@ from media import grid
 
 _HEAD_PACKETS = 120
 _TAIL_SHARE = 0.03
-_MIN_SHARE = 0.95
+_VAGUE = frozenset({"asf", "flv", "avi"})
+_SOUND_FRAMES = 32
+_LEAST_BLOCKS = 4
+_MOST_SLACK_S = 0.04
 _MAX_ASPECT = 4
 _MAX_TRIES = 500
 
@@ -46,13 +52,16 @@ def look(path: str, demuxers: str) -> dict[str, Any]:
             raise MediaError("media:no_video", f"audio only ({file.format.name})")
         frame, steps = _first_frame(file, video)
         sound = _first_sound(file, audio) if audio else None
-        end_s, video_end_s = _ends(file, video, audio)
         start_s = _seconds(frame.pts if frame.pts is not None else video.start_time, frame.time_base)
         fps = grid.choose_rate(video.average_rate, video.base_rate, statistics.median(steps) if steps else None)
-        _check_end(file, end_s)
+        promised_s, own = _promised_end(file, video)
+        ends = {} if promised_s is None else _ends(file, [track for track in (video, audio) if track], promised_s)
+        if promised_s is not None:
+            _check_end(file, video, start_s, ends, promised_s, own)
+        end_s = ends.get(video.index, start_s)
         return {
             "container": file.format.name,
-            "video": _video_row(video, frame, start_s, _grid_end(video, video_end_s, start_s), fps),
+            "video": _video_row(video, frame, start_s, end_s, fps),
             "audio": sound,
         }
 
@@ -82,13 +91,10 @@ def _first_frame(file: Any, video: Any) -> tuple[Any, list[float]]:
 
 def _first_sound(file: Any, audio: Any) -> dict[str, Any] | None:
     _rewind(file)
-    first = None
-    for number, packet in enumerate(file.demux(audio)):
-        first = next(iter(_decode(packet)), None)
-        if first is not None or number >= _MAX_TRIES:
-            break
-    if first is None:
+    frames = list(itertools.islice(_sounds(file, audio), _SOUND_FRAMES))
+    if not frames:
         return None
+    first = frames[0]
     pts = first.pts if first.pts is not None else audio.start_time
     return {
         "index": audio.index,
@@ -97,7 +103,35 @@ def _first_sound(file: Any, audio: Any) -> dict[str, Any] | None:
         "channels": first.layout.nb_channels,
         "start_s": _seconds(pts, first.time_base),
         "duration_s": _seconds(audio.duration, audio.time_base),
+        **_clock(frames),
     }
+
+
+def _sounds(file: Any, audio: Any) -> Iterator[Any]:
+    for number, packet in enumerate(file.demux(audio)):
+        yield from _decode(packet)
+        if number >= _MAX_TRIES:
+            return
+
+
+def _clock(frames: list[Any]) -> dict[str, Any]:
+    """On which lattice the blocks of a track begin, and how far their timestamps stray from the count of samples.
+
+    The first block is cut by the encoder's delay, the last by the end of the track: the lattice is that of the others.
+    Timestamps that stray by more than their own tick were taken from a clock; half a block off, they say nothing.
+    """
+    blocks = [f for f in frames if f.pts is not None and f.sample_rate == frames[0].sample_rate]
+    if len(blocks) < _LEAST_BLOCKS:
+        return {"anchor_s": 0.0, "step": 0, "slack_s": _seconds(1, frames[0].time_base)}
+    rate, tick_s = blocks[0].sample_rate, float(blocks[0].time_base)
+    step = math.gcd(*(f.samples for f in blocks[1:-1]))
+    strays = sorted(abs((b.pts - a.pts) * tick_s - a.samples / rate) for a, b in itertools.pairwise(blocks))
+    usual = strays[len(strays) * 9 // 10]
+    slack_s = tick_s if usual <= 1.01 * tick_s + 1 / rate else min(2 * usual, _MOST_SLACK_S)
+    if slack_s > step / rate / 2:
+        step = 0
+    anchor_s = blocks[0].pts * tick_s + blocks[0].samples / rate
+    return {"anchor_s": anchor_s, "step": step, "slack_s": slack_s}
 
 
 def _decode(packet: Any) -> list[Any]:
@@ -108,21 +142,39 @@ def _decode(packet: Any) -> list[Any]:
         return []
 
 
-def _ends(file: Any, video: Any, audio: Any) -> tuple[float | None, float | None]:
-    """Where the last packets near the end of the file end, in seconds: of any track, and of the video."""
-    tracks = [track for track in (video, audio) if track is not None]
+def _ends(file: Any, tracks: list[Any], promised_s: float) -> dict[int, float]:
+    """Where the packets of each track end, in seconds of the file's clock, read from near the promised end on.
+
+    A seek may end nowhere (FLV): then from farther back. The part before damage counts.
+    """
+    start_s = (file.start_time or 0) / av.time_base
+    for share in (1 - _TAIL_SHARE, 0.7, 0.0):
+        _rewind(file, int((start_s + (promised_s - start_s) * share) * av.time_base))
+        ends: dict[int, float] = {}
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in file.demux(tracks):
+                if packet.pts is not None:
+                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
+        if tracks[0].index in ends:
+            return ends
+    return ends
+
+
+def _promised_end(file: Any, video: Any) -> tuple[float | None, bool]:
+    """When the container says that its video ends (s, file's clock), and whether it says so of the video itself."""
+    if video.duration:
+        return _seconds((video.start_time or 0) + video.duration, video.time_base), True
+    stamp = next((v for k, v in video.metadata.items() if k.upper().startswith("DURATION")), "")
+    hours, _, rest = stamp.partition(":")
+    minutes, _, seconds = rest.partition(":")
+    if seconds:
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds), True
     if not file.duration:
-        return None, None
-    _rewind(file, ((file.start_time or 0) + int(file.duration * (1 - _TAIL_SHARE))))
-    ends: dict[int, float] = {}
-    try:
-        for packet in file.demux(tracks):
-            if packet.pts is not None:
-                end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
-    except av.error.FFmpegError:
-        pass  # the part before the damage counts
-    return max(ends.values(), default=0.0), ends.get(video.index)
+        return None, False
+    # Matroska counts its duration from 0, the others from their first packet.
+    start = 0 if "matroska" in file.format.name else file.start_time or 0
+    return (start + file.duration) / av.time_base, False
 
 
 def _rewind(file: Any, to_us: int = 0) -> None:
@@ -132,26 +184,17 @@ def _rewind(file: Any, to_us: int = 0) -> None:
         file.seek(file.start_time or 0, backward=True, any_frame=True)
 
 
-def _check_end(file: Any, end_s: float | None) -> None:
-    if not file.duration or end_s is None:
-        return
-    promised, found = file.duration / av.time_base, end_s - (file.start_time or 0) / av.time_base
-    if found < _MIN_SHARE * promised and promised - found > 0.25:
-        where = f"ends after {found:.2f} s" if found > 0 else "holds no packet near its end"
+def _check_end(file: Any, video: Any, start_s: float, ends: dict[int, float], promised_s: float, own: bool) -> None:
+    """Raise MediaError media:truncated when the packets end well before the container says.
+
+    Some containers are vague: ASF and FLV count a late sound or their own buffer into their length.
+    """
+    found_s = ends.get(video.index, start_s) if own else max(ends.values(), default=start_s)
+    share, least_s = (0.1, 2.0) if _VAGUE & set(file.format.name.split(",")) else (0.05, 0.25)
+    promised, missing = promised_s - start_s, promised_s - found_s
+    if missing > share * promised and missing > least_s:
+        where = f"ends after {found_s - start_s:.2f} s" if found_s > start_s else "holds no packet near its end"
         raise MediaError("media:truncated", f"promises {promised:.2f} s but {where}")
-
-
-def _grid_end(video: Any, video_end_s: float | None, start_s: float) -> float:
-    """Where the video ends, in seconds of the file's clock: by its header and its last packet."""
-    if video.duration:
-        said = _seconds((video.start_time or 0) + video.duration, video.time_base)
-        return max(said, video_end_s or said)  # MPEG streams leave out the last frame
-    if video_end_s is not None:
-        return video_end_s
-    stamp = next((v for k, v in video.metadata.items() if k.upper().startswith("DURATION")), "")
-    hours, _, rest = stamp.partition(":")
-    minutes, _, seconds = rest.partition(":")
-    return start_s + (int(hours) * 3600 + int(minutes) * 60 + float(seconds) if seconds else 0.0)
 
 
 def _video_row(video: Any, frame: Any, start_s: float, end_s: float, fps: Fraction) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def render_views(
         _check(view, clip)
     with ExitStack() as open_files:
         gauge, *files = [open_files.enter_context(Scratch()) for _ in range(len(wanted) + 1)]
-        outputs = _decode(clip, dict(zip(wanted, files)), gauge, Limits(timeout_s, max_rss))
+        limits, places = Limits(timeout_s, max_rss), dict(zip(wanted, files))
+        outputs = cut.from_far_enough(clip, lambda back_s: _decode(clip, back_s, places, gauge, limits))
         arrays = {view: output.file.map(output.shape, output.dtype) for view, output in outputs.items()}
     yield Views(arrays=arrays, rates=_rates(clip, wanted), times=_times(clip, wanted))
 
@@ -63,7 +64,7 @@ def render_views(
 def count_frames(clip: Clip, *, timeout_s: float = TIMEOUT_S, max_rss: int = MAX_RSS) -> int:
     """How many of the clip's grid frames the source really holds, by decoding them. Raises MediaError."""
     with Scratch() as gauge:
-        video, _ = cut.open_range(clip)
+        video, _ = cut.open_range(clip, None)
         argv = ffmpeg.compile_argv(gauge_output(cut.on_grid(video, clip), gauge))
         ffmpeg.run(argv, Limits(timeout_s, max_rss, gauge_size(clip) + 4096), [gauge.fd])
         return gauge.size // _GAUGE**2
@@ -101,8 +102,10 @@ def _check(view: View, clip: Clip) -> None:
         )
 
 
-def _decode(clip: Clip, files: dict[View, Scratch], gauge: Scratch, limits: Limits) -> dict[View, _Output]:
-    video, audio = cut.open_range(clip)
+def _decode(
+    clip: Clip, back_s: float | None, files: dict[View, Scratch], gauge: Scratch, limits: Limits
+) -> dict[View, _Output]:
+    video, audio = cut.open_range(clip, back_s)
     pictures = [view for view in files if isinstance(view, VideoView)]
     sounds = [view for view in files if isinstance(view, AudioView)]
     outputs: dict[View, _Output] = {}

@@ -91,6 +91,9 @@ class CutWorker:
             "origin_s": probed.video.start_s,
             "video_index": probed.video.index,
             "audio_index": probed.audio.index if probed.audio else -1,
+            "audio_anchor_s": probed.audio.anchor_s if probed.audio else 0.0,
+            "audio_step": probed.audio.step if probed.audio else 0,
+            "audio_slack_s": probed.audio.slack_s if probed.audio else 0.0,
         }
         rows = [{**self._clip(source, number, cut.start_frame, cut.frames), **streams} for cut in cuts]
         return len(shots.ranges), shots.frames_decoded, rows

@@ -22,7 +22,7 @@ from pipeline.jobs.decide import KEPT
 from pipeline.jobs.shard_work import ShardWorker, encode_recipe
 from pipeline.sources.store import Store
 
-VERSION = 2
+VERSION = 3
 TEXTS = "compose.texts"
 """The stage whose columns are the texts of a sample."""
 RELEASE = pa.schema(

@@ -24,4 +24,7 @@ def clip_of(row: Mapping[str, Any], store: Store) -> Clip:
         origin_s=row["origin_s"],
         video_index=row["video_index"],
         audio_index=row["audio_index"],
+        audio_anchor_s=row["audio_anchor_s"],
+        audio_step=row["audio_step"],
+        audio_slack_s=row["audio_slack_s"],
     )

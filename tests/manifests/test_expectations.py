@@ -28,6 +28,9 @@ def clip(number, **changes):
         "origin_s": 0.0,
         "video_index": 0,
         "audio_index": 1,
+        "audio_anchor_s": 0.0,
+        "audio_step": 0,
+        "audio_slack_s": 0.0,
         "recipe": "r",
     }
     return {**row, **changes}
