@@ -26,15 +26,18 @@ def plan_cuts(
     No clip fits where no whole number of frames lasts that long (a slide show). Raises ValueError unless
     0 < min_s <= max_s.
     """
-    if not 0 < min_s <= max_s:
-        raise ValueError(f"min_s = {min_s} and max_s = {max_s}: give 0 < min_s <= max_s")
-    least, most = max(1, ceil(_exact(min_s) * fps)), floor(_exact(max_s) * fps)
-    if least > most:
-        return []
+    least, most = bounds(fps, min_s, max_s)
     cuts: list[Cut] = []
     for start, end in shots:
-        cuts += _split(start + guard_frames, end - guard_frames, least, most)
+        cuts += split_evenly(start + guard_frames, end - guard_frames, least, most)
     return cuts
+
+
+def bounds(fps: Fraction, min_s: float, max_s: float) -> tuple[int, int]:
+    """(least, most) whole frames of a clip; least > most where none fits. Raises ValueError unless 0 < min <= max."""
+    if not 0 < min_s <= max_s:
+        raise ValueError(f"min_s = {min_s} and max_s = {max_s}: give 0 < min_s <= max_s")
+    return max(1, ceil(_exact(min_s) * fps)), floor(_exact(max_s) * fps)
 
 
 def _exact(seconds: float) -> Fraction:
@@ -42,10 +45,13 @@ def _exact(seconds: float) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000)
 
 
-def _split(start: int, end: int, least: int, most: int) -> list[Cut]:
-    """Even pieces of [start, end); where even pieces would be too short (max < 2 min), full ones and no remainder."""
+def split_evenly(start: int, end: int, least: int, most: int) -> list[Cut]:
+    """Even pieces of [start, end), `least` to `most` frames long; none where none fits.
+
+    Where even pieces would be too short (max < 2 min), full ones and no remainder.
+    """
     total = end - start
-    if total < least:
+    if total < least or least > most:
         return []
     pieces = -(-total // most)
     if total // pieces < least:

@@ -1,6 +1,7 @@
 """The settings of a curation run, as presets write them (`pipeline/presets/*.yaml`). Every default is a real choice."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -21,6 +22,9 @@ class CutSettings(Settings):
         description="shot detector; transnetv2 finds dissolves and fades too, on a GPU or slowly",
     )
     device: str = Field(default="cpu", description="torch device of the shot detector, e.g. cuda")
+    windows: Literal["even", "speech"] = Field(
+        default="even", description="how long shots are split: evenly, or where a voice detector hears nobody speak"
+    )
     max_clips: int = Field(default=10_000, gt=0, description="most clips of one source; a source with more is an error")
 
     @model_validator(mode="after")

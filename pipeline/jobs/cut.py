@@ -2,13 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from filters.audio import silero
 from manifests.errors import KlearError, MachineError, MediaError, cause_of
 from manifests.ids import bucket, clip_id, recipe
 from manifests.schema import CLIPS, CUTS
 from manifests.table import Table
 from media import detect
+from media.cuts import Cut, plan_cuts
+from media.probe import Probe, probe
+from media.shots import Shots, default_timeout, detect_shots
+from media.sound import stream_sound
+from media.weights import digest_of
+from media.windows import plan_windows
 from pipeline.config import CutSettings
 from pipeline.context import Context
 from pipeline.engine.job import Rows
@@ -17,6 +25,7 @@ from pipeline.sources.store import Store
 
 VERSION = 3
 NAME = "cuts"
+_GAP_S = 0.03  # one step of the voice detector: the breath between two words is room enough for a cut
 
 
 def run(context: Context, canonical: list[dict[str, Any]]) -> int:
@@ -35,8 +44,9 @@ def run(context: Context, canonical: list[dict[str, Any]]) -> int:
 
 
 def _model(cut: CutSettings) -> str:
-    """What decides where shots end. Raises BackendAbsent when it is not there: before any work."""
-    return f"{cut.shots} {detect.make(cut.shots, cut.device).digest()}"
+    """What decides where clips end. Raises BackendAbsent when it is not there: before any work."""
+    listens = digest_of(silero.MODEL) if cut.windows == "speech" else ""
+    return f"{cut.shots} {detect.make(cut.shots, cut.device).digest()} {cut.windows} {listens}"
 
 
 @dataclass
@@ -74,14 +84,11 @@ class CutWorker:
         return {"clips": [], NAME: rows}
 
     def _clips(self, source: Mapping[str, Any], number: int) -> tuple[int, int, list[dict[str, Any]]]:
-        from media.cuts import plan_cuts
-        from media.probe import probe
-        from media.shots import detect_shots
 
         path = self.store.get(source).path
         probed = probe(path)
         shots = detect_shots(path, probed, detect.make(self.cut.shots, self.cut.device))
-        cuts = plan_cuts(shots.ranges, probed.video.fps, self.cut.min_s, self.cut.max_s)
+        cuts = self._plan(path, probed, shots)
         if len(cuts) > self.cut.max_clips:
             raise MediaError(
                 "cut:too_many",
@@ -97,6 +104,15 @@ class CutWorker:
         }
         rows = [{**self._clip(source, number, cut.start_frame, cut.frames), **streams} for cut in cuts]
         return len(shots.ranges), shots.frames_decoded, rows
+
+    def _plan(self, path: Path, probed: Probe, shots: Shots) -> list[Cut]:
+        """The clips of the shots; windows of speech never split a word that they can spare."""
+        limits = (probed.video.fps, self.cut.min_s, self.cut.max_s)
+        if self.cut.windows == "even":
+            return plan_cuts(shots.ranges, *limits)
+        blocks = stream_sound(path, probed, shots.frames_decoded, silero.RATE, timeout_s=default_timeout(probed))
+        speech = silero.spans_of(silero.stream_probabilities(blocks), min_gap_s=_GAP_S)
+        return plan_windows(shots.ranges, speech, *limits)
 
     def _clip(self, source: Mapping[str, Any], number: int, start_frame: int, frames: int) -> dict[str, Any]:
         num, den = source["fps_num"], source["fps_den"]
