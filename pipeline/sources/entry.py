@@ -41,7 +41,7 @@ def entry(
 
 def notes_of(row: Mapping[str, Any], known: frozenset[str] = frozenset()) -> dict[str, str]:
     """What a row of a list or sidecar says: FIELDS as they are, the other columns but `known` as JSON in `extra`."""
-    named = {ALIASES.get(key, key): value for key, value in row.items() if key and _said(value)}
+    named = {key if ALIASES.get(key, key) in row else ALIASES[key]: row[key] for key in row if key and _said(row[key])}
     others = {key: value for key, value in named.items() if key not in FIELDS and key not in known}
     notes = {key: printable(str(named[key])) for key in FIELDS if key in named}
     if others:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.errors import MediaError
-from pipeline.sources import tar
-from pipeline.sources.uris import local_path, scheme_of, split_member
+from pipeline.sources import bucket, retry, tar, ytdlp
+from pipeline.sources.download import download
+from pipeline.sources.http import Web
+from pipeline.sources.uris import BUCKETS, WEB, YTDLP, host_of, local_path, scheme_of, split_member
 
 if TYPE_CHECKING:
     from pipeline.sources.store import Store
@@ -21,11 +23,36 @@ def fetch(store: "Store", row: Mapping[str, Any], into: Path) -> str:
     Raises MediaError when it cannot be had, MachineError when the network fails.
     """
     outer, member = split_member(row["uri"])
+    scheme = scheme_of(outer)
     if member is None:
-        raise MediaError("source:scheme", f"{outer}: there is no way to fetch {scheme_of(outer)!r} sources")
+        return _whole(store, row, into, scheme)
     version, offset = tar.place(row["version"])
-    _copy_range(_tar_path(outer, version, row["name"]), offset, row["bytes"], into)
+    if scheme in BUCKETS:
+        bucket.download(outer, version, into, store.settings, offset, row["bytes"])
+    elif scheme in WEB:
+        held = store.get({"uri": outer, "name": row["name"].partition("#")[0], "version": version})
+        _check(row["name"], version, held.version)
+        _copy_range(held.path, offset, row["bytes"], into)
+    else:
+        _copy_range(_tar_path(outer, version, row["name"]), offset, row["bytes"], into)
     return str(row["version"])
+
+
+def _whole(store: "Store", row: Mapping[str, Any], into: Path, scheme: str) -> str:
+    uri, web = row["uri"], Web(store.root, store.settings)
+    if scheme in WEB:
+        return download(web, uri, into)
+    if scheme in BUCKETS:
+        return bucket.download(uri, row["version"], into, store.settings)
+    if scheme == YTDLP:
+        page = uri.removeprefix(f"{YTDLP}:")
+        return retry.again(lambda: _page(web, page, into), store.settings)
+    raise MediaError("source:scheme", f"{uri}: there is no way to fetch {scheme!r} sources")
+
+
+def _page(web: Web, page: str, into: Path) -> str:
+    with web.hosts.turn(host_of(page), web.permit(page)):
+        return ytdlp.download(page, into, web.settings)
 
 
 def _tar_path(uri: str, version: str, name: str) -> Path:
@@ -34,9 +61,13 @@ def _tar_path(uri: str, version: str, name: str) -> Path:
         now = f"mtime:{path.stat().st_mtime_ns}"
     except OSError as error:
         raise MediaError("source:gone", f"the tar of {name} cannot be read: {error.strerror}") from None
+    _check(name, version, now)
+    return path
+
+
+def _check(name: str, version: str, now: str) -> None:
     if now != version:
         raise MediaError("media:changed", f"the tar of {name} was replaced: ingest it again")
-    return path
 
 
 def _copy_range(path: Path, offset: int, size: int, into: Path) -> None:

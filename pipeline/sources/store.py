@@ -29,6 +29,7 @@ from manifests.ids import digest, file_digest
 from pipeline.config import SourceSettings
 from pipeline.sources import locks
 from pipeline.sources.evict import make_room
+from pipeline.sources.partial import Partial
 from pipeline.sources.uris import local_path, scheme_of, split_member
 
 PINS = 8
@@ -98,7 +99,7 @@ class Store:
                 raise
             content, size = file_digest(folder / "partial"), (folder / "partial").stat().st_size
             if row.get("source_id") not in {None, content}:
-                discard(folder / "partial")
+                Partial(folder / "partial").discard()
                 raise changed(row)
             held = _install(folder, content, _safe_name(row["name"]), version, size)
         make_room(self.root, size, round(self.settings.cache_gb * 1e9))
@@ -112,12 +113,6 @@ class Store:
 def changed(row: Mapping[str, Any]) -> MediaError:
     """The error of a source that is not what was ingested."""
     return MediaError("media:changed", f"{row['name']} is not what was ingested: ingest it again")
-
-
-def discard(partial: Path) -> None:
-    """Throw away what was fetched so far."""
-    partial.unlink(missing_ok=True)
-    partial.with_suffix(".json").unlink(missing_ok=True)
 
 
 def _in_place(row: Mapping[str, Any]) -> Held:
@@ -181,7 +176,7 @@ def _install(folder: Path, content: bytes, name: str, version: str, size: int) -
     about = {"file": there.path.name if there else name, "version": version, "bytes": size}
     if there:
         replace(place / "about.json", lambda file: file.write(json.dumps(about).encode()))
-        discard(folder / "partial")
+        Partial(folder / "partial").discard()
         return Held(there.path, size, version, content)
     shutil.rmtree(place, ignore_errors=True)  # left half evicted, or damaged
     ready = folder / f"new-{secrets.token_hex(6)}"
@@ -192,7 +187,7 @@ def _install(folder: Path, content: bytes, name: str, version: str, size: int) -
     (ready / "about.json").write_text(json.dumps(about))
     (ready / "pin").touch()
     ready.rename(place)
-    discard(folder / "partial")
+    Partial(folder / "partial").discard()
     held = _pinned(place)
     if held is None:
         raise OSError(f"{place} was evicted at once: another process shares the store with a smaller cap")

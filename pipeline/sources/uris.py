@@ -15,6 +15,7 @@ from manifests.errors import MediaError
 
 BUCKETS = frozenset({"s3", "gs", "gcs"})
 WEB = frozenset({"http", "https"})
+YTDLP = "ytdlp"
 _SAFE = "/~!$&'()*+,;=:@"
 
 

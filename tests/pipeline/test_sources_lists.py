@@ -1,0 +1,78 @@
+"""Lists of urls: every row is listed, with all of its columns, whatever its url is."""
+
+import csv
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.errors import BackendAbsent, ConfigError
+from pipeline.sources import find, urls, ytdlp
+
+ROWS = [
+    {"url": "https://example.org/v/a%20b.mp4?x=1#t=3", "license": "CC BY 4.0", "attribution": "Me", "camera": "X1"},
+    {"url": "http://example.org/é.mp4", "license": "", "attribution": "", "camera": ""},
+    {"url": "", "license": "MIT", "attribution": "", "camera": ""},
+    {"url": "javascript:alert(1)", "license": "", "attribution": "", "camera": ""},
+    {"url": "file:///etc/passwd", "license": "", "attribution": "", "camera": ""},
+]
+
+
+def write(path):
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist([{k: v or None for k, v in row.items()} for row in ROWS]), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(ROWS[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(ROWS)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "tsv", "jsonl"])
+def test_lists_of_every_kind(tmp_path, make_store, suffix):
+    a, e, *bad = find.rows([write(tmp_path / f"list.{suffix}")], make_store())
+    assert (a["uri"], a["name"]) == ("https://example.org/v/a%20b.mp4?x=1", "example.org/v/a b.mp4")
+    assert (a["url"], a["licence"], a["attribution"]) == (a["uri"], "CC BY 4.0", "Me")
+    assert json.loads(a["extra"]) == {"camera": "X1"} and e["extra"] is None
+    assert (a["bytes"], a["version"], a["refused"]) == (None, "", None)
+    assert [row["refused"] for row in bad] == [urls.BAD] * 3
+    assert len({row["source_key"] for row in [a, e, *bad]}) == 5
+
+
+def test_columns_of_other_types_become_text(tmp_path, make_store):
+    table = pa.table({"url": ["http://h/a"], "n": [3], "x": [float("nan")], "tags": [["a", "b"]], "raw": [b"\xff"]})
+    pq.write_table(table, tmp_path / "l.parquet")
+    (row,) = find.rows([tmp_path / "l.parquet"], make_store())
+    assert json.loads(row["extra"]) == {"n": 3, "raw": "b'\\xff'", "tags": ["a", "b"]}
+
+
+def test_a_list_without_urls_says_what_it_has(tmp_path, make_store):
+    (tmp_path / "l.csv").write_text("link,licence\nhttp://h/a,MIT\n")
+    with pytest.raises(ConfigError, match="no column 'url', only"):
+        list(find.rows([tmp_path / "l.csv"], make_store()))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("l.parquet", b"PAR1xx"), ("l.jsonl", b"{\n"), ("l.csv", b"url\n\xff\xfe\n")]
+)
+def test_a_damaged_list_is_an_error_of_the_caller(tmp_path, make_store, name, data):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ConfigError, match="cannot be read as a list"):
+        list(find.rows([tmp_path / name], make_store()))
+
+
+def test_a_single_url_and_unknown_schemes(make_store):
+    (row,) = find.rows(["https://example.org/a.mp4"], make_store())
+    assert row["uri"] == "https://example.org/a.mp4"
+    with pytest.raises(ConfigError, match="known are paths and"):
+        list(find.rows(["ftp://example.org/a.mp4"], make_store()))
+
+
+def test_pages_need_the_extra(make_store, monkeypatch):
+    monkeypatch.setattr(ytdlp.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BackendAbsent, match=r"pip install 'klear\[ytdlp\]'"):
+        list(find.rows(["ytdlp:https://example.org/page"], make_store()))
