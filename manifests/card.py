@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from manifests import rights
 from manifests.files import replace
 from manifests.query import rows
 
@@ -93,6 +94,8 @@ def gather(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "pictures": rows(con, _PICTURES),
         "licences": rows(con, _LICENCE_COUNTS),
         "sources": _sources(con),
+        "contested": rights.contested(con),
+        "extra": rights.extra_columns(con) if "extra" in _columns(con, "sources") else [],
         "languages": _languages(con),
         **_members(con),
     }

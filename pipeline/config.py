@@ -45,7 +45,9 @@ class SourceSettings(Settings):
     retries: int = Field(default=5, ge=0, description="tries after the first that bring nothing, then it is given up")
     backoff_s: float = Field(default=1.0, gt=0, description="pause before the first retry, s; doubles, with jitter")
     backoff_max_s: float = Field(default=60.0, gt=0, description="longest pause, and most of Retry-After obeyed, s")
-    ahead: int = Field(default=4, ge=0, description="sources of a part that are fetched ahead of the one at work")
+    ahead: int = Field(
+        default=4, ge=0, le=12, description="sources of a part that are fetched ahead of the one at work"
+    )
     per_host: int = Field(default=2, gt=0, description="downloads from one host at a time, by all workers of a node")
     delay_s: float = Field(default=0.5, ge=0, description="least time between requests to one host, by a node, s")
     user_agent: str = Field(

@@ -7,6 +7,8 @@ from pipeline.report.facts import Facts
 from pipeline.report.limits import Limit, words
 
 KEPT_SHOWN, REJECTED_SHOWN = 24, 12
+SHOWN_CLASSES = (*CLASSES, "unknown")
+"""Audio classes in their order on the page; `unknown` where a preset does not measure them."""
 _TEXTS = {"video": "video_text", "audio": "audio_text", "speech": "speech_text", "dense": "dense_text"}
 _QUIET = {"audio.classes", "transcribe.whisperx", "caption.audio_template", "caption.video_template", "compose.texts"}
 """Stages whose numbers are shown elsewhere on the card (classes, words, texts)."""
@@ -24,7 +26,8 @@ def kept(facts: Facts) -> list[dict[str, Any]]:
         f'SELECT r.*, s.shard, s.generation, s."offset", s.size, s.split'
         f" FROM report r JOIN ({chosen}) s USING (clip_id) ORDER BY s.turn, r.class, r.clip_id LIMIT {KEPT_SHOWN}"
     )
-    return sorted(found, key=lambda row: (CLASSES.index(row["class"]), row["clip_id"]))
+    named = [{**row, "class": row["class"] or SHOWN_CLASSES[-1]} for row in found]
+    return sorted(named, key=lambda row: (SHOWN_CLASSES.index(row["class"]), row["clip_id"]))
 
 
 def rejected(facts: Facts) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
-from filters.capability import CLASSES
 from filters.gates import Policy
 from manifests.errors import KlearError
 from manifests.files import replace
@@ -76,7 +75,7 @@ def gallery(out: Path, facts: Facts, policy: Policy, store: Store) -> tuple[Path
     origin = samples.sources_of(facts, [*kept, *rejected])
     kept_cards = [_card(row, origin, bounds, *_extracted(out, row)) for row in kept]
     rejected_cards = [_card(row, origin, bounds, *clips.render_small(out, row, store)) for row in rejected]
-    groups = [{"class": name, "cards": [c for c in kept_cards if c["class"] == name]} for name in CLASSES]
+    groups = [{"class": name, "cards": [c for c in kept_cards if c["class"] == name]} for name in samples.SHOWN_CLASSES]
     shown = {Path(out / "report" / card["href"]) for card in [*kept_cards, *rejected_cards] if card["href"]}
     clips.tidy(out, shown)
     text = render(

@@ -32,7 +32,7 @@ from pipeline.sources.evict import make_room
 from pipeline.sources.partial import Partial
 from pipeline.sources.uris import local_path, scheme_of, split_member
 
-PINS = 8
+PINS = 16
 GONE = frozenset({"source:gone", "source:forbidden", "source:opted_out"})
 _pins: OrderedDict[Path, int] = OrderedDict()
 _pins_lock = threading.Lock()
@@ -67,7 +67,7 @@ class Store:
         and what the way of fetching raises of one that cannot be had. Raises MachineError when the network or the
         disk of this machine fails.
         """
-        if scheme_of(row["uri"]) == "file" and split_member(row["uri"])[1] is None:
+        if is_in_place(row):
             return _in_place(row)
         try:
             return self._kept(row) or self._fetched(row)
@@ -108,6 +108,11 @@ class Store:
     def _folder(self, uri: str) -> Path:
         name = digest(uri).hex()
         return self.root / "sources" / name[:2] / name
+
+
+def is_in_place(row: Mapping[str, Any]) -> bool:
+    """Whether a source is a file of its own on this machine: used where it lies, never copied."""
+    return scheme_of(row["uri"]) == "file" and split_member(row["uri"])[1] is None
 
 
 def changed(row: Mapping[str, Any]) -> MediaError:

@@ -26,9 +26,10 @@ def con():
         f" 1234567 AS bytes, '{SHA}' AS sha256"
     )
     con.execute("""CREATE TABLE sources AS SELECT * FROM (VALUES
-        (10, 'ok', 'a|b.mp4', 'CC BY 4.0', 'Ada', 'https://example.org/a'), (20, 'ok', 'c.mp4', NULL, NULL, NULL),
-        (10, 'duplicate', 'copy.mp4', 'CC BY 4.0', NULL, NULL)) t(source_id, outcome, name, licence, attribution, url)
-        """)
+        (10, 'ok', 'a|b.mp4', 'CC BY 4.0', 'Ada', 'https://example.org/a', '{"lens": 35, "by_ai": false}'),
+        (20, 'ok', 'c.mp4', NULL, NULL, NULL, NULL),
+        (10, 'duplicate', 'copy.mp4', 'CC BY 4.0', NULL, NULL, '{"other": 1}'))
+        t(source_id, outcome, name, licence, attribution, url, extra)""")
     con.execute(
         'CREATE TABLE release AS SELECT 1 AS clip_id, encode(\'{"clip_id":"01","texts":{"audio":""}}\') AS json'
     )
@@ -156,3 +157,18 @@ def test_licences_in_the_words_of_the_hub(licences, wanted):
 @pytest.mark.parametrize(("count", "wanted"), [(0, "n<1K"), (1000, "1K<n<10K"), (81_000_000, "10M<n<100M")])
 def test_size_categories(count, wanted):
     assert card.size_category(count) == wanted
+
+
+def test_other_licences_of_the_same_content_are_shown(con):
+    facts = card.gather(con)
+    assert facts["contested"] == [] and facts["extra"] == ["by_ai", "lens"]
+    con.execute(
+        "INSERT INTO sources VALUES (10, 'duplicate', 'd.mp4', 'All rights reserved', NULL, NULL, NULL),"
+        " (10, 'duplicate', 'e.mp4', NULL, NULL, NULL, NULL), (20, 'duplicate', 'f.mp4', NULL, 'x', NULL, NULL)"
+    )
+    assert card.gather(con)["contested"] == [
+        {"here": "CC BY 4.0", "there": "All rights reserved", "sources": 1, "uris": 1},
+        {"here": "CC BY 4.0", "there": "not stated", "sources": 1, "uris": 1},
+    ]
+    text = card.render({**card.gather(con), "stages": STAGES, "policy": POLICY, "limits": []})
+    assert "| CC BY 4.0 | All rights reserved | 1 | 1 |" in text and "by\\_ai, lens" in text

@@ -6,6 +6,7 @@ from manifests.errors import MachineError, MediaError
 from pipeline.sources import urls
 
 pytest.importorskip("yt_dlp", reason="the extra 'ytdlp' is not installed")
+pytestmark = pytest.mark.slow  # its import alone takes seconds
 
 
 @pytest.fixture
