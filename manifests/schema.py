@@ -30,6 +30,17 @@ LISTING = pa.schema(
         pa.field("revision", pa.int32(), False),  # of its notes: 0, and one more each time that they changed
     ]
 )
+TRACK = pa.struct(
+    [
+        ("index", pa.int32()),
+        ("codec", pa.string()),
+        ("rate", pa.int32()),
+        ("channels", pa.int32()),
+        ("layout", pa.string()),
+        ("language", pa.string()),
+        ("disposition", pa.list_(pa.string())),
+    ]
+)
 PROBES = pa.schema(
     [
         *LISTING,
@@ -44,6 +55,17 @@ PROBES = pa.schema(
         pa.field("audio_codec", pa.string()),
         pa.field("audio_rate", pa.int32()),
         pa.field("audio_channels", pa.int32()),
+        pa.field("audio_index", pa.int32()),  # the chosen stream; all of them are in audio_tracks
+        pa.field("audio_tracks", pa.list_(TRACK)),
+        pa.field("pix_fmt", pa.string()),
+        pa.field("bits", pa.int32()),
+        pa.field("rotation", pa.int32()),
+        pa.field("field_order", pa.string()),  # progressive | interlaced | tt | bb | tb | bt, as flagged
+        pa.field("matrix", pa.string()),  # colour tags by their H.273 names; unknown where there is none
+        pa.field("transfer", pa.string()),
+        pa.field("primaries", pa.string()),
+        pa.field("colour_range", pa.string()),
+        pa.field("look", pa.string()),  # what its tags and flags amount to (media/look.py)
         pa.field("recipe", pa.string(), False),
         *STATUS,
     ]
@@ -92,6 +114,7 @@ CLIPS = pa.schema(
         pa.field("audio_anchor_s", pa.float64(), False),  # the clock of its sound: see media.probe.AudioTrack
         pa.field("audio_step", pa.int32(), False),
         pa.field("audio_slack_s", pa.float64(), False),
+        pa.field("look", pa.string(), False),  # how the stored picture becomes the shown one (media/look.py)
         pa.field("recipe", pa.string(), False),
     ]
 )

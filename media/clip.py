@@ -5,6 +5,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from media.look import ORDINARY, Look
+
 if TYPE_CHECKING:
     from media.probe import Probe
 
@@ -15,11 +17,12 @@ class Clip:
 
     path: local path of the source (never shown to a shell).
     start_frame, frames: the range on the source's constant-rate grid, in frames of `fps`.
-    width, height: display size in pixels, after rotation, of the source.
+    width, height: size as shown, in square pixels, upright and without borders.
     audio_rate, audio_channels: of the source's chosen audio track, in Hz and channels.
     origin_s: where the grid's frame 0 lies on the file's own clock (`Probe.video.start_s`), in seconds.
     audio_anchor_s, audio_step, audio_slack_s: the clock of its sound (`AudioTrack`); step 0 when there is none.
     video_index, audio_index: the chosen streams of the file (from its probe); None for the first of the kind.
+    look: how the stored picture becomes the shown one.
     """
 
     clip_id: bytes
@@ -38,6 +41,7 @@ class Clip:
     audio_anchor_s: float = 0.0
     audio_step: int = 0
     audio_slack_s: float = 0.04
+    look: Look = ORDINARY
 
     @property
     def start(self) -> Fraction:
@@ -77,4 +81,5 @@ def clip_from_probe(
         audio_anchor_s=audio.anchor_s if audio else 0.0,
         audio_step=audio.step if audio else 0,
         audio_slack_s=audio.slack_s if audio else 0.0,
+        look=video.look,
     )

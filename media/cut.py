@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from manifests.errors import MediaError
-from media import ffmpeg, grid, magic
+from media import ffmpeg, grid, magic, picture
 from media.clip import Clip
 
 _SEEKS_S = (2.0, 60.0)
@@ -48,7 +48,7 @@ def open_range(clip: Clip, back_s: float | None) -> tuple[Any, Any]:
     """(video, audio) ffmpeg-python streams of the clip's source, from `back_s` or more before the clip; audio may be
     None. The exact cut is made later, on decoded timestamps.
     """
-    options: dict[str, Any] = {"copyts": None, "max_error_rate": "0.1"}
+    options: dict[str, Any] = {"copyts": None, "max_error_rate": "0.1", **picture.decoder_options(clip.look)}
     if back_s is not None:
         start = clip.origin_s + clip.start_s - back_s
         options |= {"noaccurate_seek": None, "seek_timestamp": 1, "ss": f"{start:.6f}"}
@@ -68,7 +68,8 @@ def on_grid(video: Any, clip: Clip) -> Any:
     """
     zero = round((clip.start - min(_TIE / clip.fps, _TIE_S)) * _MICRO)
     return (
-        video.filter("settb", "AVTB")
+        picture.whole_frames(video, clip.look)
+        .filter("settb", "AVTB")
         .filter("setpts", f"PTS-{zero}")
         .filter("fps", fps=_text(clip.fps), round="near")
         .filter("trim", start_pts=0, end_pts=clip.frames)

@@ -8,7 +8,7 @@ from typing import Any
 import ffmpeg as ffmpeg_python
 
 from manifests.errors import MediaError
-from media import cut, ffmpeg, grid
+from media import cut, ffmpeg, grid, picture
 from media.child import Limits
 from media.clip import Clip
 from media.render import check_gauge, gauge_output
@@ -72,9 +72,13 @@ def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Scratch, bac
     frames = cut.on_grid(video, clip).filter_multi_output("split", 2)
     sound = cut.channels_to(cut.on_samples(audio, clip), clip.audio_channels, recipe.audio_channels)
     sound = cut.resampled(sound, clip, recipe.audio_rate).filter("aformat", sample_fmts="s16")
-    picture = _even(frames[0], clip, recipe)
     sample = mp4_output(
-        picture, sound, out, preset=recipe.preset, crf=recipe.crf, keyframe=max(1, round(recipe.keyframe_s * clip.fps))
+        _even(frames[0], clip, recipe),
+        sound,
+        out,
+        preset=recipe.preset,
+        crf=recipe.crf,
+        keyframe=max(1, round(recipe.keyframe_s * clip.fps)),
     )
     return ffmpeg.compile_argv(sample, gauge_output(frames[1], gauge))
 
@@ -111,8 +115,5 @@ def _even(frames: Any, clip: Clip, recipe: EncodeRecipe) -> Any:
     width, height = clip.width, clip.height
     if recipe.box and (width > recipe.box[0] or height > recipe.box[1]):
         width, height = grid.fit_inside((width, height), recipe.box)
-    scaled = frames.filter(
-        "scale", width, height, flags="bicubic+accurate_rnd+full_chroma_int+bitexact", out_range="tv"
-    )
-    cropped = scaled.filter("crop", max(2, width - width % 2), max(2, height - height % 2), 0, 0, exact=1)
-    return cropped.filter("setsar", "1").filter("format", "yuv420p")
+    shown = picture.scaled(frames, clip.look, (width, height), "yuv420p")
+    return picture.tagged(shown.filter("crop", max(2, width - width % 2), max(2, height - height % 2), 0, 0, exact=1))

@@ -2,15 +2,18 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from manifests.errors import MediaError
-from media import magic
+from media import colours, magic, tracks
 from media.child import Child, Limits
 from media.ffmpeg import DEMUXERS
+from media.look import Look
+from media.tracks import Track
 
 _MAX_ANSWER = 1 << 20
 
@@ -22,6 +25,9 @@ class VideoTrack:
     index: stream index in the file. width, height: display size in pixels, after rotation and sample aspect ratio.
     fps: rate of the constant-rate grid. frames: grid frames that the container promises (decoding tells the truth).
     start_s: time of the first decoded frame on the file's own clock, the origin of the grid. rotation: degrees.
+    stored_width, stored_height: upright, before its pixels are made square. bits: of its deepest component.
+    matrix, transfer, primaries, colour_range: as tagged, named as in `media.colours`. alpha: as in `media.look`.
+    field_order: `progressive`, `interlaced`, or `tt`, `bb`, `tb`, `bt`, as flagged (the last two either way round).
     """
 
     index: int
@@ -33,6 +39,21 @@ class VideoTrack:
     start_s: float
     rotation: int
     pix_fmt: str
+    stored_width: int
+    stored_height: int
+    bits: int = 8
+    matrix: str = colours.UNKNOWN
+    transfer: str = colours.UNKNOWN
+    primaries: str = colours.UNKNOWN
+    colour_range: str = colours.UNKNOWN
+    field_order: str = "progressive"
+    alpha: str = ""
+
+    @property
+    def look(self) -> Look:
+        """How its pictures are to be understood, by its tags and flags alone."""
+        size, field = (self.stored_width, self.stored_height), "" if self.field_order == "progressive" else "auto"
+        return colours.look_of(self.matrix, self.transfer, self.primaries, self.colour_range, size, field, self.alpha)
 
 
 @dataclass(frozen=True)
@@ -56,28 +77,40 @@ class AudioTrack:
 
 @dataclass(frozen=True)
 class Probe:
-    """What one file holds. container: demuxer name; duration_s: of the video grid, seconds; size: bytes."""
+    """What one file holds. container: demuxer name; duration_s: of the video grid, seconds; size: bytes.
+
+    audio: the chosen track. audio_tracks: all of them, as the container describes them, most wanted first.
+    """
 
     container: str
     duration_s: float
     size: int
     video: VideoTrack
     audio: AudioTrack | None
+    audio_tracks: tuple[Track, ...] = ()
 
 
 INELIGIBLE = frozenset({"media:no_video", "media:no_audio", "media:not_media"})
 """Codes of readable files that are not audio-video; every other code means that a file should have worked."""
 
 
-def probe(path: Path, timeout_s: float = 30.0, max_rss: int = 1 << 30, need_audio: bool = True) -> Probe:
-    """Probe one file in a child of its own (about 0.2 s).
+def probe(
+    path: Path,
+    timeout_s: float = 30.0,
+    max_rss: int = 1 << 30,
+    need_audio: bool = True,
+    audio_order: Sequence[str] = tracks.DEFAULT_ORDER,
+) -> Probe:
+    """Probe one file in a child of its own (about 0.2 s). audio_order: which track is its sound (`media.tracks`).
 
-    Raises MediaError. Ineligible: media:no_video, media:no_audio (unless `need_audio` is false), media:not_media.
+    Raises ConfigError for a wrong audio_order, else MediaError.
+    Ineligible: media:no_video, media:no_audio (unless `need_audio` is false), media:not_media.
     To quarantine: media:missing, media:empty, media:unreadable (damaged), media:truncated (ends before it promises),
-    media:timeout, media:memory, media:crash.
+    media:colours (coded in a way that cannot be shown rightly), media:timeout, media:memory, media:crash.
     """
     magic.check_file(path)
-    found = _ask(path, Limits(timeout_s, max_rss, max_file=_MAX_ANSWER))
+    tracks.check_order(audio_order)
+    found = _ask(path, audio_order, Limits(timeout_s, max_rss, max_file=_MAX_ANSWER))
     if "error" in found:
         code, message = found["error"]
         if code == "media:unreadable" and not magic.claims_media(path):
@@ -86,18 +119,27 @@ def probe(path: Path, timeout_s: float = 30.0, max_rss: int = 1 << 30, need_audi
     video, audio = found["video"], found["audio"]
     if audio is None and need_audio:
         raise MediaError("media:no_audio", f"{path.name} has video but no audio track")
-    fps = Fraction(video.pop("fps"))
+    track = VideoTrack(**{**video, "fps": Fraction(video["fps"])})
+    _check_colours(path, track)
     return Probe(
         container=found["container"],
-        duration_s=float(video["frames"] / fps),
+        duration_s=float(track.frames / track.fps),
         size=path.stat().st_size,
-        video=VideoTrack(fps=fps, **video),
+        video=track,
         audio=AudioTrack(**audio) if audio else None,
+        audio_tracks=tuple(Track(**{**t, "disposition": tuple(t["disposition"])}) for t in found["audio_tracks"]),
     )
 
 
-def _ask(path: Path, limits: Limits) -> dict[str, Any]:
-    argv = [sys.executable, "-P", "-m", "media.probe_child", str(path), DEMUXERS]
+def _check_colours(path: Path, track: VideoTrack) -> None:
+    try:
+        str(track.look)
+    except ValueError as error:
+        raise MediaError("media:colours", f"{path.name}: {error}") from None
+
+
+def _ask(path: Path, audio_order: Sequence[str], limits: Limits) -> dict[str, Any]:
+    argv = [sys.executable, "-P", "-m", "media.probe_child", str(path), DEMUXERS, json.dumps(list(audio_order))]
     with Child(argv, limits, failed="media:crash", piped=True) as child:
         answer = child.stdout.read(_MAX_ANSWER)
         child.finish()

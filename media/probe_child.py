@@ -11,13 +11,15 @@ import math
 import statistics
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
 import av
 
 from manifests.errors import MediaError
-from media import grid
+from media import grid, tracks
+from media.probe_colours import colour_row
 
 _HEAD_PACKETS = 120
 _TAIL_SHARE = 0.03
@@ -29,11 +31,11 @@ _MAX_ASPECT = 4
 _MAX_TRIES = 500
 
 
-def main(path: str, demuxers: str) -> None:
-    """Print {"container", "video", "audio"} or {"error": [code, message]}."""
+def main(path: str, demuxers: str, audio_order: str = "[]") -> None:
+    """Print {"container", "video", "audio", "audio_tracks"} or {"error": [code, message]}. audio_order: JSON."""
     av.logging.set_level(av.logging.PANIC)
     try:
-        found = look(path, demuxers)
+        found = look(path, demuxers, json.loads(audio_order))
     except MediaError as error:
         found = {"error": [error.code, error.message]}
     except (av.error.FFmpegError, ValueError, EOFError) as error:
@@ -41,17 +43,18 @@ def main(path: str, demuxers: str) -> None:
     print(json.dumps(found))
 
 
-def look(path: str, demuxers: str) -> dict[str, Any]:
+def look(path: str, demuxers: str, audio_order: list[str]) -> dict[str, Any]:
     """Open, choose the tracks, decode the first frame of each, check the end."""
     options = {"protocol_whitelist": "file,pipe", "format_whitelist": demuxers}
     with av.open("file:" + path, options=options, metadata_errors="replace") as file:
-        video, audio = _best_video(file), file.streams.best("audio")
-        if video is None and audio is None:
+        video, sounds = _best_video(file), tracks.ordered(_audio_tracks(file), audio_order)
+        if video is None and not sounds:
             raise MediaError("media:unreadable", "no audio or video track could be read")
         if video is None:
             raise MediaError("media:no_video", f"audio only ({file.format.name})")
         frame, steps = _first_frame(file, video)
-        sound = _first_sound(file, audio) if audio else None
+        sound = next((row for track in sounds if (row := _first_sound(file, file.streams[track.index]))), None)
+        audio = file.streams[sound["index"]] if sound else None
         start_s = _seconds(frame.pts if frame.pts is not None else video.start_time, frame.time_base)
         fps = grid.choose_rate(video.average_rate, video.base_rate, statistics.median(steps) if steps else None)
         promised_s, own = _promised_end(file, video)
@@ -63,6 +66,7 @@ def look(path: str, demuxers: str) -> dict[str, Any]:
             "container": file.format.name,
             "video": _video_row(video, frame, start_s, end_s, fps),
             "audio": sound,
+            "audio_tracks": [asdict(track) for track in sounds],
         }
 
 
@@ -70,6 +74,22 @@ def _best_video(file: Any) -> Any:
     best = file.streams.best("video")
     tracks = [track for track in file.streams.video if not track.disposition & av.stream.Disposition.attached_pic]
     return best if best in tracks else next(iter(tracks), None)
+
+
+def _audio_tracks(file: Any) -> list[tracks.Track]:
+    return [
+        tracks.Track(
+            index=stream.index,
+            codec=stream.codec_context.name,
+            rate=stream.codec_context.rate or 0,
+            channels=stream.codec_context.channels,
+            layout=stream.codec_context.layout.name,
+            language=stream.language or "",
+            disposition=tuple(sorted(str(flag.name) for flag in av.stream.Disposition if flag & stream.disposition)),
+        )
+        for stream in file.streams.audio
+        if stream.codec_context is not None
+    ]
 
 
 def _first_frame(file: Any, video: Any) -> tuple[Any, list[float]]:
@@ -211,6 +231,9 @@ def _video_row(video: Any, frame: Any, start_s: float, end_s: float, fps: Fracti
         "start_s": start_s,
         "rotation": round(frame.rotation) % 360,
         "pix_fmt": frame.format.name,
+        "stored_width": frame.height if turned else frame.width,
+        "stored_height": frame.width if turned else frame.height,
+        **colour_row(video, frame),
     }
 
 
@@ -226,4 +249,4 @@ def _seconds(stamp: int | None, base: Fraction | None) -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from manifests.errors import ConfigError, MediaError
-from media import cut, ffmpeg, grid
+from media import cut, ffmpeg, grid, picture
 from media.child import Limits
 from media.clip import Clip
 from media.scratch import Scratch, scratch_dir
@@ -21,7 +21,6 @@ TIMEOUT_S = 120.0
 MAX_RSS = 3 << 30
 _MAX_FULL_FRAMES = 16
 _GAUGE = 2  # pixels a side of the tiny output that counts the grid's frames
-_SCALE = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 
 
 @dataclass(frozen=True)
@@ -143,11 +142,11 @@ def _picture(clip: Clip, view: VideoView, frames: Any, file: Scratch) -> _Output
     if len(chosen) < total:
         frames = frames.filter("select", "+".join(f"eq(n,{i})" for i in chosen))
     width, height = (clip.width, clip.height) if view.box is None else _scaled(clip, view)
-    frames = frames.filter("scale", width, height, flags=_SCALE)
+    frames = picture.scaled(frames, clip.look, (width, height), view.pixels)
     if view.crop and view.box:
         width, height = view.box
         frames = frames.filter("crop", width, height)
-    node = frames.filter("format", view.pixels).output(ffmpeg.file_url(file.path), f="rawvideo", fps_mode="passthrough")
+    node = frames.output(ffmpeg.file_url(file.path), f="rawvideo", fps_mode="passthrough")
     depth = (3,) if view.pixels == "rgb24" else ()
     return _Output(file, (len(chosen), height, width, *depth), np.uint8, node)
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from manifests.errors import MediaError
-from media import cut, ffmpeg
+from media import cut, ffmpeg, picture
 from media.child import Child, Limits
 from media.clip import clip_from_probe
 from media.detect import Detector, Transition
@@ -90,8 +90,9 @@ def small_frames(
     # A file may hold a little more than it promises; a timestamp hours ahead must not make hours of repeated frames.
     most = video.frames + int(_SLACK_S * video.fps) + 1
     clip = clip_from_probe(path, found, 0, most, clip_id=bytes(16), source_id=bytes(16))
-    frames = cut.on_grid(cut.open_range(clip, None)[0], clip).filter("scale", width, height, flags="area")
-    node = frames.output("pipe:1", f="rawvideo", pix_fmt=detector.PIXELS, fps_mode="passthrough")
+    frames = cut.on_grid(cut.open_range(clip, None)[0], clip)
+    frames = picture.scaled(frames, clip.look, (width, height), detector.PIXELS, flags="area")
+    node = frames.output("pipe:1", f="rawvideo", fps_mode="passthrough")
     with Child(
         ffmpeg.compile_argv(node), Limits(timeout_s, max_rss), failed="media:ffmpeg_failed", piped=True
     ) as child:

@@ -23,7 +23,7 @@ def stream_sound(
     Raises MediaError as `media.ffmpeg.run`.
     """
     clip = clip_from_probe(path, found, 0, frames, clip_id=bytes(16), source_id=bytes(16))
-    sound = cut.open_range(clip)[1]
+    sound = cut.open_range(clip, None)[1]
     if sound is None:
         return
     mono = cut.channels_to(cut.on_samples(sound, clip), clip.audio_channels, 1)

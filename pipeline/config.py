@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from media import detect
+from media.tracks import DEFAULT_ORDER, check_order
 from pipeline.settings import Settings, load_settings
 from pipeline.stages import StageRef
 
@@ -25,10 +26,15 @@ class CutSettings(Settings):
     windows: Literal["even", "speech"] = Field(
         default="even", description="how long shots are split: evenly, or where a voice detector hears nobody speak"
     )
+    audio_order: list[str] = Field(
+        default=list(DEFAULT_ORDER),
+        description="which audio track is a source's sound, what matters most first: default, channels, rate, lang:eng",
+    )
     max_clips: int = Field(default=10_000, gt=0, description="most clips of one source; a source with more is an error")
 
     @model_validator(mode="after")
     def _ordered(self) -> "CutSettings":
+        check_order(self.audio_order)
         if self.max_s < self.min_s:
             raise ValueError(f"max_s = {self.max_s} is below min_s = {self.min_s}")
         return self

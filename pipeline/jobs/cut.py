@@ -23,7 +23,7 @@ from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
 from pipeline.sources.store import Store
 
-VERSION = 3
+VERSION = 5
 NAME = "cuts"
 _GAP_S = 0.03  # one step of the voice detector: the breath between two words is room enough for a cut
 
@@ -86,7 +86,7 @@ class CutWorker:
     def _clips(self, source: Mapping[str, Any], number: int) -> tuple[int, int, list[dict[str, Any]]]:
 
         path = self.store.get(source).path
-        probed = probe(path)
+        probed = probe(path, audio_order=self.cut.audio_order)
         shots = detect_shots(path, probed, detect.make(self.cut.shots, self.cut.device))
         cuts = self._plan(path, probed, shots)
         if len(cuts) > self.cut.max_clips:
@@ -101,6 +101,9 @@ class CutWorker:
             "audio_anchor_s": probed.audio.anchor_s if probed.audio else 0.0,
             "audio_step": probed.audio.step if probed.audio else 0,
             "audio_slack_s": probed.audio.slack_s if probed.audio else 0.0,
+            "audio_rate": probed.audio.rate if probed.audio else 0,
+            "audio_channels": probed.audio.channels if probed.audio else 0,
+            "look": str(probed.video.look),
         }
         rows = [{**self._clip(source, number, cut.start_frame, cut.frames), **streams} for cut in cuts]
         return len(shots.ranges), shots.frames_decoded, rows
@@ -119,7 +122,7 @@ class CutWorker:
         start_us, end_us = (round(1_000_000 * f * den / num) for f in (start_frame, start_frame + frames))
         return {
             **{name: source[name] for name in ("source_id", "uri", "name", "bytes", "version", "fps_num", "fps_den")},
-            **{name: source[name] for name in ("width", "height", "audio_rate", "audio_channels")},
+            **{name: source[name] for name in ("width", "height")},
             "clip_id": clip_id(source["source_id"], start_us, end_us, self.clips.recipe),
             "bucket": number,
             "start_us": start_us,

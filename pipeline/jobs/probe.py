@@ -1,5 +1,6 @@
 """Probe: what each source holds, and its content id. A row a uri, whatever the file turns out to be."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from pipeline.engine.plan import Part
 from pipeline.sources.outcome import INELIGIBLE, REFUSALS
 from pipeline.sources.store import Store
 
-VERSION = 2
+VERSION = 3
 NAME = "probes"
 
 Outcome = tuple[str, str | None, str | None]
@@ -91,6 +92,9 @@ class ProbeWorker:
         }
 
 
+_PICTURE = ("pix_fmt", "bits", "rotation", "field_order", "matrix", "transfer", "primaries", "colour_range")
+
+
 def _columns(probed: Any) -> dict[str, Any]:
     """The probe's answer as columns."""
     return {
@@ -104,4 +108,8 @@ def _columns(probed: Any) -> dict[str, Any]:
         "audio_codec": probed.audio.codec,
         "audio_rate": probed.audio.rate,
         "audio_channels": probed.audio.channels,
+        "audio_index": probed.audio.index,
+        "audio_tracks": [dataclasses.asdict(track) for track in probed.audio_tracks],
+        **{name: getattr(probed.video, name) for name in _PICTURE},
+        "look": str(probed.video.look),
     }

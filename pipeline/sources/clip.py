@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from media.clip import Clip
+from media.look import Look
 from pipeline.sources.store import Store
 
 
@@ -27,4 +28,5 @@ def clip_of(row: Mapping[str, Any], store: Store) -> Clip:
         audio_anchor_s=row["audio_anchor_s"],
         audio_step=row["audio_step"],
         audio_slack_s=row["audio_slack_s"],
+        look=Look.parse(row["look"]),
     )

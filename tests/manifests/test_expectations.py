@@ -31,6 +31,7 @@ def clip(number, **changes):
         "audio_anchor_s": 0.0,
         "audio_step": 0,
         "audio_slack_s": 0.0,
+        "look": "",
         "recipe": "r",
     }
     return {**row, **changes}

@@ -69,7 +69,7 @@ def ingested(context, uri="file:///nowhere.mp4"):
     shape = file | {"source_id": SOURCE, "bucket": 0, "uri": uri, "name": "<b>good</b>.mp4", "frames": 50,
              "fps_num": 25, "fps_den": 1, "width": 64, "height": 48, "audio_rate": 44_100, "audio_channels": 1,
              "origin_s": 0.0, "video_index": 0, "audio_index": 1, "audio_anchor_s": 0.0, "audio_step": 0,
-             "audio_slack_s": 0.0, "recipe": "cut"}  # fmt: skip
+             "audio_slack_s": 0.0, "look": "", "recipe": "cut"}  # fmt: skip
     clips = [shape | {"clip_id": key, "start_us": i * 2_000_000, "end_us": (i + 1) * 2_000_000, "start_frame": 0}
              for i, key in enumerate(CLIP)]  # fmt: skip
     publish(context, "clips", CLIPS, clips)

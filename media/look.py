@@ -1,0 +1,64 @@
+"""Look: what must be done to a source's stored picture so that it is shown as a viewer would see it.
+
+One short string, carried by every clip, e.g. `matrix=bt601;light=pq;field=tff;crop=720:432:0:72`. What is ordinary
+(limited-range BT.709, progressive, opaque, no borders) is left out, so an ordinary source has the empty string.
+"""
+
+from dataclasses import dataclass, fields
+
+MATRICES = ("bt709", "bt601", "bt2020", "fcc", "smpte240m")
+LIGHTS = ("sdr", "wide", "pq", "hlg")
+FIELDS = ("", "auto", "tff", "bff")
+ALPHAS = ("", "straight", "libvpx", "libvpx-vp9")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a stored picture is to be understood.
+
+    matrix: of its YCbCr, as ffmpeg's scale filter names it. range: `limited` or `full`.
+    light: `sdr`; `wide` (SDR in BT.2020 primaries); `pq` or `hlg` (HDR, to be tone-mapped).
+    field: "" progressive; the field shown first when it is interlaced, or `auto`: as each frame is flagged.
+    alpha: "" opaque; `straight`, to be laid on black; a decoder's name where only that one reads the transparency.
+    crop: (width, height, x, y) of the picture inside its borders, in stored pixels of the upright frame; or None.
+    """
+
+    matrix: str = "bt709"
+    range: str = "limited"
+    light: str = "sdr"
+    field: str = ""
+    alpha: str = ""
+    crop: tuple[int, int, int, int] | None = None
+
+    def __str__(self) -> str:
+        """The canonical text: what differs from the default, in the order of the fields."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed = {name: value for name, value in values.items() if value != getattr(ORDINARY, name)}
+        return ";".join(f"{name}={_text(value)}" for name, value in changed.items())
+
+    @staticmethod
+    def parse(text: str) -> "Look":
+        """The look that `str` wrote. Raises ValueError on an unknown name or value."""
+        values = dict(item.split("=", 1) for item in text.split(";") if item)
+        crop = values.pop("crop", None)
+        look = Look(**values, crop=_numbers(crop) if crop else None) if _known(values) else None
+        if look is None or str(look) != text:
+            raise ValueError(f"not a look: {text!r}")
+        return look
+
+
+ORDINARY = Look()
+
+
+def _text(value: object) -> str:
+    return ":".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _numbers(text: str) -> tuple[int, int, int, int]:
+    width, height, x, y = (int(part) for part in text.split(":"))
+    return width, height, x, y
+
+
+def _known(values: dict[str, str]) -> bool:
+    allowed = {"matrix": MATRICES, "range": ("limited", "full"), "light": LIGHTS, "field": FIELDS, "alpha": ALPHAS}
+    return all(value in allowed.get(name, ()) for name, value in values.items())
