@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from manifests.errors import ConfigError, KlearError
-from pipeline import console
+from pipeline import auth, console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -18,26 +18,41 @@ Preset = Annotated[str, typer.Option("--preset", help="demo, local, cluster, or 
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value over the preset, e.g. cut.max_s=5")]
 _SOURCE = "folder, file, glob, tar, list of urls (.parquet .csv .tsv .jsonl), s3:// gs:// https:// ytdlp:; repeatable"
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else, on stdout")]
-Address = Annotated[str | None, typer.Option("--address", help="existing Ray cluster; default: a local session")]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", envvar="RAY_ADDRESS", help="existing Ray cluster; default: a local session"),
+]
+Dashboard = Annotated[bool, typer.Option("--dashboard", help="serve Ray's dashboard while the job runs")]
 
 
 def main() -> None:
     """Run the CLI. An error of ours is one line and exit code 2 for settings, 1 for the rest; never a traceback."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    auth.use_token()
+    ours = sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv  # after it: what is submitted
+    if "--json" in ours:
+        console.own_stdout()
     try:
         app()
     except KlearError as error:
-        if "--json" in sys.argv:
+        if "--json" in ours:
             console.print_json({"error": {"code": error.code, "message": error.message}})
         console.err.print(f"[bold red]error[/bold red] {error.code}: {error.message}", soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
-def _context(out: Path, preset: str, sets: list[str] | None, address: str | None = None) -> Any:
+def _context(
+    out: Path, preset: str, sets: list[str] | None, address: str | None = None, dashboard: bool = False
+) -> Any:
     from pipeline.config import load
     from pipeline.context import Context
 
-    return Context(out.absolute(), load(preset, sets or []), address)
+    context = Context(out.absolute(), load(preset, sets or []), address)
+    if dashboard:
+        from pipeline.engine import session
+
+        session.start(address, dashboard=True)
+    return context
 
 
 def _there(out: Path) -> Any:
@@ -73,11 +88,12 @@ def ingest(
     sets: Sets = None,
     json: Json = False,
     address: Address = None,
+    dashboard: Dashboard = False,
 ) -> None:
     """Find, probe and cut sources: outcomes and the cut plan, no media written."""
     from pipeline.jobs import ingest as job
 
-    context = _context(out, preset, sets, address)
+    context = _context(out, preset, sets, address, dashboard)
     _run(lambda: job.run(context, source), context, ["sources", "cuts", "clips"], json)
 
 
@@ -89,11 +105,12 @@ def measure(
     sets: Sets = None,
     json: Json = False,
     address: Address = None,
+    dashboard: Dashboard = False,
 ) -> None:
     """Measure one tier of the clips that are still in."""
     from pipeline.jobs import measure as job
 
-    context = _context(out, preset, sets, address)
+    context = _context(out, preset, sets, address, dashboard)
     named = job.named(context, tier)
     _run(lambda: job.run(context, named), context, [ref.name for ref in named.stages], json)
 
@@ -111,12 +128,19 @@ def decide(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = F
 
 
 @app.command("filter")
-def filter_(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False, address: Address = None) -> None:
+def filter_(
+    out: Out,
+    preset: Preset = "local",
+    sets: Sets = None,
+    json: Json = False,
+    address: Address = None,
+    dashboard: Dashboard = False,
+) -> None:
     """Measure and decide, tier by tier."""
     from pipeline.jobs import decide as decisions
     from pipeline.jobs import filter as job
 
-    context = _context(out, preset, sets, address)
+    context = _context(out, preset, sets, address, dashboard)
     result: dict[str, Any] = {}
     tables = ["verdicts", *(ref.name for tier in context.settings.tiers for ref in tier.stages)]
     _run(lambda: result.update(job.run(context)) or result, context, tables, json)
@@ -126,21 +150,33 @@ def filter_(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = 
 
 @app.command()
 def annotate(
-    out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False, address: Address = None
+    out: Out,
+    preset: Preset = "local",
+    sets: Sets = None,
+    json: Json = False,
+    address: Address = None,
+    dashboard: Dashboard = False,
 ) -> None:
     """Separate, transcribe and caption the kept clips; compose their texts."""
     from pipeline.jobs import annotate as job
 
-    context = _context(out, preset, sets, address)
+    context = _context(out, preset, sets, address, dashboard)
     _run(lambda: job.run(context), context, [ref.name for ref in context.settings.annotate], json)
 
 
 @app.command()
-def shard(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False, address: Address = None) -> None:
+def shard(
+    out: Out,
+    preset: Preset = "local",
+    sets: Sets = None,
+    json: Json = False,
+    address: Address = None,
+    dashboard: Dashboard = False,
+) -> None:
     """Encode the kept clips into WebDataset shards: a new numbered generation."""
     from pipeline.jobs import shard as job
 
-    context = _context(out, preset, sets, address)
+    context = _context(out, preset, sets, address, dashboard)
     _run(lambda: job.run(context), context, ["samples", "shards"], json)
 
 
@@ -189,6 +225,46 @@ def status(out: Out, json: Json = False) -> None:
 
     found = job.of(_there(out))
     _report(found, True) if json else console.outcome("status", found)
+
+
+@app.command()
+def dashboard(
+    address: Annotated[str | None, typer.Option("--address", envvar="RAY_ADDRESS", help="of a running cluster")] = None,
+    show: Annotated[bool, typer.Option("--open", help="open it in a browser")] = False,
+) -> None:
+    """Where the Ray dashboard of a running cluster is. (For a local run: give the job itself --dashboard.)"""
+    from pipeline import dashboard as found
+
+    if not address:
+        raise ConfigError("dashboard:address", "give --address HEAD:6379; a local run serves its own with --dashboard")
+    url = found.find(address)
+    console.err.print("[dim]it asks for the cluster's token: RAY_AUTH_TOKEN, or `ray get-auth-token`[/dim]")
+    typer.echo(url)
+    if show:
+        typer.launch(url)
+
+
+@app.command()
+def submit(
+    arguments: Annotated[list[str], typer.Argument(help="the klear command, after --", metavar="-- COMMAND ...")],
+    address: Annotated[
+        str | None, typer.Option("--address", envvar="RAY_API_SERVER_ADDRESS", help="http://HEAD:8265")
+    ] = None,
+    working_dir: Annotated[
+        str | None, typer.Option("--working-dir", help="checkout to run, in place of what the image has installed")
+    ] = None,
+    pip: Annotated[list[str] | None, typer.Option("--pip", help="package to add to the image; may be repeated")] = None,
+    env: Annotated[list[str] | None, typer.Option("--env", help="NAME=VALUE for all processes of the job")] = None,
+    cpus: Annotated[float, typer.Option("--cpus", help="CPUs reserved for the driver; 0: it runs on the head")] = 0.0,
+) -> None:
+    """Run a klear command on a cluster as a Ray job; its output here, its exit code ours."""
+    from pipeline import submit as job
+
+    pairs = [item.partition("=") for item in env or []]
+    if wrong := [name for name, sep, _ in pairs if not (name and sep)]:
+        raise ConfigError("submit:env", f"--env takes NAME=VALUE; got {wrong[0]!r}")
+    environment = job.runtime_env(working_dir, pip or [], {name: value for name, _, value in pairs})
+    raise typer.Exit(job.submit(arguments, address, environment, cpus))
 
 
 if __name__ == "__main__":

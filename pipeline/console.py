@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -16,6 +16,7 @@ err = Console(stderr=True, highlight=False)
 
 QUIET_S = 15.0
 """In a log file, one line of progress at most so often."""
+_stdout: IO[str] | None = None
 
 
 class Ticker:
@@ -73,10 +74,17 @@ def rows(title: str, header: list[str], body: list[list[Any]]) -> None:
     err.print(table)
 
 
+def own_stdout() -> None:
+    """Keep stdout for `print_json`: what libraries print there (Ray does, of dead nodes) goes to stderr from now on."""
+    global _stdout
+    _stdout, sys.stdout = sys.stdout, sys.stderr
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object, alone on stdout."""
-    sys.stdout.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    out = _stdout or sys.stdout
+    out.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    out.flush()
 
 
 def _flat(numbers: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

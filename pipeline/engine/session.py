@@ -3,12 +3,15 @@
 import contextlib
 import logging
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import ray
+
+from pipeline import console
 
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -20,26 +23,54 @@ _QUIET = {
 """Of every worker: no telemetry, no hub, one thread each (the pool is the parallelism; one thread is reproducible)."""
 
 
-def start(address: str | None = None, cpus: int | None = None) -> None:
-    """Connect to the cluster at `address`, or start a local session. Does nothing when already connected."""
+def start(address: str | None = None, cpus: int | None = None, dashboard: bool = False) -> None:
+    """Connect to the cluster at `address`, or start a local session. Does nothing when already connected.
+
+    dashboard: serve Ray's dashboard for a local session, on loopback; its address goes to stderr, a cluster's too.
+    """
     if ray.is_initialized():
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address:
-        ray.init(address=address, **options)
-        return
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # loopback only, for this process alone
+        quiet = {name: os.environ.get(name, value) for name, value in _QUIET.items()}
+        url = ray.init(address=address, runtime_env={"env_vars": quiet}, **options).dashboard_url
+    else:
+        url = _start_local(cpus, dashboard, options)
+    if dashboard:
+        _tell(url, None if address else os.environ.get("RAY_AUTH_TOKEN"))
+
+
+def _start_local(cpus: int | None, dashboard: bool, options: dict[str, Any]) -> str | None:
+    _guard()
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its core prints warnings of its own on our stderr
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     with _hushed():
-        ray.init(
+        context = ray.init(
+            address="local",  # never a cluster that happens to run on this machine
             num_cpus=cpus or os.cpu_count(),
-            include_dashboard=False,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
             runtime_env={"env_vars": {**_QUIET, "PYTHONPATH": path}},
             **options,
         )
+    return context.dashboard_url
+
+
+def _guard() -> None:
+    """A token of its own for a local session: its ports are open to the network, and whoever may talk to them may run
+    code. It lives in the environment of this process and its workers. A token or a mode that is set already stays."""
+    if not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _tell(url: str | None, token: str | None) -> None:
+    if not url:
+        console.err.print("[yellow]no dashboard[/yellow]: this cluster runs without one")
+        return
+    asks = f" (it asks for the token {token})" if token else ""
+    console.err.print(f"[bold]dashboard[/bold] http://{url}{asks}", soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -89,6 +89,7 @@ class LocalCluster:
 
     def __post_init__(self) -> None:
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
+            "PATH": os.pathsep.join([str(RAY.parent), os.environ.get("PATH", "")]),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
@@ -109,10 +110,11 @@ class LocalCluster:
         node.start(self.env, *place, "--node-ip-address=127.0.0.1", f"--num-cpus={cpus}")
         return node
 
-    def klear(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Run `klear` with the cluster's token to its end; give it `--address` yourself."""
+    def klear(self, *arguments: object, token: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `klear` to its end, with the cluster's token or another; give it `--address` yourself."""
         argv = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
-        return subprocess.run(argv, env=self.env, capture_output=True, text=True, check=False)
+        env = self.env | ({"RAY_AUTH_TOKEN": token} if token else {})
+        return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
 
     def stop(self) -> None:
         """Kill all nodes."""
