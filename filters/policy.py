@@ -12,7 +12,7 @@ import duckdb
 from filters.capability import AUDIO_TASKS, CLASSES, VIDEO_TASKS, column, final_class, quote, text
 from filters.gates import Condition, Gate, Policy, load_policy
 
-__all__ = ["Policy", "apply", "compile_policy", "load_policy", "yield_table"]
+__all__ = ["Policy", "apply", "compile_policy", "compiled", "load_policy", "yield_table", "yields_sql"]
 
 Relation = duckdb.DuckDBPyRelation
 
@@ -35,13 +35,23 @@ SELECT clip_id,
 FROM tasked"""
 
 
+def compiled(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """The SELECT of the verdicts of every clip of the table or view `relation` of `con`."""
+    return compile_policy(policy, _columns(con, relation), relation)
+
+
 def apply(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> Relation:
-    """Verdicts of every clip of the table or view `relation` (lazy: `.to_arrow_table()`, `.fetchall()` run it)."""
-    return con.sql(compile_policy(policy, _columns(con, relation), relation))
+    """Verdicts of every clip of `relation` (lazy: `.to_arrow_table()`, `.fetchall()` run it)."""
+    return con.sql(compiled(policy, con, relation))
 
 
 def yield_table(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> Relation:
-    """A row a gate, in order: gate, scope, clips it was decided for, failed, rejected, rejected by it alone.
+    """A row a gate, as `yields_sql` says."""
+    return con.sql(yields_sql(policy, con, relation))
+
+
+def yields_sql(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """The SELECT of a row a gate, in order: gate, scope, measured (clips it was decided for), failed, rejected, alone.
 
     rejected: rejected clips among the failed. alone: rejected clips that would be kept if the gate did not exist.
     """
@@ -57,7 +67,7 @@ def yield_table(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -
             f" count(*) FILTER (g{i} IS FALSE AND NOT keep AND len({_tasks(policy, others)}) > 0) AS alone FROM kept"
         )
     judged = _judge(policy, _columns(con, relation), relation)
-    return con.sql(
+    return (
         f"WITH judged AS ({judged}),"
         f" kept AS (SELECT *, len({_tasks(policy, range(count))}) > 0 AS keep FROM judged)"
         f" SELECT * EXCLUDE (position) FROM ({' UNION ALL '.join(rows)}) ORDER BY position"

@@ -4,14 +4,15 @@ import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
+from manifests import files
 from manifests.errors import ConfigError
-from manifests.files import replace
+from manifests.files import AnyPath, replace
 from manifests.table import Table
 
+POINTER = ".current.json"
 LAYOUT = ("tables", "shards", "latents", "checkpoints", "samples", "report")
 
 
@@ -19,10 +20,10 @@ LAYOUT = ("tables", "shards", "latents", "checkpoints", "samples", "report")
 class Catalog:
     """An output folder `OUT` and its tables. Old recipes stay on disk; the catalog points at the current ones."""
 
-    out: Path
+    out: AnyPath
 
     @property
-    def root(self) -> Path:
+    def root(self) -> AnyPath:
         """The folder of all tables."""
         return self.out / "tables"
 
@@ -54,16 +55,19 @@ class Catalog:
 
     def names(self) -> list[str]:
         """All tables that have a current recipe, sorted."""
-        return sorted(path.name.removesuffix(".current.json") for path in self.root.glob("*.current.json"))
+        return [n.removesuffix(POINTER) for n in files.names(self.root) if n.endswith(POINTER)]
 
     def currents(self, names: Iterable[str]) -> dict[str, Table]:
         """The current tables among `names`; those without one are left out."""
         found = {name: self.current(name) for name in names}
         return {name: table for name, table in found.items() if table is not None}
 
-    def _pointer(self, name: str) -> Path:
-        return self.root / f"{name}.current.json"
+    def _pointer(self, name: str) -> AnyPath:
+        return self.root / f"{name}{POINTER}"
 
     def _entry(self, name: str) -> dict[str, str] | None:
-        path = self._pointer(name)
-        return json.loads(path.read_text()) if path.is_file() else None
+        try:
+            entry: dict[str, str] = json.loads(files.read(self._pointer(name)))
+        except FileNotFoundError:
+            return None
+        return entry

@@ -1,17 +1,107 @@
-"""Atomic files: written beside their place, synced, then made visible once; the first writer wins."""
+"""The one place that touches storage: atomic writes, listings and reads, on a disk or in a bucket, with finite retries.
+
+On a disk a file is written beside its place, synced and linked; in a bucket it is put under a condition (S3 and GCS
+have no rename). Either way it appears whole or not at all, and the first writer wins.
+"""
 
 import contextlib
+import errno
 import os
+import random
 import secrets
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO, TypeVar
+
+from upath import UPath
+
+from manifests.errors import KlearError
+
+AnyPath = Path
+"""A place on a disk (pathlib.Path) or in a bucket (upath.UPath, which has the same methods): `s3://...`, `gs://...`."""
+
+TRIES = 6
+_FIRST_PAUSE_S = 0.1
+_TRANSIENT = {
+    *(errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET),
+    *(errno.ECONNREFUSED, errno.ECONNABORTED, errno.EPIPE, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH),
+    *(errno.EHOSTDOWN, errno.EREMOTEIO),
+}
+_NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3", "requests", "gcsfs", "google")
+_ANSWERS = {"FileNotFoundError", "FileExistsError", "PermissionError", "NotADirectoryError", "IsADirectoryError"}
+
+T = TypeVar("T")
 
 
-def publish(path: Path, write: Callable[[BinaryIO], object]) -> bool:
-    """Create `path` from what `write` writes, whole or not at all. False when it was there already (left untouched)."""
-    if path.exists():
+def root(text: str | Path) -> AnyPath:
+    """The place that a user named: a local path made absolute, or a bucket's uri."""
+    if "://" not in str(text):
+        return Path(text).absolute()
+    if str(text).startswith("file://"):
+        return Path(str(text).removeprefix("file://"))
+    place: Any = UPath(str(text).rstrip("/"))
+    return place
+
+
+def is_local(path: AnyPath) -> bool:
+    """True for a place on a disk of this machine (or mounted there)."""
+    return isinstance(path, Path)
+
+
+def again(what: Callable[[], T], name: object) -> T:
+    """`what()`, tried again after transient errors, at most TRIES times in all, with growing pauses.
+
+    Raises KlearError `store:full`, `store:read_only` in place of their OSErrors, and the last error of the rest.
+    """
+    for attempt in range(TRIES):
+        try:
+            return what()
+        except Exception as error:
+            if attempt + 1 == TRIES or not _is_transient(error):
+                raise _explained(error, name) from error
+            time.sleep(_FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5))
+    raise AssertionError("unreachable")
+
+
+def _is_transient(error: Exception) -> bool:
+    if type(error).__name__ in _ANSWERS:
         return False
+    if isinstance(error, OSError):
+        return error.errno in _TRANSIENT or isinstance(error, ConnectionError | TimeoutError)
+    return type(error).__module__.partition(".")[0] in _NETWORK
+
+
+def _explained(error: Exception, name: object) -> Exception:
+    code = error.errno if isinstance(error, OSError) else None
+    if code in {errno.ENOSPC, errno.EDQUOT}:
+        return KlearError("store:full", f"no space left to write {name}: free some, then run the same command again")
+    if code in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        return KlearError("store:read_only", f"{name} cannot be written ({error}): give another place, or the right to")
+    return error
+
+
+def publish(path: AnyPath, write: Callable[[BinaryIO], object]) -> bool:
+    """Create `path` from what `write` writes, whole or not at all. False when it was there already (left untouched)."""
+    if exists(path):
+        return False
+    if is_local(path):
+        return again(lambda: _link(path, write), path)
+    with _spooled(write) as file:
+        try:
+            again(lambda: system(path).put_file(file.name, str(path), mode="create"), path)
+        except FileExistsError:
+            return False
+    return True
+
+
+def system(path: AnyPath) -> Any:
+    """The fsspec filesystem of a place in a bucket."""
+    return path.fs  # type: ignore[attr-defined]
+
+
+def _link(path: Path, write: Callable[[BinaryIO], object]) -> bool:
     with _written(path, write) as temporary:
         try:
             os.link(temporary, path)
@@ -21,15 +111,31 @@ def publish(path: Path, write: Callable[[BinaryIO], object]) -> bool:
     return True
 
 
-def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def replace(path: AnyPath, write: Callable[[BinaryIO], object]) -> None:
     """Like `publish`, but the newest writer wins: for pointers to immutable files, never for tables."""
+    if is_local(path):
+        return again(lambda: _swap(path, write), path)
+    with _spooled(write) as file:
+        return again(lambda: system(path).put_file(file.name, str(path)), path)
+
+
+def _swap(path: Path, write: Callable[[BinaryIO], object]) -> None:
     with _written(path, write) as temporary:
         os.replace(temporary, path)  # noqa: PTH105
     _sync_folder(path.parent)
 
 
 @contextlib.contextmanager
-def _written(path: Path, write: Callable[[BinaryIO], object]):  # type: ignore[no-untyped-def]
+def _spooled(write: Callable[[BinaryIO], object]) -> Iterator[IO[bytes]]:
+    """A local file with what `write` writes: an upload may have to be done again."""
+    with tempfile.NamedTemporaryFile(prefix="klear-put-") as file:
+        write(file)  # type: ignore[arg-type]
+        file.flush()
+        yield file
+
+
+@contextlib.contextmanager
+def _written(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"
     try:
@@ -48,3 +154,45 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def exists(path: AnyPath) -> bool:
+    """True when there is a file or folder at `path`."""
+    return again(path.exists, path)
+
+
+def read(path: AnyPath) -> bytes:
+    """All bytes of a file. Raises FileNotFoundError."""
+    return again(path.read_bytes, path)
+
+
+def remove(path: AnyPath) -> None:
+    """Remove a file; no error when it is gone already."""
+    with contextlib.suppress(FileNotFoundError):
+        again(path.unlink, path)
+
+
+def names(folder: AnyPath) -> list[str]:
+    """Sorted names of the files directly in `folder`, by one listing; none when there is no such folder."""
+    return sorted(name for name, is_folder in _entries(folder) if not is_folder and name[0] != ".")
+
+
+def folders(folder: AnyPath) -> list[str]:
+    """Sorted names of the folders directly in `folder`; none when there is no such folder."""
+    return sorted(name for name, is_folder in _entries(folder) if is_folder)
+
+
+def _entries(folder: AnyPath) -> list[tuple[str, bool]]:
+    try:
+        return again(lambda: _list(folder), folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _list(folder: AnyPath) -> list[tuple[str, bool]]:
+    if is_local(folder):
+        with os.scandir(folder) as entries:
+            return [(entry.name, entry.is_dir()) for entry in entries]
+    found: list[dict[str, Any]] = system(folder).ls(str(folder), detail=True, refresh=True)
+    listed = [(entry["name"].rstrip("/").rpartition("/")[2], entry["type"] == "directory") for entry in found]
+    return [(name, is_folder) for name, is_folder in listed if name]

@@ -1,36 +1,82 @@
 """Questions to the tables, asked in DuckDB: facts are columns, everything else is a query over them."""
 
-from pathlib import Path
+import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
 
+from manifests import files, parts
 from manifests.catalog import Catalog
+from manifests.ids import digest
 from manifests.table import Table
 
+MEMORY = "3GB"
+PIECE = 20_000
+"""Rows of a part that comes out of a query."""
 
-def connect(catalog: Catalog) -> duckdb.DuckDBPyConnection:
+
+def connect(catalog: Catalog, bucket: int | None = None) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with a view for each current table of the catalog, named like the table.
 
+    bucket: show the parts of one bucket only. Everything that is said of a clip lies in its source's bucket, so a
+    question about clips can be asked bucket by bucket, in the memory of one.
     `clips` holds the clips of live sources only (of a file that was replaced, the new ones); `all_clips` every one.
     """
-    con = duckdb.connect()
-    con.execute("SET memory_limit = '4GB'")
+    con = open_duckdb(catalog)
     tables = catalog.currents(catalog.names())
     for table in tables.values():
-        register(con, table)
-    for folder in sorted((catalog.root / "plan").glob("*")):
-        epochs = f"read_parquet({_literal(folder)} || '/epoch-*.parquet')"
-        con.execute(f'CREATE VIEW "plan.{folder.name}" AS SELECT * FROM {epochs}')
+        register(con, table, bucket=bucket)
     if "clips" in tables:
-        register(con, tables["clips"], view="all_clips")
-    if {"listing", "probes"} <= tables.keys():
-        con.execute(f"CREATE VIEW live_probes AS {LIVE_PROBES}")
-        con.execute(f"CREATE VIEW first_of_content AS {FIRST_OF_CONTENT}")
-        if "clips" in tables:
-            live = "SELECT * FROM all_clips WHERE source_id IN (SELECT source_id FROM first_of_content)"
+        register(con, tables["clips"], view="all_clips", bucket=bucket)
+        if "canonical" in tables:
+            live = "SELECT * FROM all_clips WHERE source_id IN (SELECT source_id FROM canonical)"
             con.execute(f"CREATE OR REPLACE VIEW clips AS {live}")
     return con
+
+
+def open_duckdb(catalog: Catalog) -> duckdb.DuckDBPyConnection:
+    """An empty DuckDB that may read the catalog's place, uses 3 GB and then a temporary folder."""
+    con = duckdb.connect()
+    con.execute(f"SET memory_limit = '{MEMORY}'")
+    con.execute(f"SET temp_directory = {_literal(tempfile.gettempdir())}")
+    con.execute("SET preserve_insertion_order = false")
+    if not files.is_local(catalog.out):
+        con.register_filesystem(files.system(catalog.out))
+    return con
+
+
+def with_probes(catalog: Catalog, plan: list[tuple[int, files.AnyPath]]) -> duckdb.DuckDBPyConnection:
+    """`connect`, with the views `live_probes` and `first_of_content` of all probes. plan: (epoch, file) of its keys."""
+    con = connect(catalog)
+    epochs = " UNION ALL ".join(f"SELECT key, {epoch} AS epoch FROM {_parquet([path])}" for epoch, path in plan)
+    con.execute(f'CREATE VIEW "plan.probe" AS {epochs}')
+    con.execute(f"CREATE VIEW live_probes AS {LIVE_PROBES}")
+    con.execute(f"CREATE VIEW first_of_content AS {FIRST_OF_CONTENT}")
+    return con
+
+
+def buckets(catalog: Catalog, more: Sequence[Table] = ()) -> list[int]:
+    """Buckets that hold clips, or rows of `more`."""
+    clips = catalog.current("clips")
+    tables = [*more, *([clips] if clips else [])]
+    return sorted({number for table in tables for number in table.buckets() if number is not None})
+
+
+def publish_by_bucket(con: duckdb.DuckDBPyConnection, sql: str, table: Table, bits: int, place: str) -> None:
+    """Publish the rows of a query in parts, by the id that `place` (SQL) gives; buckets are its first `bits` bits."""
+    number = f"(('0x' || left(hex({place}), 4))::INTEGER >> {16 - bits})"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, {place} AS _place, {number} AS _bucket FROM ({sql}) "
+        f"ORDER BY _bucket"
+    )
+    for (bucket,) in con.execute("SELECT DISTINCT _bucket FROM found ORDER BY 1").fetchall():
+        answer = con.execute(f"SELECT * FROM found WHERE _bucket = {bucket} ORDER BY _place").to_arrow_table()
+        for start in range(0, len(answer), PIECE):
+            piece = answer.slice(start, PIECE)
+            low, high = (piece["_place"][i].as_py() for i in (0, -1))
+            table.publish_table(parts.name(bucket, low, high, digest(table.recipe, start)), piece)
+    con.execute("DROP TABLE found")
 
 
 def rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
@@ -40,15 +86,22 @@ def rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-def register(con: duckdb.DuckDBPyConnection, table: Table, view: str | None = None) -> None:
-    """Make a view (named like the table) over its committed parts; an empty one with the right columns without any."""
-    name, parts = view or table.name, sorted(table.published())
-    if parts:
-        files = ", ".join(_literal(table.path(part)) for part in parts)
-        con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM read_parquet([{files}])')
+def register(con: duckdb.DuckDBPyConnection, table: Table, view: str | None = None, bucket: int | None = None) -> None:
+    """Make a view (named like the table) over its committed parts; an empty one with the right columns without any.
+
+    bucket: only parts of this bucket, and those of none.
+    """
+    name = view or table.name
+    found = table.all_files() if bucket is None else {**table.files(None), **table.files(bucket)}
+    if found:
+        con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM {_parquet(sorted(found.values()))}')
     else:
         con.register(f"{name}__empty", table.schema.empty_table())
         con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM "{name}__empty"')
+
+
+def _parquet(paths: Sequence[files.AnyPath]) -> str:
+    return f"read_parquet([{', '.join(_literal(path) for path in paths)}])"
 
 
 LIVE_PROBES = """
@@ -69,7 +122,6 @@ FROM live_probes WHERE status = 'ok' GROUP BY source_id
 """The uri that stands for each content: the one seen first. Only its clips are anyone's."""
 
 RESOLVED_SOURCES = """
-WITH counted AS (SELECT source_id, count(*) AS clips FROM clips GROUP BY source_id)
 SELECT p.* EXCLUDE (status, epoch, recipe, refused, revision, error_stage, error_code, error_message, attempts),
     coalesce(cuts.error_stage, p.error_stage) AS error_stage,
     coalesce(cuts.error_code, p.error_code) AS error_code,
@@ -80,11 +132,10 @@ SELECT p.* EXCLUDE (status, epoch, recipe, refused, revision, error_stage, error
          WHEN cuts.status IS NULL THEN 'pending'
          ELSE cuts.status END AS outcome,
     CASE WHEN first.source_key <> p.source_key THEN first.uri END AS duplicate_of,
-    CASE WHEN first.source_key = p.source_key AND cuts.status = 'ok' THEN coalesce(counted.clips, 0) END AS clips
+    CASE WHEN first.source_key = p.source_key AND cuts.status = 'ok' THEN cuts.clips END AS clips
 FROM live_probes p
 LEFT JOIN first_of_content first USING (source_id)
 LEFT JOIN cuts ON cuts.source_id = p.source_id AND first.source_key = p.source_key
-LEFT JOIN counted ON counted.source_id = p.source_id
 ORDER BY p.name, p.uri
 """
 """A row a uri with its outcome: the probe's, then whether it is the first with its content, then the cut's."""
@@ -103,5 +154,5 @@ def wide(stage_columns: dict[str, list[str]], where: str = "true") -> str:
     return f"SELECT {', '.join(selected)} FROM clips c {' '.join(joins)} WHERE {where}"
 
 
-def _literal(path: Path) -> str:
+def _literal(path: object) -> str:
     return "'" + str(path).replace("'", "''") + "'"

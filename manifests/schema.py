@@ -12,7 +12,15 @@ STATUS = [
     pa.field("error_message", pa.string()),
     pa.field("attempts", pa.int32(), False),
 ]
-PLAN = pa.schema([("key", ID), ("bucket", pa.int32()), ("part", pa.string()), ("epoch", pa.int32())])
+PLAN_KEYS = pa.schema([pa.field("key", ID, False), pa.field("part", pa.string(), False)])
+PLAN_PARTS = pa.schema(
+    [
+        pa.field("part", pa.string(), False),
+        pa.field("bucket", pa.int32(), False),
+        pa.field("count", pa.int32(), False),  # of its keys
+        pa.field("file", pa.string(), False),  # of the plan, with its keys
+    ]
+)
 
 LISTING = pa.schema(
     [
@@ -70,6 +78,8 @@ PROBES = pa.schema(
         *STATUS,
     ]
 )
+CONTENTS = pa.schema([PROBES.field("source_id").with_nullable(False), *[f for f in PROBES if f.name != "source_id"]])
+"""A row a content: the probe of the uri that was seen first with it."""
 SOURCES = pa.schema(
     [
         *[PROBES.field(name) for name in PROBES.names if name not in {"status", "recipe", "refused", "revision"}],
@@ -161,6 +171,15 @@ SHARDS = pa.schema(
         pa.field("recipe", pa.string(), False),
     ]
 )
+RELEASE = pa.schema(
+    [
+        pa.field("clip_id", ID, False),
+        pa.field("source_id", ID, False),
+        pa.field("bucket", pa.int32(), False),
+        pa.field("shard", pa.int32(), False),
+    ]
+)
+"""Which clip goes to which shard of a generation."""
 SAMPLES = pa.schema(
     [
         pa.field("clip_id", ID, False),
@@ -190,8 +209,10 @@ EVENTS = pa.schema(
         ("started_s", pa.float64()),
         ("seconds", pa.float64()),
         ("cpu_seconds", pa.float64()),
-        ("stage", pa.string()),
         ("rows", pa.int32()),
+        ("deaths", pa.list_(pa.string())),  # how processes of the part ended that should not have
+        ("stages", pa.list_(pa.struct([("stage", pa.string()), ("seconds", pa.float64())]))),
+        ("causes", pa.list_(pa.struct([("cause", pa.string()), ("rows", pa.int32())]))),
     ]
 )
 

@@ -83,9 +83,10 @@ class EngineSettings(Settings):
     workers: int | None = Field(default=None, description="actors in a pool; null: the CPUs of the session")
     part_clips: int = Field(default=64, gt=0, le=4096, description="most clips of one part")
     bucket_bits: int = Field(default=8, ge=0, le=16, description="2^bits buckets, by the first bits of the source_id")
-    attempts: int = Field(default=2, gt=0, description="tries of a part whole, then of each of its clips alone")
+    attempts: int = Field(default=2, gt=0, description="tries of a part, and of a clip alone in a fresh process")
     max_error_rate: float = Field(default=0.05, ge=0, le=1, description="share of quarantined rows that fails a job")
-    alone_timeout_s: float = Field(default=300.0, gt=0, description="limit for one clip alone in a fresh child, s")
+    clip_timeout_s: float = Field(default=300.0, gt=0, description="limit for one clip (or source), seconds")
+    max_rss_gib: float = Field(default=8.0, gt=0, description="memory of a worker's process at most, GiB")
 
 
 class ShardSettings(Settings):

@@ -1,27 +1,32 @@
 """What every job is given: where its tables lie, its settings, and how its engine is set up."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from manifests.catalog import LAYOUT, Catalog
 from manifests.errors import KlearError
+from manifests.files import AnyPath, is_local
 from manifests.ids import digest
 from manifests.table import Table
 from pipeline.config import PipelineSettings
-from pipeline.engine.job import Job, PartWorker
+from pipeline.engine.job import Job, Limits, Needs, PartWorker
 from pipeline.engine.plan import Part, Plan
+from pipeline.engine.wanted import Wanted
 from pipeline.work import work_off
+
+ONE_CPU = Needs()
+MIN_ERRORS = 3
+"""So many quarantined rows never fail a job, however few rows there are."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """One run over one output folder."""
+    """One run over one output folder. redo: do rows again that these causes (error codes) quarantined."""
 
-    out: Path
+    out: AnyPath
     settings: PipelineSettings
     address: str | None = None
+    redo: frozenset[str] | None = None
     catalog: Catalog = field(init=False)
 
     def __post_init__(self) -> None:
@@ -29,6 +34,8 @@ class Context:
 
     def prepare(self) -> None:
         """Make the output folder's layout. Raises KlearError when it cannot be written."""
+        if not is_local(self.out):
+            return
         try:
             for name in LAYOUT:
                 (self.out / name).mkdir(parents=True, exist_ok=True)
@@ -39,13 +46,14 @@ class Context:
         """The plan of a job."""
         return Plan(self.out / "tables" / "plan" / name)
 
-    def work(self, name: str, tables: list[Table], worker: PartWorker, wanted: Mapping[bytes, int], unit: str) -> int:
-        """Plan the wanted keys (key -> bucket), work off what is pending, record events; the rows done now."""
-        planned = self.plan(name).extend(wanted, self.settings.engine.part_clips)
-        parts = [part for part in planned if not wanted.keys().isdisjoint(part.keys)]
+    def work(self, name: str, tables: list[Table], worker: PartWorker, wanted: Wanted, unit: str) -> int:
+        """Plan the wanted keys, work off what is pending of the parts that hold them; the rows done now."""
+        parts = self.plan(name).extend(wanted, self.settings.engine.part_clips)
         return self.work_off(name, tables, worker, parts, unit)
 
-    def work_off(self, name: str, tables: list[Table], worker: PartWorker, parts: list[Part], unit: str) -> int:
+    def work_off(
+        self, name: str, tables: list[Table], worker: PartWorker, parts: list[Part], unit: str, needs: Needs = ONE_CPU
+    ) -> int:
         """Commit what is pending of these parts, as the engine settings say; the rows done now."""
         engine = self.settings.engine
         recipes = digest(*(table.recipe for table in tables)).hex()[:16]
@@ -54,8 +62,14 @@ class Context:
             tables=tuple(tables),
             worker=worker,
             leases=self.catalog.root / "leases" / name / recipes,
-            attempts=engine.attempts,
-            alone_timeout_s=engine.alone_timeout_s,
+            needs=needs,
+            limits=Limits(
+                attempts=engine.attempts,
+                key_timeout_s=engine.clip_timeout_s,
+                max_rss_gib=engine.max_rss_gib,
+                quarantined=max(engine.max_error_rate * sum(part.count for part in parts), MIN_ERRORS),
+            ),
+            redo=self.redo,
         )
         return work_off(self.catalog, job, parts, unit, workers=engine.workers, address=self.address)
 
@@ -68,7 +82,7 @@ def rate(started: float, rows: int) -> dict[str, float]:
 
 def check_error_rate(job: str, quarantined: int, planned: int, max_rate: float, causes: dict[str, int]) -> None:
     """Raise KlearError `job:error_rate` when more than max(max_rate x planned, 3) rows were quarantined."""
-    limit = max(max_rate * planned, 3)
+    limit = max(max_rate * planned, MIN_ERRORS)
     if quarantined > limit:
         listed = "; ".join(f"{cause}: {count}" for cause, count in sorted(causes.items(), key=lambda c: -c[1]))
         raise KlearError(

@@ -1,6 +1,8 @@
 """Work off a job: start the session when there is something to do, size the pool, show progress, keep the events."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +13,10 @@ from pipeline import console
 from pipeline.engine import pool, session
 from pipeline.engine.job import Job
 from pipeline.engine.plan import Part
+from pipeline.engine.pool import OnEvent
+
+FLUSH_S = 15.0
+"""Events are written so often while a job runs: `klear status` reads its rate from them."""
 
 
 def work_off(
@@ -18,20 +24,44 @@ def work_off(
 ) -> int:
     """Commit what is pending of these parts; the rows (keys) done now, not those found done.
 
-    workers: actors, by default one a CPU of the session. address: of an existing cluster, else a local session.
+    workers: actors, by default as many as the session has room for. address: of a cluster, else a local session.
     """
-    rows = sum(len(part.keys) for part in job.pending(parts))
-    if job.pending(parts):
-        session.start(address)
-        job = replace(job, workers=workers or session.cpus())
-    with console.ticking(job.name, rows, unit) as ticker:
-        events = pool.run(job, parts, lambda part: ticker.advance(len(part.keys)))
-    _record(catalog, job.name, events)
+    pending = parts if job.redo is not None else job.pending(parts)
+    rows = sum(part.count for part in pending)
+    if not pending:
+        return 0
+    session.start(address)
+    job = replace(job, workers=workers or session.room(job.needs))
+    with console.ticking(job.name, rows, unit) as ticker, recording(catalog, job.name) as record:
+
+        def heard(event: dict[str, Any]) -> None:
+            ticker.advance(event["rows"])
+            record(event)
+
+        pool.run(job, pending, heard)
     return rows
 
 
-def _record(catalog: Catalog, name: str, events: list[dict[str, Any]]) -> None:
-    """Timings and hosts go to the events table, never to the content tables, which must not differ between runs."""
-    if events:
-        table = catalog.set_current(Table(catalog.root, "events", "events", EVENTS))
-        table.publish(f"{name}-{time.time_ns()}", [{k: e.get(k) for k in EVENTS.names} for e in events])
+@contextmanager
+def recording(catalog: Catalog, name: str) -> Iterator[OnEvent]:
+    """Events go to a table of their own, never to the content tables, which must not differ between runs."""
+    table = catalog.set_current(Table(catalog.root, "events", "events", EVENTS))
+    held: list[dict[str, Any]] = []
+    last = time.monotonic()
+
+    def flush() -> None:
+        if held:
+            table.publish(f"{name}-{time.time_ns()}", [{k: e.get(k) for k in EVENTS.names} for e in held])
+            held.clear()
+
+    def record(event: dict[str, Any]) -> None:
+        nonlocal last
+        held.append(event)
+        if time.monotonic() - last > FLUSH_S:
+            last = time.monotonic()
+            flush()
+
+    try:
+        yield record
+    finally:
+        flush()

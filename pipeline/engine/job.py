@@ -1,27 +1,68 @@
-"""What the engine needs to know of a job: how to do a part, and what it commits."""
+"""What the engine needs to know of a job: how to do the keys of a part, and what it commits."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from manifests.errors import KlearError
+from manifests.files import AnyPath
 from manifests.table import Table
 from pipeline.engine.plan import Part
 
 Rows = dict[str, list[dict[str, Any]]]
 """Rows by table name. Every key of the part has a row in the last table of the job, whatever became of it."""
+TIMINGS = "_seconds"
+"""An entry of Rows that is no table: seconds by stage, for the metrics and the events."""
 
 
 class PartWorker(Protocol):
-    """Does parts, in a process that keeps its models. Bad data becomes a row; only infrastructure errors raise."""
+    """Does the keys of a part. Bad data becomes a row; only infrastructure errors raise.
 
-    def rows(self, part: Part) -> Rows:
-        """Rows for all keys of the part."""
+    `each` runs in a process of its own that keeps its models and may die; the rest runs in the actor, which may not.
+    """
+
+    def keys(self, part: Part) -> Sequence[bytes]:
+        """The keys of the part, in the order in which they are done."""
         ...
 
-    def blame(self, part: Part, error: KlearError, attempts: int) -> Rows:
-        """Quarantined rows for all keys of the part, tried `attempts` times, without touching their data."""
+    def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
+        """The rows of each of these keys of the part, in order, each as soon as it is done."""
         ...
+
+    def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
+        """Quarantined rows of a key that was tried `attempts` times, without touching its data."""
+        ...
+
+    def finish(self, part: Part, done: Mapping[bytes, Rows]) -> Rows:
+        """The rows of the whole part, from those of its keys; writes what goes beside the tables."""
+        ...
+
+    def open(self, part: Part) -> AbstractContextManager[object]:
+        """Holds what the part needs while it is worked on (e.g. a scratch folder), and lets it go."""
+        ...
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one worker of a job takes: CPUs, a share of a GPU, memory in GiB, and packages of its own (Ray's runtime
+    environment), where a backend's pins conflict with ours."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_gib: float = 0.0
+    runtime_env: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """attempts: tries of a part on the pool, and of a key alone, before it is given up. key_timeout_s: for one key.
+    max_rss_gib: memory of a worker's process. quarantined: rows that may be, before the job stops."""
+
+    attempts: int = 2
+    key_timeout_s: float = 300.0
+    max_rss_gib: float = 8.0
+    quarantined: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -30,25 +71,28 @@ class Job:
 
     name: for people. tables: what a part commits; a part is done when all of them have it.
     worker: pickled to each process that uses it, so each has its own. leases: folder of the lease files.
-    workers: size of the actor pool.
-    attempts: how often a part is tried whole, and then each of its keys alone, before it is given up.
-    alone_timeout_s: how long one key may take alone, in a fresh child.
+    redo: None, or the error codes whose quarantined rows are to be done again in committed parts.
     """
 
     name: str
     tables: tuple[Table, ...]
     worker: PartWorker
-    leases: Path
+    leases: AnyPath
     workers: int = 2
-    attempts: int = 2
-    alone_timeout_s: float = 300.0
+    needs: Needs = Needs()
+    limits: Limits = Limits()
+    redo: frozenset[str] | None = None
 
     def pending(self, parts: list[Part]) -> list[Part]:
         """Planned parts that some table of this job still lacks."""
         done = set.intersection(*(table.published() for table in self.tables)) if self.tables else set()
         return [part for part in parts if part.name not in done]
 
+    def is_done(self, part: Part) -> bool:
+        """Whether every table has the part: another driver may have been faster."""
+        return all(table.has(part.name) for table in self.tables)
+
     def commit(self, part: Part, rows: Rows) -> None:
         """Publish the rows of a part, table by table. A table that has the part already keeps what it has."""
         for table in self.tables:
-            table.publish(part.name, rows[table.name])
+            table.publish(part.name, rows.get(table.name, []))

@@ -1,15 +1,15 @@
-"""Leases: one file a part and attempt, written before the work, so that a death is counted as an attempt."""
+"""Leases: one file a part and attempt, written before the work, so that whatever happens leaves a trace."""
 
 import json
 import os
 import socket
 import time
-from pathlib import Path
 
-from manifests.files import publish
+from manifests import files
+from manifests.files import AnyPath, publish
 
 
-def take(folder: Path, part: str) -> int:
+def take(folder: AnyPath, part: str) -> int:
     """Record that this process starts on `part`; the attempt's number, from 1."""
     note = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started_s": time.time()}).encode()
     attempt = attempts(folder, part) + 1
@@ -18,6 +18,6 @@ def take(folder: Path, part: str) -> int:
     return attempt
 
 
-def attempts(folder: Path, part: str) -> int:
+def attempts(folder: AnyPath, part: str) -> int:
     """How often work on `part` was started."""
-    return len(list((folder / part).glob("*.json"))) if (folder / part).is_dir() else 0
+    return len(files.names(folder / part))

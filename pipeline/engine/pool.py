@@ -1,13 +1,14 @@
-"""The pool: a fixed set of Ray actors that take parts, do them and commit them.
+"""The pool: a fixed set of Ray actors that take parts, have a hand do their keys, and commit them.
 
-Ray Data streams the parts through and restarts dead actors a finite number of times. A part that is still not committed
-then has killed its workers (or lost them), and is done again key by key, each alone in a fresh child (`alone.py`), so
-that only the key that really kills its process is blamed.
+Ray Data streams the parts through and restarts dead actors a finite number of times. What a key can do to its process
+ends in the actor's hand (`hand.py`, `blame.py`); an actor dies only with its node, or by someone's hand, and then its
+part is done again, without blame for anyone.
 """
 
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import ray.data
@@ -16,73 +17,105 @@ from ray.util.annotations import RayDeprecationWarning
 
 from manifests.errors import KlearError
 from pipeline import console
-from pipeline.engine import alone, lease
+from pipeline.engine import lease, redo
+from pipeline.engine.blame import do_keys
 from pipeline.engine.event import Clock
+from pipeline.engine.hand import Hand
 from pipeline.engine.job import Job
 from pipeline.engine.plan import Part
 
+OnEvent = Callable[[dict[str, Any]], None]
 
-def run(job: Job, parts: list[Part], on_part: Callable[[Part], None] = lambda part: None) -> list[dict[str, Any]]:
-    """Commit every pending part of the job; the events of the parts done here. `on_part` hears of each of them.
 
-    Raises KlearError `engine:unfinished` when parts are left after all attempts: planned rows are never dropped.
+def run(job: Job, parts: list[Part], on_event: OnEvent = lambda event: None) -> None:
+    """Commit every pending part of the job. `on_event` hears of each part done.
+
+    Raises KlearError: `engine:unfinished` when parts are left after all attempts (planned rows are never dropped),
+    `job:error_rate` when too many rows were quarantined, and what a worker raised.
     """
-    pending = job.pending(parts)
-    events: list[dict[str, Any]] = []
-    for _ in range(job.attempts):
-        events += _whole(job, job.pending(pending), on_part)
-    for part in job.pending(pending):
-        console.err.print(f"[yellow]never finished[/yellow] {job.name}: {part.name}, now done key by key")
-        events.append(alone.run(job, part))
-        on_part(part)
-    if left := job.pending(parts):
+    left = parts if job.redo is not None else job.pending(parts)
+    for _ in range(job.limits.attempts + 1):
+        if not left:
+            return
+        done = set()
+        quarantined = 0
+        for event in _stream(job, left):
+            done.add(event["part"])
+            on_event(event)
+            quarantined += sum(cause["rows"] for cause in event["causes"])
+            if quarantined > job.limits.quarantined:
+                return  # the job says so itself, from its tables, with all causes
+        left = [part for part in left if part.name not in done] if job.redo is not None else job.pending(left)
+    if left:
         names = ", ".join(part.name for part in left[:5])
         raise KlearError("engine:unfinished", f"{job.name}: {len(left)} parts could not be committed ({names} ...)")
-    return events
 
 
-def _whole(job: Job, pending: list[Part], on_part: Callable[[Part], None]) -> Iterator[dict[str, Any]]:
-    """Do parts whole on the actor pool; parts that were started often enough already are left to `alone`."""
-    fresh = {p.name: p for p in pending if lease.attempts(job.leases, p.name) < job.attempts}
-    if not fresh:
-        return
+def _stream(job: Job, parts: list[Part]) -> Iterator[dict[str, Any]]:
+    """Do parts on the actor pool; an event for each."""
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it reports, we do, in fewer words
     context = ray.data.DataContext.get_current()  # copied when the dataset is made: set it first
     context.max_errored_blocks = -1  # a dead block is not a lost row: its part stays pending
     context.enable_progress_bars = False
+    environment: dict[str, Any] = {"runtime_env": dict(job.needs.runtime_env)} if job.needs.runtime_env else {}
+    items = [asdict(part) for part in parts]
     with warnings.catch_warnings(category=RayDeprecationWarning, action="ignore"):  # these two have no new names yet
-        dataset = ray.data.from_items([{"part": name} for name in fresh], override_num_blocks=len(fresh)).map_batches(
+        dataset = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             _Actor,
-            fn_constructor_args=(job, fresh),
+            fn_constructor_args=(job,),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(job.workers, len(fresh))),
-            max_restarts=2 * len(fresh),
-            max_task_retries=max(job.attempts - 1, 0),
+            compute=ray.data.ActorPoolStrategy(size=min(job.workers, len(items))),
+            max_restarts=2 * len(items),
+            max_task_retries=max(job.limits.attempts - 1, 0),
+            num_cpus=job.needs.cpus,
+            num_gpus=job.needs.gpus or None,
+            memory=job.needs.memory_gib * 2**30 or None,
+            **environment,
         )
+        dataset.set_name(job.name)
     try:
-        for event in dataset.iter_rows():
+        for row in dataset.iter_rows():
+            event: dict[str, Any] = row["event"]
             if event["error"]:
-                raise KlearError("engine:worker", f"{job.name}, part {event['part']}: {event['error']}")
-            on_part(fresh[event["part"]])
+                raise KlearError(*event["error"].split("|", 1))
             yield event
-    except RayError as error:  # the pool broke down as a whole: its parts stay pending, and their leases count
+    except RayError as error:  # the pool broke down as a whole: its parts stay pending, and their leases say so
         console.err.print(f"[yellow]workers lost[/yellow] {job.name}: {str(error).splitlines()[0]}")
 
 
 class _Actor:
-    """A pool member: it keeps its worker, so models load once a process."""
+    """A pool member. Its hand is a process of its own, which keeps the models."""
 
-    def __init__(self, job: Job, parts: dict[str, Part]) -> None:
+    def __init__(self, job: Job) -> None:
         self._job = job
-        self._parts = parts
+        self._hand = Hand(job.worker, job.limits)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """One part, committed. An error comes back as text: it must stop the job in its own words."""
-        part, clock = self._parts[str(batch["part"][0])], Clock()
-        attempt = lease.take(self._job.leases, part.name)
+        part = Part(
+            **{name: values[0].item() if hasattr(values[0], "item") else values[0] for name, values in batch.items()}
+        )
+        clock = Clock()
         try:
-            self._job.commit(part, self._job.worker.rows(part))
-            event = clock.event(self._job.name, part, attempt)
+            return {"event": [do_part(self._job, part, self._hand, clock)]}
+        except KlearError as error:
+            return {"event": [clock.event(self._job.name, part, 0, error=f"{error.code}|{error.message}")]}
         except Exception as error:
-            event = clock.event(self._job.name, part, attempt, f"{type(error).__name__}: {error}")
-        return {key: [value] for key, value in event.items()}
+            text = f"engine:worker|{self._job.name}, part {part.name}: {type(error).__name__}: {error}"
+            return {"event": [clock.event(self._job.name, part, 0, error=text)]}
+
+
+def do_part(job: Job, part: Part, hand: Hand, clock: Clock) -> dict[str, Any]:
+    """Do and commit one part, in this process with its hand; the event."""
+    if job.redo is None and job.is_done(part):  # another driver was faster
+        return clock.event(job.name, part, 0)
+    attempt = lease.take(job.leases, part.name)
+    keys = list(job.worker.keys(part)) if job.redo is None else redo.keys(job, part)
+    with job.worker.open(part):
+        done = do_keys(job, part, keys, hand, clock.deaths.append)
+        rows = job.worker.finish(part, done)
+        if job.redo is None:
+            job.commit(part, rows)
+        else:
+            redo.commit(job, part, keys, rows)
+    return clock.event(job.name, part, attempt, done.values())

@@ -5,13 +5,14 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from pipeline import console
+from pipeline.engine.job import Needs
 
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
@@ -87,6 +88,11 @@ def _hushed() -> Iterator[None]:
         os.close(nowhere)
 
 
-def cpus() -> int:
-    """CPUs of the session."""
-    return int(ray.cluster_resources().get("CPU", 1))
+def room(needs: Needs) -> int:
+    """Workers of these needs that the session's nodes can hold together, at least one."""
+    return max(1, sum(_fit(node["Resources"], needs) for node in ray.nodes() if node["Alive"]))
+
+
+def _fit(resources: Mapping[str, float], needs: Needs) -> int:
+    asked = {"CPU": needs.cpus, "GPU": needs.gpus, "memory": needs.memory_gib * 2**30}
+    return min(int(resources.get(name, 0.0) / amount + 1e-9) for name, amount in asked.items() if amount)

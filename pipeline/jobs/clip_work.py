@@ -1,7 +1,7 @@
 """Work on clips, shared by `measure` and `annotate`: render a clip's views once, run the stages on them, in order."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,19 +12,23 @@ from media.clip import Clip
 from media.stage import Stage
 from media.views import View, Views
 from pipeline import stages
-from pipeline.engine.job import Rows
+from pipeline.engine.job import TIMINGS, Rows
 from pipeline.engine.plan import Part
+from pipeline.engine.stopwatch import Stopwatch
+from pipeline.engine.worker import Planned, gathered
 from pipeline.jobs import tars
 from pipeline.sources.clip import clip_of
 from pipeline.sources.store import Store
 from pipeline.stages import StageRef
 
+FILES = "_files"
+"""What a stage returns beside its columns: files to keep of this clip, name -> bytes."""
 _KEY = {schema_field.name for schema_field in KEY}
 
 
 @dataclass
-class ClipWorker:
-    """Runs stages on the clips of a part. Bad clips become quarantined rows, in every table of the job.
+class ClipWorker(Planned):
+    """Runs stages on clips. Bad clips become quarantined rows, in every table of the job.
 
     clips: the clips table. refs: the stages, in order. tables: where each stage's rows go, by stage name.
     inputs: tables of stages that ran in earlier jobs, whose columns are facts here. store: where sources come from.
@@ -37,38 +41,37 @@ class ClipWorker:
     store: Store = field(default_factory=Store)
     _stages: list[Stage] = field(default_factory=list)
 
-    def rows(self, part: Part) -> Rows:
-        """Rows of every stage for every clip of the part. Stages whose table has the part already are not run."""
+    def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
+        """Rows of every stage for each clip. Stages whose table has the part already are not run."""
         self._stages = self._stages or [stages.make(ref) for ref in self.refs]
-        todo = [stage for stage in self._stages if part.name not in self.tables[stage.NAME].published()]
+        todo = [stage for stage in self._stages if not self.tables[stage.NAME].has(part.name)]
+        todo = todo or self._stages  # all are there: some of their rows are to be done again
         known = {**self.inputs, **{s.NAME: self.tables[s.NAME] for s in self._stages if s not in todo}}
-        facts = {name: table.read_keys(part.bucket, part.keys) for name, table in known.items()}
-        rows: Rows = {stage.NAME: [] for stage in self._stages}
-        files: dict[str, dict[str, bytes]] = {}
-        for key, clip in self.clips.read_keys(part.bucket, part.keys).items():
-            before = {name: found[key] for name, found in facts.items() if key in found}
-            for name, row, extra in self._clip(clip, todo, before):
-                rows[name].append(row)
-                files.setdefault(name, {}).update({f"{key.hex()}.{n}": data for n, data in extra.items()})
-        for name, members in files.items():
+        facts = {name: table.read_keys(part.name, keys) for name, table in known.items()}
+        clips = self.clips.read_keys(part.name, keys)
+        for key in keys:
+            yield self._clip(clips[key], todo, {name: found[key] for name, found in facts.items() if key in found})
+
+    def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
+        """Quarantined rows of a clip that cannot be touched."""
+        clip = self.clips.read_keys(part.name, [key])[key]
+        bad = ("work", error.code, error.message)
+        return {name: [self._row(name, clip, {}, bad, attempts)] for name in self.tables}
+
+    def finish(self, part: Part, done: Mapping[bytes, Rows]) -> Rows:
+        """The rows of all clips; the files that stages keep go into one tar a part, beside the stage's table."""
+        rows = gathered(done)
+        for name in self.tables:
+            members = [(f"{row['clip_id'].hex()}.{n}", data) for row in rows.get(name, []) for n, data in _files(row)]
             if members:
-                tars.write(self.tables[name].folder / f"{part.name}.tar", sorted(members.items()))
+                tars.write(self.tables[name].path(part.name).with_suffix(".tar"), sorted(members))
         return rows
 
-    def blame(self, part: Part, error: KlearError, attempts: int) -> Rows:
-        """Quarantined rows for clips that cannot be touched."""
-        clips = self.clips.read_keys(part.bucket, part.keys).values()
-        return {
-            name: [self._row(name, clip, {}, ("work", error.code, error.message), attempts) for clip in clips]
-            for name in self.tables
-        }
-
-    def _clip(
-        self, clip: Mapping[str, Any], todo: list[Stage], before: dict[str, dict]
-    ) -> Iterator[tuple[str, dict, dict[str, bytes]]]:
+    def _clip(self, clip: Mapping[str, Any], todo: list[Stage], before: dict[str, dict]) -> Rows:
         bad = next(((r["error_stage"], r["error_code"], r["error_message"]) for r in before.values() if _bad(r)), None)
         facts = {name: _columns(row) for name, row in before.items()}
-        with contextlib.ExitStack() as stack:
+        rows: Rows = {}
+        with contextlib.ExitStack() as stack, Stopwatch() as watch:
             views = Views({})
             if bad is None and (wanted := _views(todo)):
                 try:
@@ -77,6 +80,7 @@ class ClipWorker:
                     raise
                 except Exception as error:
                     bad = _cause("render", error)
+            watch.lap("render")
             for stage in todo:
                 values: dict[str, Any] = {}
                 if bad is None:
@@ -86,9 +90,10 @@ class ClipWorker:
                         raise
                     except Exception as error:
                         bad = _cause(stage.NAME, error)
-                files = values.pop("_files", {})
-                facts[stage.NAME] = values
-                yield stage.NAME, self._row(stage.NAME, clip, values, bad), files
+                facts[stage.NAME] = {name: value for name, value in values.items() if name != FILES}
+                rows[stage.NAME] = [self._row(stage.NAME, clip, values, bad)]
+                watch.lap(stage.NAME)
+        return {**rows, TIMINGS: watch.rows()}
 
     def _row(
         self, name: str, clip: Mapping[str, Any], values: dict, bad: tuple[str, str, str] | None, attempts: int = 1
@@ -121,6 +126,10 @@ def _views(todo: list[Stage]) -> list[View]:
 
 def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in _KEY}
+
+
+def _files(row: Mapping[str, Any]) -> list[tuple[str, bytes]]:
+    return list(row.get(FILES, {}).items())
 
 
 def _bad(row: Mapping[str, Any]) -> bool:

@@ -1,13 +1,13 @@
 """Cut: the plan of clips of each source. The only job that fans out, and it writes no media (encode late)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filters.audio import silero
 from manifests.errors import KlearError, MachineError, MediaError, cause_of
-from manifests.ids import bucket, clip_id, recipe
+from manifests.ids import clip_id, recipe
 from manifests.schema import CLIPS, CUTS
 from manifests.table import Table
 from media import detect
@@ -21,23 +21,26 @@ from pipeline.config import CutSettings
 from pipeline.context import Context
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
+from pipeline.engine.stopwatch import timed
+from pipeline.engine.wanted import Asked
+from pipeline.engine.worker import Planned
 from pipeline.sources.store import Store
 
 VERSION = 5
 NAME = "cuts"
 _GAP_S = 0.03  # one step of the voice detector: the breath between two words is room enough for a cut
+WANTED = "SELECT source_id AS key, source_id AS place FROM canonical"
 
 
-def run(context: Context, canonical: list[dict[str, Any]]) -> int:
-    """Cut the sources (rows of the probes table, one a source_id) not cut yet; how many."""
+def run(context: Context, canonical: Table) -> int:
+    """Cut the sources (the table `canonical`: a row a source_id) not cut yet; how many."""
     cut = context.settings.cut
     made_by = recipe(NAME, VERSION, _model(cut), cut.model_dump(), {})
     clips = context.catalog.table("clips", made_by, CLIPS)
     cuts = context.catalog.table(NAME, made_by, CUTS)
-    bits = context.settings.engine.bucket_bits
-    wanted = {row["source_id"]: bucket(row["source_id"], bits) for row in canonical}
-    worker = CutWorker({row["source_id"]: row for row in canonical}, cut, clips, cuts, Store(context.settings.sources))
-    done = context.work("cut", [clips, cuts], worker, wanted, "sources")
+    store = Store(context.settings.sources)
+    worker = CutWorker(context.plan("cut"), canonical, cut, clips, cuts, store)
+    done = context.work("cut", [clips, cuts], worker, Asked(context.catalog, WANTED, (canonical,)), "sources")
     for table in (clips, cuts):
         context.catalog.set_current(table)
     return done
@@ -50,38 +53,38 @@ def _model(cut: CutSettings) -> str:
 
 
 @dataclass
-class CutWorker:
-    """Cuts the sources of a part. Both tables are committed together: the cuts row of a source is its word that its
-    clips are whole."""
+class CutWorker(Planned):
+    """Cuts sources. Both tables are committed together: the cuts row of a source is its word that its clips are whole.
 
-    sources: Mapping[bytes, Mapping[str, Any]]
+    sources: their rows, by source_id.
+    """
+
+    sources: Table
     cut: CutSettings
     clips: Table
     cuts: Table
     store: Store = field(default_factory=Store)
 
-    def rows(self, part: Part) -> Rows:
-        """Clips of every source of the part, and a cuts row for each."""
-        rows: Rows = {"clips": [], NAME: []}
-        for key in part.keys:
-            source = self.sources[key]
-            try:
-                shots, decoded, clips = self._clips(source, part.bucket)
-            except MachineError:
-                raise
-            except Exception as error:  # one source must not stop the others
-                rows[NAME].append(self._row(source, part.bucket, error=KlearError(*cause_of(error))))
-                continue
-            rows["clips"] += clips
-            rows[NAME].append(
-                self._row(source, part.bucket, {"shots": shots, "frames_decoded": decoded, "clips": len(clips)})
-            )
-        return rows
+    def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
+        """The clips of each source, and its cuts row."""
+        sources = self.sources.read_keys(part.name, keys)
+        for key in keys:
+            yield timed("cut", self._rows, sources[key], part.bucket)
 
-    def blame(self, part: Part, error: KlearError, attempts: int) -> Rows:
-        """Quarantined rows for sources that kill whoever decodes them."""
-        rows = [self._row(self.sources[key], part.bucket, error=error, attempts=attempts) for key in part.keys]
-        return {"clips": [], NAME: rows}
+    def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
+        """The quarantined row of a source that kills whoever decodes it."""
+        source = self.sources.read_keys(part.name, [key])[key]
+        return {"clips": [], NAME: [self._row(source, part.bucket, error=error, attempts=attempts)]}
+
+    def _rows(self, source: Mapping[str, Any], number: int) -> Rows:
+        try:
+            shots, decoded, clips = self._clips(source, number)
+        except MachineError:
+            raise
+        except Exception as error:  # one source must not stop the others
+            return {"clips": [], NAME: [self._row(source, number, error=KlearError(*cause_of(error)))]}
+        values = {"shots": shots, "frames_decoded": decoded, "clips": len(clips)}
+        return {"clips": clips, NAME: [self._row(source, number, values)]}
 
     def _clips(self, source: Mapping[str, Any], number: int) -> tuple[int, int, list[dict[str, Any]]]:
 

@@ -2,16 +2,17 @@
 
 import difflib
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
 
-from filters.bypass import bypass
-from filters.policy import Policy, apply, load_policy, yield_table
+from filters.bypass import bypass_sql
+from filters.policy import Policy, compiled, load_policy, yields_sql
 from manifests.errors import ConfigError
 from manifests.ids import digest
-from manifests.query import connect, register, wide
+from manifests.query import buckets, connect, register, rows, wide
 from manifests.schema import VERDICTS
 from manifests.table import Table
 from pipeline import console, stages
@@ -29,23 +30,36 @@ KEPT = "c.clip_id IN (SELECT clip_id FROM verdicts WHERE keep)"
 def run(context: Context) -> dict[str, Any]:
     """Publish the verdicts of what is known now and make them current; counts, classes, and yields by gate.
 
-    A clip is judged when the first tier has measured it and no stage has quarantined it.
+    A clip is judged when the first tier has measured it and no stage has quarantined it. Bucket by bucket: the memory
+    of one, however many there are.
     """
     started = time.monotonic()
     policy = policy_of(context)
-    con, tables = judged(context)
-    verdicts = apply(policy, con, "judged").to_arrow_table().to_pylist()
-    _publish(context, policy.digest(), tables, verdicts)
-    kept = [row for row in verdicts if row["keep"]]
+    context.catalog.require("clips", "ingest")
+    found, _ = run_stages.ready(context, context.settings.stages)
+    table = _verdicts(context, policy, [r.table for r in found])
+    kept: Counter[str] = Counter()
+    judged_clips = 0
+    yields: list[dict[str, Any]] = []
+    for bucket in buckets(context.catalog):
+        con = judged(context, found, bucket)
+        share = bypass_sql(context.settings.bypass)
+        verdicts = con.sql(f"SELECT *, {share} AS bypass FROM ({compiled(policy, con, 'judged')})").to_arrow_table()
+        table.publish_table(f"b{bucket:04x}-all", verdicts)
+        judged_clips += len(verdicts)
+        classes = verdicts.filter(verdicts["keep"])["audio_class"].value_counts().to_pylist()
+        kept.update({str(entry["values"]): entry["counts"] for entry in classes})
+        yields = _summed(yields, rows(con, yields_sql(policy, con, "judged")))
+    context.catalog.set_current(table)
     return {
         "job": "decide",
         "policy": policy.name,
-        "judged": len(verdicts),
-        "kept": len(kept),
-        "rejected": len(verdicts) - len(kept),
-        "kept_by_class": _count(row["audio_class"] for row in kept),
-        "yields": yield_table(policy, con, "judged").to_arrow_table().to_pylist(),
-        **rate(started, len(verdicts)),
+        "judged": judged_clips,
+        "kept": kept.total(),
+        "rejected": judged_clips - kept.total(),
+        "kept_by_class": dict(sorted(kept.items())),
+        "yields": yields,
+        **rate(started, judged_clips),
     }
 
 
@@ -61,35 +75,34 @@ def policy_of(context: Context) -> Policy:
     return policy
 
 
-def judged(context: Context) -> tuple[duckdb.DuckDBPyConnection, list[Table]]:
-    """A connection with the table `judged` (a row a clip, columns `<stage>.<column>`), and the tables behind it."""
-    context.catalog.require("clips", "ingest")
-    found, _ = run_stages.ready(context, context.settings.stages)
-    con = connect(context.catalog)
+def judged(context: Context, found: Sequence[run_stages.Ready], bucket: int) -> duckdb.DuckDBPyConnection:
+    """A connection with the table `judged`: a row for each clip of the bucket, columns `<stage>.<column>`."""
+    con = connect(context.catalog, bucket)
     for r in found:
-        register(con, r.table)
+        register(con, r.table, bucket=bucket)
     first = {ref.name for ref in context.settings.tiers[0].stages}
     columns = {r.ref.name: list(r.stage.COLUMNS) for r in found}
     fit = [f'c.clip_id IN (SELECT clip_id FROM "{r.ref.name}")' for r in found if r.ref.name in first]
     fit += [f"c.clip_id NOT IN (SELECT clip_id FROM \"{r.ref.name}\" WHERE status = 'quarantined')" for r in found]
     con.execute(f"CREATE TEMP TABLE judged AS {wide(columns, ' AND '.join(fit))}")
-    return con, [r.table for r in found]
+    return con
 
 
-def _publish(context: Context, policy: str, tables: list[Table], verdicts: list[dict[str, Any]]) -> Table:
+def _verdicts(context: Context, policy: Policy, tables: list[Table]) -> Table:
     """The verdicts' recipe is the policy and all that was known: deciding the same again changes nothing."""
-    known = sorted(f"{table.name}/{table.recipe}/{part}" for table in tables for part in table.published())
-    share = context.settings.bypass
-    table = context.catalog.table(NAME, digest(policy, str(share), *known).hex(), VERDICTS)
-    table.publish("all", [{**row, "bypass": bypass(row["clip_id"], share)} for row in verdicts])
-    return context.catalog.set_current(table)
+    known = [f"{table.name}/{table.recipe}/{part}" for table in tables for part in table.state()]
+    clips = context.catalog.require("clips", "ingest")
+    canonical = context.catalog.current("canonical")
+    known += [f"clips/{clips.recipe}/{part}" for part in clips.state()] + [canonical.recipe if canonical else ""]
+    made_by = digest(policy.digest(), str(context.settings.bypass), *sorted(known)).hex()
+    return context.catalog.table(NAME, made_by, VERDICTS)
 
 
-def _count(values: Any) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for value in sorted(str(v) for v in values):
-        found[value] = found.get(value, 0) + 1
-    return found
+def _summed(one: list[dict[str, Any]], two: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Yields of two groups of clips, together: gates in the same order, counts added."""
+    if not one:
+        return two
+    return [{k: a[k] + b[k] if isinstance(a[k], int) else a[k] for k in a} for a, b in zip(one, two, strict=True)]
 
 
 def show(result: Mapping[str, Any]) -> None:

@@ -3,10 +3,10 @@
 import json
 from dataclasses import dataclass
 from operator import methodcaller
-from pathlib import Path
 
+from manifests import files
 from manifests.errors import ConfigError
-from manifests.files import publish
+from manifests.files import AnyPath, publish
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Generation:
         return [f"shard-{number:05d}.tar" for number in range(self.shards)]
 
 
-def find_or_start(folder: Path, recipe: str, shards: int) -> Generation:
+def find_or_start(folder: AnyPath, recipe: str, shards: int) -> Generation:
     """The generation with this recipe, begun or finished; else the next number. `folder` holds all generations."""
     while True:
         known = listed(folder)
@@ -34,13 +34,13 @@ def find_or_start(folder: Path, recipe: str, shards: int) -> Generation:
         publish(folder / new.name / "generation.json", methodcaller("write", note))
 
 
-def listed(folder: Path) -> list[Generation]:
+def listed(folder: AnyPath) -> list[Generation]:
     """All generations in `folder`, oldest first."""
-    notes = sorted(folder.glob("g[0-9]*/generation.json"))
-    return [Generation(path.parent.name, **json.loads(path.read_text())) for path in notes]
+    known = [name for name in files.folders(folder) if name.startswith("g")]
+    return [Generation(name, **json.loads(files.read(folder / name / "generation.json"))) for name in known]
 
 
-def latest(folder: Path) -> Generation:
+def latest(folder: AnyPath) -> Generation:
     """The newest generation. Raises ConfigError when there is none."""
     known = listed(folder)
     if not known:

@@ -4,20 +4,22 @@ list -> probe -> first of each content -> cut -> the sources table (a row a uri,
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from manifests.ids import digest
-from manifests.query import RESOLVED_SOURCES, connect, rows
-from manifests.schema import SOURCES
+from manifests.query import RESOLVED_SOURCES, connect, publish_by_bucket, rows, with_probes
+from manifests.schema import CONTENTS, SOURCES
 from manifests.table import Table
 from pipeline.context import Context, check_error_rate, rate
 from pipeline.jobs import cut, probe
 from pipeline.sources import find, listing
 from pipeline.sources.store import Store
 
-CANONICAL = "SELECT p.* FROM live_probes p JOIN first_of_content f ON f.source_key = p.source_key ORDER BY p.source_id"
+CANONICAL = "SELECT p.* FROM live_probes p JOIN first_of_content f ON f.source_key = p.source_key"
 
 
 def run(context: Context, roots: Iterable[str | Path]) -> dict[str, Any]:
@@ -30,23 +32,33 @@ def run(context: Context, roots: Iterable[str | Path]) -> dict[str, Any]:
     found = find.rows(roots, Store(context.settings.sources))
     listing.write(context.catalog, found, context.settings.engine.bucket_bits)
     done = probe.run(context)
-    done = max(done, cut.run(context, rows(connect(context.catalog), CANONICAL)))
-    table = resolve(context)
+    done = max(done, cut.run(context, canonical(context)))
+    resolve(context)
     counts = _counts(context)
-    quarantined = counts["quarantined"]
-    check_error_rate("ingest", quarantined, len(table), context.settings.engine.max_error_rate, counts["causes"])
+    limit = context.settings.engine.max_error_rate
+    check_error_rate("ingest", counts["quarantined"], counts["sources"], limit, counts["causes"])
     return {"job": "ingest", **counts, **rate(started, done)}
 
 
-def resolve(context: Context) -> list[dict[str, Any]]:
-    """Publish the sources table of what is known now, and make it current; its rows."""
-    found = rows(connect(context.catalog), RESOLVED_SOURCES)
-    inputs = [context.catalog.require(name, "ingest") for name in ("listing", "probes", "cuts")]
-    parts = sorted(f"{table.recipe}/{part}" for table in inputs for part in table.published())
-    table = Table(context.catalog.root, "sources", digest("sources", *parts).hex(), SOURCES)
-    table.publish("all", [{name: row[name] for name in SOURCES.names} for row in found])
-    context.catalog.set_current(table)
-    return found
+def canonical(context: Context) -> Table:
+    """Publish the table of contents, a row a source_id: the probe of the uri that stands for it; it is now current."""
+    return _query(context, "canonical", CANONICAL, CONTENTS, ("listing", "probes"), "source_id")
+
+
+def resolve(context: Context) -> Table:
+    """Publish the sources table of what is known now, a row a uri with its outcome, and make it current."""
+    inputs = ("listing", "probes", "cuts")
+    return _query(context, "sources", RESOLVED_SOURCES, SOURCES, inputs, "coalesce(source_id, source_key)")
+
+
+def _query(context: Context, name: str, sql: str, schema: pa.Schema, inputs: Sequence[str], place: str) -> Table:
+    """A table that is a query over others; its recipe names all of their parts: same inputs, same table."""
+    behind = [context.catalog.require(table, "ingest") for table in inputs]
+    states = [text for table in behind for text in (table.recipe, *table.state())]
+    table = context.catalog.table(name, digest(name, *states).hex(), schema)
+    con = with_probes(context.catalog, list(context.plan("probe").key_files()))
+    publish_by_bucket(con, sql, table, context.settings.engine.bucket_bits, place)
+    return context.catalog.set_current(table)
 
 
 def _counts(context: Context) -> dict[str, Any]:

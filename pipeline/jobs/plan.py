@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from manifests.query import connect, rows
+from manifests.query import buckets, connect, rows
+from manifests.table import Table
 from media import detect
 from pipeline import console, stages
 from pipeline.context import Context
+from pipeline.engine.wanted import Asked
 from pipeline.jobs import decide, run_stages
 from pipeline.stages import StageRef
 
@@ -54,43 +56,46 @@ def _ingest(context: Context) -> dict[str, Any]:
 
 def _shard(context: Context) -> dict[str, Any]:
     """Kept clips that are in no shard of the newest generation; unknown before there is a verdict."""
-    wanted = _wanted(context, decide.KEPT)
-    if wanted is None:
+    if context.catalog.current("verdicts") is None:
         return {}
-    table = context.catalog.current("samples")
-    done = set(table.read(["clip_id"])["clip_id"].to_pylist()) if table else set()
-    left = len(wanted - done)
+    done = "AND c.clip_id NOT IN (SELECT clip_id FROM samples)" if context.catalog.current("samples") else ""
+    left = 0
+    for bucket in buckets(context.catalog):
+        sql = f"SELECT count(*) FROM clips c WHERE {decide.KEPT} {done}"
+        left += connect(context.catalog, bucket).execute(sql).fetchall()[0][0]
     return {"pending_clips": left, "pending_parts": context.settings.shard.shards if left else 0}
 
 
 def _stages(context: Context, job: str, refs: list[StageRef], chosen: str) -> list[dict[str, Any]]:
     found, absent = run_stages.ready(context, refs)
     tables = {r.ref.name: r.table for r in found}
-    wanted = _wanted(context, chosen)
+    known = context.catalog.current("clips" if chosen == "true" else "verdicts") is not None
+    left = _left(context, job, list(tables.values()), chosen) if known else {}
     steps = []
     for ref in refs:
         stage = stages.make(ref)
         step = _step(job, ref.name, stage.BACKEND, licence=stage.LICENCE, cost=stage.COST)
         if ref.name in absent:
             step |= {"backend": "absent", "absent": absent[ref.name]}
-        elif wanted is not None:
-            planned = context.plan(job).parts()
-            left = [part for part in planned if part.name not in tables[ref.name].published()]
-            unplanned = wanted - {key for part in planned for key in part.keys}
-            size = context.settings.engine.part_clips
-            clips = sum(len(wanted.intersection(part.keys)) for part in left) + len(unplanned)
-            parts = sum(not wanted.isdisjoint(part.keys) for part in left) + -(-len(unplanned) // size)
+        elif known:
+            clips, parts = left[ref.name]
             step |= {"pending_parts": parts, "pending_clips": clips}
         steps.append(step)
     return steps
 
 
-def _wanted(context: Context, chosen: str) -> set[bytes] | None:
-    """Ids of the clips that a job would take, None before the job that decides it."""
-    needs = "clips" if chosen == "true" else "verdicts"
-    if context.catalog.current(needs) is None:
-        return None
-    return {r["clip_id"] for r in rows(connect(context.catalog), f"SELECT clip_id FROM clips c WHERE {chosen}")}
+def _left(context: Context, job: str, tables: list[Table], chosen: str) -> dict[str, tuple[int, int]]:
+    """Stage -> (wanted clips, parts) that its table lacks: of the parts planned, and what is not planned yet."""
+    wanted = Asked(context.catalog, f"SELECT c.clip_id AS key, c.source_id AS place FROM clips c WHERE {chosen}")
+    published = {table.name: table.published() for table in tables}
+    size = context.settings.engine.part_clips
+    found = dict.fromkeys(published, (0, 0))
+    for keys, unplanned in context.plan(job).sizes(wanted):
+        for name, have in published.items():
+            missing = {part: count for part, count in keys.items() if part not in have}
+            clips, parts = sum(missing.values()) + unplanned, len(missing) + -(-unplanned // size)
+            found[name] = (found[name][0] + clips, found[name][1] + parts)
+    return found
 
 
 def licences(context: Context) -> dict[str, Any]:

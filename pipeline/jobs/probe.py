@@ -1,22 +1,26 @@
 """Probe: what each source holds, and its content id. A row a uri, whatever the file turns out to be."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from manifests.errors import KlearError, MachineError, MediaError, cause_of
-from manifests.ids import bucket, file_digest, recipe
+from manifests.ids import file_digest, recipe
 from manifests.schema import PROBES
 from manifests.table import Table
 from pipeline.context import Context
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
+from pipeline.engine.stopwatch import timed
+from pipeline.engine.wanted import Asked
+from pipeline.engine.worker import Planned
 from pipeline.sources.outcome import INELIGIBLE, REFUSALS
 from pipeline.sources.store import Store
 
 VERSION = 3
 NAME = "probes"
+WANTED = "SELECT DISTINCT source_key AS key, source_key AS place FROM listing"
 
 Outcome = tuple[str, str | None, str | None]
 """Status, error code, error message."""
@@ -24,36 +28,36 @@ Outcome = tuple[str, str | None, str | None]
 
 def run(context: Context) -> int:
     """Probe all listed sources that were not probed yet; how many."""
-    bits = context.settings.engine.bucket_bits
     table = context.catalog.table(NAME, recipe(NAME, VERSION, "", {}, {}), PROBES)
     listed = context.catalog.require("listing", "ingest")
-    wanted = {key: bucket(key, bits) for key in listed.read(["source_key"])["source_key"].to_pylist()}
-    worker = ProbeWorker(listed, table, Store(context.settings.sources))
+    wanted = Asked(context.catalog, WANTED, (listed,))
+    worker = ProbeWorker(context.plan("probe"), listed, table, Store(context.settings.sources))
     done = context.work("probe", [table], worker, wanted, "sources")
     context.catalog.set_current(table)
     return done
 
 
 @dataclass
-class ProbeWorker:
-    """Probes the sources of a part. listing: what each key stands for. table: where the rows go."""
+class ProbeWorker(Planned):
+    """Probes sources. listing: what each key stands for. table: where the rows go."""
 
     listing: Table
     table: Table
     store: Store = field(default_factory=Store)
 
-    def rows(self, part: Part) -> Rows:
+    def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
         """A row a source: ok, ineligible or quarantined."""
-        return {NAME: [self._row(row) for row in self._listed(part)]}
+        listed = self.listing.read_keys(part.name, keys)
+        for key in keys:
+            yield timed(NAME, self._rows, listed[key])
 
-    def blame(self, part: Part, error: KlearError, attempts: int) -> Rows:
-        """Quarantined rows for sources that kill whoever opens them."""
-        bad = ("quarantined", error.code, error.message)
-        return {NAME: [self._entry(row, {}, bad, attempts) for row in self._listed(part)]}
+    def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
+        """The quarantined row of a source that kills whoever opens it."""
+        listed = self.listing.read_keys(part.name, [key])[key]
+        return {NAME: [self._entry(listed, {}, ("quarantined", error.code, error.message), attempts)]}
 
-    def _listed(self, part: Part) -> list[dict[str, Any]]:
-        found = self.listing.read_keys(part.bucket, part.keys)
-        return [found[key] for key in part.keys]
+    def _rows(self, listed: Mapping[str, Any]) -> Rows:
+        return {NAME: [self._row(listed)]}
 
     def _row(self, listed: Mapping[str, Any]) -> dict[str, Any]:
         try:

@@ -1,16 +1,18 @@
 """Run a list of stages over clips as one job: shared by `measure` (a tier of filters) and `annotate` (captioners)."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from manifests.query import connect, rows
+from manifests.query import connect, register
 from manifests.schema import stage_schema
 from manifests.table import Table
 from media.stage import Stage
 from pipeline import console, stages
 from pipeline.context import Context, check_error_rate, rate
+from pipeline.engine.wanted import Asked
 from pipeline.jobs.clip_work import ClipWorker
 from pipeline.sources.store import Store
 from pipeline.stages import StageRef
@@ -64,9 +66,10 @@ def run(context: Context, job: str, refs: Iterable[StageRef], chosen: str) -> di
     for name, reason in absent.items():
         console.err.print(f"[yellow]absent[/yellow] {name}: {reason}", soft_wrap=True)
     clips = context.catalog.require("clips", "ingest")
-    wanted = {r["clip_id"]: r["bucket"] for r in rows(connect(context.catalog), _wanted(chosen))}
+    wanted = Asked(context.catalog, f"SELECT c.clip_id AS key, c.source_id AS place FROM clips c WHERE {chosen}")
     inputs = {name for r in found for name in r.stage.INPUTS} - {r.ref.name for r in found}
     worker = ClipWorker(
+        plan=context.plan(job),
         clips=clips,
         refs=tuple(r.ref for r in found),
         tables={r.ref.name: r.table for r in found},
@@ -74,36 +77,38 @@ def run(context: Context, job: str, refs: Iterable[StageRef], chosen: str) -> di
         store=Store(context.settings.sources),
     )
     done = 0
-    if found and wanted:
+    if found:
         done = context.work(job, [r.table for r in found], worker, wanted, "clips")
     for r in found:
         context.catalog.set_current(r.table)
-    counts = _counts(found, set(wanted))
+    counts = _counts(wanted, found)
     limit = context.settings.engine.max_error_rate
     check_error_rate(job, counts["quarantined"], counts["planned"], limit, counts["causes"])
     return {"job": job, **counts, "absent": absent, **rate(started, done)}
 
 
-def _wanted(chosen: str) -> str:
-    return f"SELECT c.clip_id, c.bucket FROM clips c WHERE {chosen} ORDER BY ALL"
-
-
-def _counts(found: list[Ready], wanted: set[bytes]) -> dict[str, Any]:
+def _counts(wanted: Asked, found: list[Ready]) -> dict[str, Any]:
     """Row conservation of this job: planned = ok + quarantined + pending, per clip over all its stages."""
-    bad: dict[bytes, str] = {}
-    done = set(wanted) if found else set()
-    for r in found:
-        table = r.table.read(["clip_id", "status", "error_stage", "error_code"]).to_pylist()
-        done &= {row["clip_id"] for row in table}
-        bad |= {row["clip_id"]: f"{row['error_stage']} {row['error_code']}" for row in table if row["error_code"]}
-    quarantined = wanted & bad.keys()
-    causes: dict[str, int] = {}
-    for key in quarantined:
-        causes[bad[key]] = causes.get(bad[key], 0) + 1
-    return {
-        "planned": len(wanted),
-        "ok": len(done - quarantined),
-        "quarantined": len(quarantined),
-        "pending": len(wanted - done - quarantined),
-        "causes": dict(sorted(causes.items())),
+    total: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
+    for bucket in wanted.buckets():
+        for planned, done, cause in _outcomes(wanted, found, bucket):
+            total["planned"] += planned
+            total["quarantined" if cause else "ok" if done else "pending"] += planned
+            causes.update({cause: planned} if cause else {})
+    return {name: total[name] for name in ("planned", "ok", "quarantined", "pending")} | {
+        "causes": dict(sorted(causes.items()))
     }
+
+
+def _outcomes(wanted: Asked, found: list[Ready], bucket: int) -> list[tuple[int, bool, str | None]]:
+    """(clips, whether all stages are done, cause of quarantine) of one bucket."""
+    con = connect(wanted.catalog, bucket)
+    for r in found:
+        register(con, r.table, bucket=bucket)
+    names = [r.ref.name for r in found]
+    joins = "".join(f' LEFT JOIN "{name}" ON "{name}".clip_id = w.key' for name in names)
+    done = " AND ".join(f'"{name}".clip_id IS NOT NULL' for name in names) or "false"
+    told = ", ".join(f'"{name}".error_stage || \' \' || "{name}".error_code' for name in names) or "NULL"
+    sql = f"SELECT count(*), {done} AS done, coalesce({told}) AS cause FROM ({wanted.sql}) w{joins} GROUP BY ALL"
+    return con.execute(sql).fetchall()

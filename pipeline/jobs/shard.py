@@ -1,132 +1,165 @@
 """Shard: the kept clips, encoded, in WebDataset tars whose bytes depend on the tables and the recipe alone.
 
-verdicts -> release (a row a sample: its clip, its JSON) -> encode and pack, one worker a shard -> shards, samples
+verdicts -> release (a row a sample: its clip, its shard) -> describe, encode and pack, one worker a shard -> shards,
+samples
+
+A shard takes its clips from one stretch of buckets, so planning and writing it need those buckets alone.
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.errors import ConfigError
 from manifests.ids import digest, recipe
-from manifests.query import connect, register, rows
-from manifests.schema import CLIPS, SAMPLES, SHARDS
+from manifests.query import buckets, connect, register
+from manifests.schema import RELEASE, SAMPLES, SHARDS
 from manifests.table import Table
 from pipeline.context import Context, check_error_rate, rate
 from pipeline.engine.plan import Part
-from pipeline.jobs import generation, run_stages, sample
+from pipeline.jobs import generation, run_stages
 from pipeline.jobs.decide import KEPT
+from pipeline.jobs.describe import Describer
 from pipeline.jobs.shard_work import ShardWorker, encode_recipe
 from pipeline.sources.store import Store
 
 VERSION = 3
 TEXTS = "compose.texts"
 """The stage whose columns are the texts of a sample."""
-RELEASE = pa.schema(
-    [
-        *CLIPS,
-        pa.field("split", pa.string(), False),
-        pa.field("audio_class", pa.string(), False),
-        pa.field("tasks", pa.list_(pa.string()), False),
-        pa.field("text_bytes", pa.int32(), False),
-        pa.field("json", pa.binary(), False),
-    ]
-)
 
 
 def run(context: Context) -> dict[str, Any]:
     """Write the shards of the clips kept now, as a new generation, or as the one with this very content."""
     started = time.monotonic()
     settings = context.settings.shard
-    members = _members(context)
-    made_by = recipe("shard", VERSION, "", asdict(encode_recipe(settings)), {})
-    content = digest(made_by, settings.shards, *(m["clip_id"] + m["json"] for m in members)).hex()
-    release = generation.find_or_start(context.out / "shards", content, settings.shards)
-    parts = _parts(release, members)
-    plan = context.catalog.table("release", release.recipe, RELEASE)
-    for part in parts:
-        plan.publish(part.name, [m for m in members if _shard_of(m["clip_id"], release.shards) == part.bucket])
+    context.catalog.require("verdicts", "decide")
+    found, _ = run_stages.ready(context, context.settings.stages)
+    _check_annotated(context, [r.table for r in found])
+    release = generation.find_or_start(context.out / "shards", _content(context, found), settings.shards)
+    planned = context.catalog.table("release", release.recipe, RELEASE)
+    parts = _plan(context, release, planned)
     tables = [context.catalog.table("samples", release.recipe, SAMPLES)]
     tables.append(context.catalog.table("shards", release.recipe, SHARDS))
-    worker = ShardWorker(
-        plan, tables[0], context.out / "shards" / release.name, release.name, settings, Store(context.settings.sources)
-    )
+    store = Store(context.settings.sources)
+    describer = Describer(context.catalog, tuple(r.ref for r in found), {r.ref.name: r.table for r in found}, settings)
+    folder = context.out / "shards" / release.name
+    worker = ShardWorker(planned, tables[0], folder, release.name, settings, describer, store)
     done = context.work_off("shard", tables, worker, parts, "clips")
-    for table in [*tables, plan]:
+    for table in [*tables, planned]:
         context.catalog.set_current(table)
     return {**_outcome(context, release, tables), **rate(started, done)}
 
 
-def _members(context: Context) -> list[dict[str, Any]]:
-    """All kept clips with all their columns, by clip_id."""
-    context.catalog.require("verdicts", "decide")
-    found, _ = run_stages.ready(context, context.settings.stages)
-    con = connect(context.catalog)
-    for r in found:
-        register(con, r.table)
-    columns = "".join(f', "{r.ref.name}"."{c}" AS "{r.ref.name}.{c}"' for r in found for c in r.stage.COLUMNS)
-    joins = "".join(f' LEFT JOIN "{r.ref.name}" ON "{r.ref.name}".clip_id = c.clip_id' for r in found)
-    kept = rows(
-        con,
-        f"SELECT c.*, s.licence, s.attribution, s.url, s.extra, v.audio_class, v.tasks {columns} FROM clips c "
-        f"JOIN verdicts v ON v.clip_id = c.clip_id JOIN sources s ON s.source_id = c.source_id AND s.outcome = 'ok' "
-        f"{joins} WHERE {KEPT} ORDER BY c.clip_id",
-    )
-    recipes = {r.ref.name: r.table.recipe for r in found}
-    _check_annotated(con, [r.table for r in found])
-    return [_member(context, clip, recipes) for clip in kept]
-
-
-def _check_annotated(con: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:
+def _check_annotated(context: Context, tables: list[Table]) -> None:
     """Raise ConfigError when a kept clip has no texts: a sample without captions must be nobody's surprise."""
-    if TEXTS not in {table.name for table in tables}:
+    texts = next((table for table in tables if table.name == TEXTS), None)
+    if texts is None:
         raise ConfigError("config:annotate", f"the preset's annotate has no {TEXTS}: it writes what the trainer reads")
-    without = f"SELECT c.clip_id FROM clips c WHERE {KEPT} AND c.clip_id NOT IN "
+    without = f"SELECT count(*) FROM clips c WHERE {KEPT} AND c.clip_id NOT IN "
     written = f"(SELECT clip_id FROM \"{TEXTS}\" WHERE status = 'ok')"
-    left = len(rows(con, without + written))
+    left = sum(con.execute(without + written).fetchall()[0][0] for _, con in _by_bucket(context, [texts]))
     if left:
         raise ConfigError(
             "shard:no_texts", f"{left} kept clips have no texts: run `klear annotate`, then `klear decide`, then shard"
         )
 
 
-def _member(context: Context, clip: dict[str, Any], recipes: dict[str, str]) -> dict[str, Any]:
+def _by_bucket(context: Context, tables: list[Table]) -> Iterator[tuple[int, duckdb.DuckDBPyConnection]]:
+    for bucket in buckets(context.catalog):
+        con = connect(context.catalog, bucket)
+        for table in tables:
+            register(con, table, bucket=bucket)
+        yield bucket, con
+
+
+def _content(context: Context, found: list[run_stages.Ready]) -> str:
+    """What the shards are a function of: how they are made, the recipes and revisions of what is said of the clips, and
+    which clips are kept, for what, under which licence."""
     settings = context.settings.shard
-    split = sample.split_of(clip["source_id"], settings.val, settings.test)
-    described = sample.describe(clip, split, recipes)
-    texts = described["texts"]
-    return {
-        **{name: clip[name] for name in CLIPS.names},
-        "split": split,
-        "audio_class": described["audio_class"],
-        "tasks": clip["tasks"],
-        "text_bytes": sum(len(texts[name].encode()) for name in ("audio", "speech", "video")),
-        "json": sample.dump(described),
-    }
+    made_by = recipe("shard", VERSION, "", asdict(encode_recipe(settings)), {})
+    split = f"{settings.val} {settings.test}"
+    known = [f"{r.ref.name}/{r.table.recipe}" for r in found]
+    known += [f"{r.ref.name}/{name}" for r in found for name in r.table.state() if "~" in name]
+    return digest(made_by, settings.shards, split, *sorted(known), *_kept(context)).hex()
 
 
-def _parts(release: generation.Generation, members: list[dict[str, Any]]) -> list[Part]:
-    """One part a shard; its number stands where other jobs have a bucket."""
-    by_shard: dict[int, list[bytes]] = {number: [] for number in range(release.shards)}
-    for member in members:
-        by_shard[_shard_of(member["clip_id"], release.shards)].append(member["clip_id"])
+def _kept(context: Context) -> Iterator[str]:
+    """One line a bucket that changes with every kept clip, its class, tasks and licence; in any order of the rows."""
+    fields = (
+        "c.clip_id",
+        "c.recipe",
+        "v.audio_class",
+        "v.tasks",
+        "s.licence",
+        "s.attribution",
+        "s.url",
+        "s.extra",
+        "c.name",
+    )
+    text = "concat_ws('|', " + ", ".join(f"coalesce(CAST({name} AS VARCHAR), '-')" for name in fields) + ")"
+    for bucket, con in _by_bucket(context, []):
+        sql = f"SELECT count(*), bit_xor(md5_number({text}))::VARCHAR FROM {MEMBERS}"
+        count, mixed = con.execute(sql).fetchall()[0]
+        yield f"{bucket} {count} {mixed}"
+
+
+MEMBERS = (
+    "clips c JOIN verdicts v ON v.clip_id = c.clip_id AND v.keep "
+    "JOIN sources s ON s.source_id = c.source_id AND s.outcome = 'ok'"
+)
+
+
+def _plan(context: Context, release: generation.Generation, planned: Table) -> list[Part]:
+    """Write which clip goes to which shard; the parts, whose number stands where others have a bucket."""
     names = [name.removesuffix(".tar") for name in release.shard_names()]
-    return [Part(names[number], number, tuple(keys)) for number, keys in by_shard.items()]
+    if planned.published() < set(names):
+        _write_plan(context, release, planned, names)
+    counts = {name: len(planned.read_part(name)) for name in names}
+    return [Part(name, number, counts[name]) for number, name in enumerate(names)]
 
 
-def _shard_of(clip_id: bytes, shards: int) -> int:
-    """A function of the id and the number of shards: stable however many clips come and go."""
-    return int.from_bytes(clip_id[-8:], "big") % shards
+def _write_plan(context: Context, release: generation.Generation, planned: Table, names: list[str]) -> None:
+    count = 1 << context.settings.engine.bucket_bits
+    held: dict[int, list[pa.Table]] = {}
+    written = 0
+    for bucket, con in _by_bucket(context, []):
+        sql = f"SELECT c.clip_id, c.source_id, c.bucket, {_shard_sql(count, release.shards)} AS shard FROM {MEMBERS}"
+        rows: pa.Table = con.execute(f"{sql} ORDER BY shard, c.clip_id").to_arrow_table()
+        for number in rows["shard"].unique().to_pylist():
+            held.setdefault(number, []).append(rows.filter(pc.equal(rows["shard"], number)))
+        whole = bucket * release.shards // count  # no later bucket reaches a shard below this one
+        for number in range(written, whole):
+            _publish(planned, names[number], held.pop(number, []))
+        written = max(written, whole)
+    for number in range(written, release.shards):
+        _publish(planned, names[number], held.pop(number, []))
+
+
+def _publish(planned: Table, name: str, rows: list[pa.Table]) -> None:
+    empty = planned.schema.empty_table()
+    planned.publish_table(name, pa.concat_tables([table.cast(planned.schema) for table in rows]) if rows else empty)
+
+
+def _shard_sql(buckets_in_all: int, shards: int) -> str:
+    """The shard of a clip, as SQL: its bucket's stretch of the shards, and a place in it by the clip's last bytes.
+
+    A function of the ids and the number of shards: stable however many clips come and go.
+    """
+    place = "('0x' || right(hex(c.clip_id), 8))::UBIGINT / 4294967296.0"
+    return f"least(floor((c.bucket + {place}) * {shards} / {buckets_in_all}), {shards - 1})::INTEGER"
 
 
 def _outcome(context: Context, release: generation.Generation, tables: list[Table]) -> dict[str, Any]:
-    samples, shards = (table.read().to_pylist() for table in tables)
-    bad = [row["error_code"] for row in samples if row["status"] == "quarantined"]
+    samples, shards = (table.read(columns) for table, columns in zip(tables, (["status", "error_code"], None)))
+    bad = [code for code in samples["error_code"].to_pylist() if code]
     causes = {code: bad.count(code) for code in sorted(set(bad))}
     check_error_rate("shard", len(bad), len(samples), context.settings.engine.max_error_rate, causes)
+    listed = shards.to_pylist()
     return {
         "job": "shard",
         "generation": release.name,
@@ -134,6 +167,6 @@ def _outcome(context: Context, release: generation.Generation, tables: list[Tabl
         "ok": len(samples) - len(bad),
         "quarantined": len(bad),
         "causes": causes,
-        "bytes": sum(row["bytes"] for row in shards),
-        "shards": [{"name": row["shard"], "sha256": row["sha256"], "count": row["count"]} for row in shards],
+        "bytes": sum(row["bytes"] for row in listed),
+        "shards": [{"name": row["shard"], "sha256": row["sha256"], "count": row["count"]} for row in listed],
     }

@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests import parts
 from manifests.catalog import Catalog
 from manifests.ids import bucket, digest, recipe
 from manifests.schema import LISTING
@@ -23,7 +24,7 @@ VERSION = 2
 NAME = "listing"
 BATCH = 20_000
 """Rows that are Python objects at a time."""
-PART = 250_000
+PART = 20_000
 """Most rows of a part of the table."""
 _GROUP_BITS = 6
 _NOTES = ("licence", "attribution", "url", "transcript", "extra")
@@ -82,15 +83,15 @@ def _publish_group(table: Table, found: pa.Table) -> None:
         for start in range(0, len(new), PART):
             piece = new.slice(start, PART)
             said = [str(tuple(row.values())) for row in piece.select(["source_key", "revision", *_NOTES]).to_pylist()]
-            table.publish(f"b{number:04x}-{digest(*said).hex()[:12]}", piece.to_pylist())
+            keys = piece["source_key"]
+            table.publish_table(parts.name(number, keys[0].as_py(), keys[-1].as_py(), digest(*said)), piece)
 
 
 def _new(table: Table, number: int, found: pa.Table) -> pa.Table:
     """Rows of one bucket that are not listed yet, or whose notes are new, by key."""
     con = duckdb.connect()
     con.register("found", found)
-    parts = [part for part in table.published() if part.startswith(f"b{number:04x}-")]
-    con.register("listed", table.read(parts=parts))
+    con.register("listed", table.read_bucket(number))
     names = ", ".join(f"n.{name}" for name in LISTING.names if name != "revision")
     same = " AND ".join(f"n.{name} IS NOT DISTINCT FROM o.{name}" for name in _NOTES)
     sql = f"""

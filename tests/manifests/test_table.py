@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from manifests import parts
 from manifests.catalog import Catalog
 from manifests.errors import ConfigError
 from manifests.files import publish, replace
@@ -23,7 +24,7 @@ def test_first_writer_wins(tmp_path):
     assert not table.publish("b0000-x", rows(9))
     assert table.read().to_pylist() == rows(1, 2)  # sorted by key
     assert table.published() == {"b0000-x"}
-    assert [p.name for p in table.folder.iterdir()] == ["b0000-x.parquet"]  # nothing temporary is left
+    assert [p.name for p in (table.folder / "b0000").iterdir()] == ["b0000-x.parquet"]  # nothing temporary is left
 
 
 def test_of_many_writers_one_wins(tmp_path):
@@ -57,9 +58,27 @@ def test_read_keys_opens_only_the_bucket(tmp_path):
     table = Table(tmp_path, "t", "r" * 32, SCHEMA)
     table.publish("b0001-x", rows(1, 2))
     table.publish("b0002-x", rows(3))
-    (table.folder / "b0002-x.parquet").write_bytes(b"not parquet")
-    assert table.read_keys(1, [b"\x01" * 16]) == {b"\x01" * 16: rows(1)[0]}
-    assert table.read_keys(7, [b"\x01" * 16]) == {}
+    table.path("b0002-x").write_bytes(b"not parquet")
+    assert table.read_keys("b0001-x", [b"\x01" * 16]) == {b"\x01" * 16: rows(1)[0]}
+    assert table.read_keys("b0007-x", [b"\x01" * 16]) == {}
+
+
+def test_read_keys_opens_only_the_range(tmp_path):
+    table = Table(tmp_path, "t", "r" * 32, SCHEMA)
+    near, far = (parts.name(1, bytes([a]) * 4, bytes([b]) * 4, bytes(16)) for a, b in ((0, 4), (5, 9)))
+    table.publish(near, rows(1, 2))
+    table.publish(far, rows(7))
+    table.path(far).write_bytes(b"not parquet")
+    assert table.read_keys(near, [b"\x01" * 16]) == {b"\x01" * 16: rows(1)[0]}
+
+
+def test_a_revision_supersedes(tmp_path):
+    table = Table(tmp_path, "t", "r" * 32, SCHEMA)
+    table.publish("b0000-x", rows(1, 2))
+    table.revise("b0000-x", rows(1, 3))
+    assert table.read().to_pylist() == rows(1, 3) == table.read_part("b0000-x").to_pylist()
+    table.revise("b0000-x", rows(4))
+    assert table.read().to_pylist() == rows(4) and table.published() == {"b0000-x"} and table.state() == ["b0000-x~2"]
 
 
 def test_catalog_points_at_the_current_recipe(tmp_path):

@@ -1,7 +1,9 @@
 """The engine with a worker that can be told to die, raise or work: what it commits, whom it blames, when it stops."""
 
+import os
 import signal
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,64 +14,142 @@ from manifests.ids import digest
 from manifests.schema import STATUS
 from manifests.table import Table
 from pipeline.engine import lease, pool
-from pipeline.engine.job import Job
+from pipeline.engine.event import Clock
+from pipeline.engine.hand import Hand
+from pipeline.engine.job import Job, Limits
 from pipeline.engine.plan import Plan
+from pipeline.engine.wanted import Listed
+from pipeline.engine.worker import Planned
 
 SCHEMA = pa.schema([pa.field("key", pa.binary(16), False), *STATUS])
 
 
 @dataclass
-class Worker:
-    """Kills its process at `poison`; raises at `broken`; notes every key it did."""
+class Worker(Planned):
+    """Ends its process at `poison` in the way of `ending`; raises at `broken`; notes every key it did."""
 
     notes: Path
     poison: bytes | None = None
+    ending: str = "segfault"
     broken: bytes | None = None
 
-    def rows(self, part):
-        for key in part.keys:
+    def each(self, part, keys):
+        for key in keys:
             if key == self.poison:
-                signal.raise_signal(signal.SIGSEGV)  # in this thread, at once, as a real one is
+                ENDINGS[self.ending](self.notes)
             if key == self.broken:
                 raise OSError("no space left on device")
             with (self.notes / key.hex()).open("a") as file:
                 file.write("done\n")
-        return {"t": [{"key": key, "status": "ok", "attempts": 1} for key in part.keys]}
+            yield {"t": [{"key": key, "status": "ok", "attempts": 1}]}
 
-    def blame(self, part, error, attempts):
+    def blame(self, part, key, error, attempts):
         bad = {"status": "quarantined", "error_stage": "work", "error_code": error.code, "error_message": error.message}
-        return {"t": [{"key": key, "attempts": attempts, **bad} for key in part.keys]}
+        return {"t": [{"key": key, "attempts": attempts, **bad}]}
 
 
+def hog(notes):
+    held = []
+    while True:
+        held.append(bytearray(50 << 20))
+        time.sleep(0.02)
+
+
+def twice_killed(notes):
+    """Killed from outside the first two times, as by the kernel out of memory; healthy after that."""
+    count = len(list(notes.glob("killed-*")))
+    if count < 2:
+        (notes / f"killed-{count}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+ENDINGS = {
+    "segfault": lambda notes: signal.raise_signal(signal.SIGSEGV),  # in this thread, at once, as a real one is
+    "exit": lambda notes: os._exit(3),
+    "hang": lambda notes: time.sleep(1000),
+    "hog": hog,
+    "killed": lambda notes: os.kill(os.getpid(), signal.SIGKILL),
+    "twice_killed": twice_killed,
+}
 KEYS = [digest(n) for n in range(9)]
 
 
-def make_job(tmp_path, **options):
+def make_job(tmp_path, limits=None, **options):
     notes = tmp_path / "notes"
     notes.mkdir(exist_ok=True)
     table = Table(tmp_path / "tables", "t", "r" * 32, SCHEMA)
-    job = Job("test", (table,), Worker(notes, **options), tmp_path / "leases", workers=2, attempts=2)
-    return job, table, Plan(tmp_path / "plan").extend(dict.fromkeys(KEYS, 0), 3)
+    plan = Plan(tmp_path / "plan")
+    job = Job(
+        "test", (table,), Worker(plan, notes, **options), tmp_path / "leases", workers=2, limits=limits or Limits()
+    )
+    return job, table, plan.extend(Listed(dict.fromkeys(KEYS, 0)), 3)
+
+
+def times_done(tmp_path):
+    return [(tmp_path / "notes" / key.hex()).read_text().count("done") for key in KEYS]
 
 
 def test_every_part_is_committed_once(tmp_path, ray_session):
     job, table, parts = make_job(tmp_path)
-    seen = []
-    events = pool.run(job, parts, seen.append)
+    events = []
+    pool.run(job, parts, events.append)
     assert sorted(row["key"] for row in table.read().to_pylist()) == sorted(KEYS)
-    assert sorted(p.name for p in seen) == sorted(p.name for p in parts)
+    assert sorted(event["part"] for event in events) == sorted(p.name for p in parts)
     assert {event["attempt"] for event in events} == {1} and sum(event["rows"] for event in events) == 9
-    assert pool.run(job, parts) == []  # nothing is pending: nothing is done again
-    assert all((tmp_path / "notes" / key.hex()).read_text() == "done\n" for key in KEYS)
+    again = []
+    pool.run(job, parts, again.append)
+    assert again == []  # nothing is pending: nothing is done again
+    assert times_done(tmp_path) == [1] * 9
 
 
-def test_only_the_key_that_kills_its_process_is_blamed(tmp_path, ray_session):
-    job, table, parts = make_job(tmp_path, poison=KEYS[4])
-    pool.run(job, parts)
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [
+        ("segfault", "crash:SIGSEGV"),
+        ("exit", "crash:exit_3"),
+        ("hang", "crash:timeout"),
+        ("hog", "crash:memory"),
+        ("killed", "crash:SIGKILL"),
+    ],
+)
+def test_only_the_key_that_ends_its_process_is_blamed(tmp_path, ending, code):
+    job, table, parts = make_job(tmp_path, Limits(key_timeout_s=2, max_rss_gib=0.5), poison=KEYS[4], ending=ending)
+    clock = Clock()
+    for part in parts:
+        hand = Hand(job.worker, job.limits)
+        pool.do_part(job, part, hand, clock)
+        hand.stop()
     rows = {row["key"]: row for row in table.read().to_pylist()}
     assert {key for key, row in rows.items() if row["status"] == "quarantined"} == {KEYS[4]}
-    assert rows[KEYS[4]]["error_code"] == "crash:SIGSEGV" and rows[KEYS[4]]["attempts"] == 2
+    assert rows[KEYS[4]]["error_code"] == code
     assert sorted(rows) == sorted(KEYS)
+    assert set(clock.deaths) == {code} and len(clock.deaths) == 1 + rows[KEYS[4]]["attempts"]
+
+
+def test_what_was_done_before_a_death_is_kept(tmp_path, ray_session):
+    job, _, parts = make_job(tmp_path, poison=KEYS[4])
+    pool.run(job, parts)
+    done = [key for key in KEYS if key != KEYS[4]]
+    assert all((tmp_path / "notes" / key.hex()).read_text() == "done\n" for key in done)
+
+
+def test_a_healthy_key_outlives_a_machine_in_trouble(tmp_path):
+    job, table, parts = make_job(tmp_path, poison=KEYS[4], ending="twice_killed")
+    for part in parts:
+        pool.do_part(job, part, Hand(job.worker, job.limits), Clock())
+    assert {row["status"] for row in table.read().to_pylist()} == {"ok"}
+
+
+def test_quarantined_keys_are_done_again_when_asked(tmp_path):
+    job, table, parts = make_job(tmp_path, poison=KEYS[4])
+    for part in parts:
+        pool.do_part(job, part, Hand(job.worker, job.limits), Clock())
+    healed = replace(job, worker=Worker(job.worker.plan, job.worker.notes), redo=frozenset({"crash:SIGSEGV"}))
+    for part in parts:
+        pool.do_part(healed, part, Hand(healed.worker, job.limits), Clock())
+    assert {row["status"] for row in table.read().to_pylist()} == {"ok"}
+    assert times_done(tmp_path) == [1] * 9  # the others were left alone
+    assert len(table.read()) == 9 and len([name for name in table.state() if "~1" in name]) == 1
 
 
 def test_an_error_of_the_machine_stops_the_job_in_its_own_words(tmp_path, ray_session):

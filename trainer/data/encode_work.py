@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +18,7 @@ from manifests.schema import ID, STATUS
 from manifests.table import Table
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
+from pipeline.engine.stopwatch import timed
 from pipeline.jobs import tars
 from trainer.codecs import AudioCodec, VideoCodec, audio_codec, video_codec
 from trainer.data.encode_settings import EncodeSettings
@@ -26,6 +29,8 @@ from trainer.text.minilm import MiniLM
 from trainer.text.speech import speech_bytes
 
 LATENTS = "latents.safetensors"
+MEMBERS = "_members"
+"""An entry of Rows that is no table: files of a sample, for the tar."""
 INFO = {
     "split": pa.string(),
     "audio_class": pa.string(),
@@ -65,27 +70,45 @@ class EncodeWorker:
     folder: Path
     settings: EncodeSettings
 
-    def rows(self, part: Part) -> Rows:
-        """Encode the shard called `part.name` whole and publish its latents; a row for each of its samples."""
-        torch.set_num_threads(1)  # the pool is the parallelism, and one thread gives the same bits every time
-        packed: list[tars.Member] = []
-        rows = []
-        for key, members in samples(self.source / f"{part.name}.tar").items():
-            row = {"clip_id": bytes.fromhex(key), "shard": f"{part.name}.tar", "recipe": self.table.recipe}
-            try:
-                tensors, facts, described = self._encode(key, members)
-            except Exception as error:
-                rows.append(row | _failed(error))
-                continue
-            packed += [(f"{key}.json", _dump(described | {"encoded": facts})), (f"{key}.{LATENTS}", _save(tensors))]
-            rows.append(row | _info(described, tensors) | facts | {"status": "ok", "attempts": 1})
-        path = self.folder / f"{part.name}.tar"
-        tars.write(path, packed)
-        return {self.table.name: _placed(path, rows)}
+    def keys(self, part: Part) -> Sequence[bytes]:
+        """Samples of the shard, in the order in which they lie in it."""
+        return [bytes.fromhex(key) for key in samples(self.source / f"{part.name}.tar")]
 
-    def blame(self, part: Part, error: KlearError, attempts: int) -> Rows:
-        """Media is decoded in children that may die; when this process does, the machine is at fault."""
-        raise KlearError("encode:worker_died", f"{part.name}: {error.message}; free memory or disk, then run again")
+    @contextmanager
+    def open(self, part: Part) -> Iterator[None]:
+        """Nothing to hold."""
+        yield
+
+    def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
+        """The row of each sample and the members that hold its latents. Damaged samples become rows."""
+        torch.set_num_threads(1)  # the pool is the parallelism, and one thread gives the same bits every time
+        found = samples(self.source / f"{part.name}.tar")
+        for key in keys:
+            yield timed("encode", self._one, part, key.hex(), found[key.hex()])
+
+    def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
+        """The quarantined row of a sample that ends its process."""
+        return {self.table.name: [self._row(part, key.hex()) | _failed(error) | {"attempts": attempts}]}
+
+    def finish(self, part: Part, done: Mapping[bytes, Rows]) -> Rows:
+        """Publish the latents of the shard; a row for each of its samples, with its place."""
+        path = self.folder / f"{part.name}.tar"
+        tars.write(path, [(m["name"], m["data"]) for rows in done.values() for m in rows.get(MEMBERS, [])])
+        return {self.table.name: _placed(path, [row for rows in done.values() for row in rows[self.table.name]])}
+
+    def _row(self, part: Part, key: str) -> dict[str, Any]:
+        return {"clip_id": bytes.fromhex(key), "shard": f"{part.name}.tar", "recipe": self.table.recipe}
+
+    def _one(self, part: Part, key: str, members: dict[str, Member]) -> dict[str, list[Any]]:
+        row = self._row(part, key)
+        try:
+            tensors, facts, described = self._encode(key, members)
+        except Exception as error:
+            return {self.table.name: [row | _failed(error)]}
+        packed = [{"name": f"{key}.json", "data": _dump(described | {"encoded": facts})}]
+        packed.append({"name": f"{key}.{LATENTS}", "data": _save(tensors)})
+        told = row | _info(described, tensors) | facts | {"status": "ok", "attempts": 1}
+        return {self.table.name: [told], MEMBERS: packed}
 
     def _encode(
         self, key: str, members: dict[str, Member]

@@ -1,0 +1,55 @@
+"""Blame: a key is quarantined only after it ended a fresh process of its own, alone, several times.
+
+A death on the way through a part costs nothing but the key at hand, which is then tried alone; the rest goes on in a
+new process. What was done before the death is kept.
+"""
+
+import time
+from collections.abc import Callable
+
+from manifests.errors import KlearError
+from pipeline.engine.hand import Died, Hand
+from pipeline.engine.job import Job, Rows
+from pipeline.engine.plan import Part
+
+_OUTSIDE = "crash:SIGKILL"
+"""We watch time and memory ourselves, so this signal comes from outside: from a person, or the kernel out of memory."""
+_OUTSIDE_TRIES = 5
+
+
+def do_keys(job: Job, part: Part, keys: list[bytes], hand: Hand, on_death: Callable[[str], None]) -> dict[bytes, Rows]:
+    """The rows of each of the keys, whatever it takes. `on_death` hears of each death's ending."""
+    done: dict[bytes, Rows] = {}
+    while left := [key for key in keys if key not in done]:
+        found = iter(left)
+        try:
+            for rows in hand.each(part, left):
+                done[next(found)] = rows
+        except Died as death:
+            on_death(death.ending)
+            suspect = next(found)
+            done[suspect] = alone(job, part, suspect, on_death)
+    return done
+
+
+def alone(job: Job, part: Part, key: bytes, on_death: Callable[[str], None] = lambda ending: None) -> Rows:
+    """The rows of one key from a fresh process; quarantined after `limits.attempts` deaths of its own.
+
+    Deaths by SIGKILL are given more tries, at growing distances: healthy keys must outlive a machine in trouble.
+    """
+    deaths = killed = 0
+    ending = ""
+    while deaths < job.limits.attempts and killed < _OUTSIDE_TRIES:
+        hand = Hand(job.worker, job.limits)
+        try:
+            return next(iter(hand.each(part, [key])))
+        except Died as death:
+            ending = death.ending
+            on_death(ending)
+            deaths, killed = (deaths, killed + 1) if ending == _OUTSIDE else (deaths + 1, killed)
+            if ending == _OUTSIDE:
+                time.sleep(0.2 * 2**killed)
+        finally:
+            hand.stop()
+    message = f"ended {deaths + killed} processes with {ending} when done alone"
+    return job.worker.blame(part, key, KlearError(ending, message), deaths + killed)
