@@ -3,7 +3,6 @@
 Form: https://huggingface.co/docs/hub/datasets-cards (YAML header, then Markdown).
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -199,9 +198,8 @@ def _sources(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 def _members(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """Fields of a sample's JSON and of its texts, as a released sample has them."""
-    found = con.execute("SELECT json FROM release ORDER BY clip_id LIMIT 1").fetchone()
-    about = json.loads(found[0]) if found else {}
-    return {"fields": list(about), "texts": list(about.get("texts", {}))}
+    found = rows(con, "SELECT fields, texts FROM shards WHERE len(fields) > 0 ORDER BY shard LIMIT 1")
+    return found[0] if found else {"fields": [], "texts": []}
 
 
 def _languages(con: duckdb.DuckDBPyConnection) -> list[str]:

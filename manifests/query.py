@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from manifests import files, parts
 from manifests.catalog import Catalog
@@ -71,7 +72,7 @@ def publish_by_bucket(con: duckdb.DuckDBPyConnection, sql: str, table: Table, bi
         f"ORDER BY _bucket"
     )
     for (bucket,) in con.execute("SELECT DISTINCT _bucket FROM found ORDER BY 1").fetchall():
-        answer = con.execute(f"SELECT * FROM found WHERE _bucket = {bucket} ORDER BY _place").to_arrow_table()
+        answer: pa.Table = con.sql(f"SELECT * FROM found WHERE _bucket = {bucket} ORDER BY _place").to_arrow_table()
         for start in range(0, len(answer), PIECE):
             piece = answer.slice(start, PIECE)
             low, high = (piece["_place"][i].as_py() for i in (0, -1))

@@ -168,6 +168,8 @@ SHARDS = pa.schema(
         pa.field("sha256", pa.string(), False),
         pa.field("bytes", pa.int64(), False),
         pa.field("count", pa.int32(), False),
+        pa.field("fields", pa.list_(pa.string())),  # of a sample's JSON, and of its `texts`
+        pa.field("texts", pa.list_(pa.string())),
         pa.field("recipe", pa.string(), False),
     ]
 )

@@ -59,5 +59,5 @@ class Asked:
         con = connect(self.catalog, bucket)
         for table in self.more:
             register(con, table, bucket=bucket)
-        found: pa.Table = con.execute(self.sql).to_arrow_table()
+        found: pa.Table = con.sql(self.sql).to_arrow_table()
         return found.cast(WANTED)

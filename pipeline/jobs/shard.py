@@ -129,7 +129,7 @@ def _write_plan(context: Context, release: generation.Generation, planned: Table
     written = 0
     for bucket, con in _by_bucket(context, []):
         sql = f"SELECT c.clip_id, c.source_id, c.bucket, {_shard_sql(count, release.shards)} AS shard FROM {MEMBERS}"
-        rows: pa.Table = con.execute(f"{sql} ORDER BY shard, c.clip_id").to_arrow_table()
+        rows: pa.Table = con.sql(f"{sql} ORDER BY shard, c.clip_id").to_arrow_table()
         for number in rows["shard"].unique().to_pylist():
             held.setdefault(number, []).append(rows.filter(pc.equal(rows["shard"], number)))
         whole = bucket * release.shards // count  # no later bucket reaches a shard below this one

@@ -1,5 +1,6 @@
 """The work on one shard: describe and encode its clips, pack them sorted, publish the tar, then its rows."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -81,6 +82,7 @@ class ShardWorker:
             "sha256": packed.sha256,
             "bytes": packed.bytes,
             "count": len(packed.places),
+            **_fields(members),
             "recipe": self.samples.recipe,
         }
         samples = [self._placed(row, path.name, packed.places) for key in sorted(done) for row in done[key]["samples"]]
@@ -128,6 +130,13 @@ class ShardWorker:
             "offset": place.offset if place else None,
             "size": place.size if place else None,
         }
+
+
+def _fields(members: Sequence[tars.Member]) -> dict[str, list[str]]:
+    """What the JSON of a sample holds, by the first one."""
+    first = next((data for _, data in members if isinstance(data, bytes)), b'{"texts": {}}')
+    about = json.loads(first)
+    return {"fields": sorted(about), "texts": list(about["texts"])}
 
 
 def _scratch(part: Part, actor: int) -> Path:

@@ -101,4 +101,4 @@ def _new(table: Table, number: int, found: pa.Table) -> pa.Table:
         SELECT {names}, coalesce(o.revision + 1, 0)::INTEGER AS revision
         FROM named n LEFT JOIN newest o ON o.source_key = n.source_key
         WHERE o.source_key IS NULL OR NOT ({same}) ORDER BY n.source_key"""
-    return con.execute(sql).to_arrow_table()
+    return con.sql(sql).to_arrow_table()

@@ -23,16 +23,13 @@ def con():
         t(clip_id, source_id, split, audio_class, tasks, status, shard)""")
     con.execute(
         f"CREATE TABLE shards AS SELECT 'g0002' AS generation, 'shard-00000.tar' AS shard, 3 AS count,"
-        f" 1234567 AS bytes, '{SHA}' AS sha256"
+        f" 1234567 AS bytes, '{SHA}' AS sha256, ['clip_id', 'texts'] AS fields, ['audio'] AS texts"
     )
     con.execute("""CREATE TABLE sources AS SELECT * FROM (VALUES
         (10, 'ok', 'a|b.mp4', 'CC BY 4.0', 'Ada', 'https://example.org/a', '{"lens": 35, "by_ai": false}'),
         (20, 'ok', 'c.mp4', NULL, NULL, NULL, NULL),
         (10, 'duplicate', 'copy.mp4', 'CC BY 4.0', NULL, NULL, '{"other": 1}'))
         t(source_id, outcome, name, licence, attribution, url, extra)""")
-    con.execute(
-        'CREATE TABLE release AS SELECT 1 AS clip_id, encode(\'{"clip_id":"01","texts":{"audio":""}}\') AS json'
-    )
     con.execute("CREATE TABLE verdicts AS SELECT 1 AS clip_id, ['av_offset'] AS unmeasured")
     con.execute(
         "CREATE TABLE \"transcribe.whisperx\" AS SELECT * FROM (VALUES (2, 'de', 'guten Tag'), (3, 'fr', ''))"
