@@ -66,6 +66,16 @@ class Spec:
         said += [" ".join(sum(self.remux, ()))] if self.remux else []
         return f"{' '.join(said)} seed{self.seed}"
 
+    @property
+    def tick_s(self) -> float:
+        """How coarse the container's timestamps are, in seconds."""
+        return 0.001 if self.container in {"mkv", "webm", "flv", "wmv"} else 0.0
+
+    @property
+    def wobble_s(self) -> float:
+        """By how much ffmpeg's timestamps of blocks of sound stray in a track without holes, in seconds."""
+        return 0.03 if self.container == "ogv" else 1.1 * self.tick_s
+
 
 def _paces(pace: str, fps: Fraction, seconds: float, rng: np.random.Generator) -> list[Fraction]:
     """Times of the frames, in seconds, each a multiple of the tick."""
@@ -249,7 +259,7 @@ def draw(rng: np.random.Generator, container: str | None = None) -> Spec:
     late = float(rng.choice([0.0, 0.0, 0.083, 0.5, 1.217]))
     video_at, audio_at = (late, 0.0) if rng.random() < 0.5 else (0.0, late)
     hole = (float(rng.uniform(1, 5)), float(rng.choice([0.02, 0.045, 0.2, 0.7]))) if rng.random() < 0.2 else None
-    if video in {"mpeg2", "mpeg1"} or container in {"ogv", "avi", "mxf", "mpg"}:
+    if video in {"mpeg2", "mpeg1", "av1"} or container in {"ogv", "avi", "mxf", "mpg"}:
         pace = "even"
     spec = Spec(
         container=container,
@@ -257,7 +267,7 @@ def draw(rng: np.random.Generator, container: str | None = None) -> Spec:
         audio=options,
         fps=fps,
         rate=int(rng.choice(sample_rates)),
-        channels=int(rng.choice(channels)),
+        channels=int(rng.choice(channels)) if container != "ts" else min(6, int(rng.choice(channels))),
         pace=pace,
         hole=None if container in {"avi", "mxf", "ogv"} else hole,
         video_at=video_at,

@@ -23,6 +23,8 @@ _LEAD = Fraction(1, 20)
 _TAIL = Fraction(1, 4)
 _LEAST_HOLE_S = 0.001
 _MOST_HOLE_S = 0.04
+_DRIFT_S = 0.002
+_PATIENCE = 12
 
 Made = TypeVar("Made")
 
@@ -44,7 +46,7 @@ def from_far_enough(clip: Clip, render: Callable[[float | None], Made]) -> Made:
     return render(None)
 
 
-def open_range(clip: Clip, back_s: float | None) -> tuple[Any, Any]:
+def open_range(clip: Clip, back_s: float | None = None) -> tuple[Any, Any]:
     """(video, audio) ffmpeg-python streams of the clip's source, from `back_s` or more before the clip; audio may be
     None. The exact cut is made later, on decoded timestamps.
     """
@@ -124,13 +126,24 @@ def on_samples(audio: Any, clip: Clip) -> Any:
 
 
 def _on_lattice(sound: Any, clip: Clip) -> Any:
-    """Blocks whose timestamps are within `audio_slack_s` of anchor + k steps, there; the others where they were."""
-    if not clip.audio_step:
+    """Blocks whose timestamps are within `audio_slack_s` of anchor + k steps, there; the others where they were.
+
+    Where the timestamps stray farther (`_MOST_HOLE_S`), by the count of samples since the first block read, until they
+    differ from it by that much at once, or by `_DRIFT_S` for `_PATIENCE` blocks on end.
+    """
+    rate, step = clip.audio_rate, clip.audio_step
+    if step:
+        anchor, slack = round(clip.audio_anchor_s * rate), 1 + int(clip.audio_slack_s * rate)
+        near = f"{anchor}+{step}*round((PTS-({anchor}))/{step})"
+        return sound.filter("asetpts", f"if(lte(abs(PTS-({near})),{slack}),{near},PTS)")
+    if clip.audio_slack_s < _MOST_HOLE_S:
         return sound
-    anchor, step = round(clip.audio_anchor_s * clip.audio_rate), clip.audio_step
-    slack = 1 + int(clip.audio_slack_s * clip.audio_rate)
-    near = f"{anchor}+{step}*round((PTS-({anchor}))/{step})"
-    return sound.filter("asetpts", f"if(lte(abs(PTS-({near})),{slack}),{near},PTS)")
+    drift, jump = int(_DRIFT_S * rate), int(_MOST_HOLE_S * rate)
+    late, times = "st(2,PTS-ld(0))", f"if(gt(ld(2),{drift}),max(ld(1),0)+1,if(lt(ld(2),-{drift}),min(ld(1),0)-1,0))"
+    moved = f"eq(N,0)+gt(abs(ld(2)),{jump})+gte(abs(ld(1)),{_PATIENCE})"
+    return sound.filter(
+        "asetpts", f"{late};st(1,{times});if({moved},st(0,PTS);st(1,0));st(3,ld(0));st(0,ld(3)+S);ld(3)"
+    )
 
 
 def _first_sample(clip: Clip) -> int:

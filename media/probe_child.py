@@ -7,10 +7,9 @@ real frame rate and whether the file ends where it says.
 import contextlib
 import itertools
 import json
-import math
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
@@ -19,14 +18,13 @@ import av
 
 from manifests.errors import MediaError
 from media import grid, tracks
+from media.clock import sound_clock
 from media.probe_colours import colour_row
 
 _HEAD_PACKETS = 120
 _TAIL_SHARE = 0.03
 _VAGUE = frozenset({"asf", "flv", "avi"})
-_SOUND_FRAMES = 32
-_LEAST_BLOCKS = 4
-_MOST_SLACK_S = 0.04
+_SOUND_BLOCKS = 32
 _MAX_ASPECT = 4
 _MAX_TRIES = 500
 
@@ -52,20 +50,19 @@ def look(path: str, demuxers: str, audio_order: list[str]) -> dict[str, Any]:
             raise MediaError("media:unreadable", "no audio or video track could be read")
         if video is None:
             raise MediaError("media:no_video", f"audio only ({file.format.name})")
-        frame, steps = _first_frame(file, video)
-        sound = next((row for track in sounds if (row := _first_sound(file, file.streams[track.index]))), None)
-        audio = file.streams[sound["index"]] if sound else None
+        frame, steps, blocks = _heads(file, video, [file.streams[track.index] for track in sounds])
+        audio = next((file.streams[track.index] for track in sounds if blocks[track.index]), None)
         start_s = _seconds(frame.pts if frame.pts is not None else video.start_time, frame.time_base)
         fps = grid.choose_rate(video.average_rate, video.base_rate, statistics.median(steps) if steps else None)
         promised_s, own = _promised_end(file, video)
         ends = {} if promised_s is None else _ends(file, [track for track in (video, audio) if track], promised_s)
         if promised_s is not None:
             _check_end(file, video, start_s, ends, promised_s, own)
-        end_s = ends.get(video.index, start_s)
+        end_s = ends.get(video.index, start_s if promised_s is None else promised_s)
         return {
             "container": file.format.name,
             "video": _video_row(video, frame, start_s, end_s, fps),
-            "audio": sound,
+            "audio": _sound_row(file, audio, blocks[audio.index]) if audio else None,
             "audio_tracks": [asdict(track) for track in sounds],
         }
 
@@ -92,66 +89,53 @@ def _audio_tracks(file: Any) -> list[tracks.Track]:
     ]
 
 
-def _first_frame(file: Any, video: Any) -> tuple[Any, list[float]]:
-    """The first frame that decodes, and the times between the first frames in display order, in seconds."""
-    first, stamps = None, []
-    for number, packet in enumerate(file.demux(video)):
-        if packet.pts is not None:
+def _heads(file: Any, video: Any, audios: Sequence[Any]) -> tuple[Any, list[float], dict[int, list[Any]]]:
+    """The first frame that decodes, the times between the first frames in display order (s), the first blocks of sound
+    of each track by its index.
+
+    One pass from the start: in some containers a seek back to it skips the sound before the first key frame.
+    """
+    first, tries = None, [0, 0]
+    stamps: list[int] = []
+    blocks: dict[int, list[Any]] = {audio.index: [] for audio in audios}
+    for packet in file.demux([video, *audios]):
+        of_video = packet.stream_index == video.index
+        tries[of_video] += 1
+        if not of_video and len(blocks[packet.stream_index]) < _SOUND_BLOCKS:
+            blocks[packet.stream_index] += _decode(packet)
+        if of_video and packet.pts is not None:
             stamps.append(packet.pts)
-        if first is None:
+        if of_video and first is None:
             first = next(iter(_decode(packet)), None)
-        if (first is not None and len(stamps) >= _HEAD_PACKETS) or number >= _MAX_TRIES:
+        seen = len(stamps) >= _HEAD_PACKETS or tries[True] >= _MAX_TRIES
+        heard = tries[False] >= _MAX_TRIES or any(len(found) >= _SOUND_BLOCKS for found in blocks.values())
+        if seen and (heard or not audios or first is None):
             break
     if first is None:
         raise MediaError("media:unreadable", f"no frame of the {video.codec_context.name} track decodes")
     # The last stamps may miss frames that are stored later but shown earlier.
-    shown = sorted(set(stamps))[: max(2, len(stamps) - 8)]
-    return first, [float((b - a) * video.time_base) for a, b in itertools.pairwise(shown)]
+    shown = sorted(set(stamps[:_HEAD_PACKETS]))[: max(2, min(len(stamps), _HEAD_PACKETS) - 8)]
+    return first, [float((b - a) * video.time_base) for a, b in itertools.pairwise(shown)], blocks
 
 
-def _first_sound(file: Any, audio: Any) -> dict[str, Any] | None:
-    _rewind(file)
-    frames = list(itertools.islice(_sounds(file, audio), _SOUND_FRAMES))
-    if not frames:
-        return None
-    first = frames[0]
-    pts = first.pts if first.pts is not None else audio.start_time
+def _sound_row(file: Any, audio: Any, blocks: list[Any]) -> dict[str, Any]:
+    first = blocks[0]
+    same = [b for b in blocks if b.pts is not None and b.sample_rate == first.sample_rate]
+    paged = file.format.name == "ogg" and audio.codec_context.name == "vorbis"
+    anchor_s, step, slack_s = sound_clock(
+        [(b.pts, b.samples) for b in same], Fraction(first.time_base), first.sample_rate, paged
+    )
     return {
         "index": audio.index,
         "codec": audio.codec_context.name,
         "rate": first.sample_rate,
         "channels": first.layout.nb_channels,
-        "start_s": _seconds(pts, first.time_base),
+        "start_s": _seconds(first.pts if first.pts is not None else audio.start_time, first.time_base),
         "duration_s": _seconds(audio.duration, audio.time_base),
-        **_clock(frames),
+        "anchor_s": anchor_s,
+        "step": step,
+        "slack_s": slack_s,
     }
-
-
-def _sounds(file: Any, audio: Any) -> Iterator[Any]:
-    for number, packet in enumerate(file.demux(audio)):
-        yield from _decode(packet)
-        if number >= _MAX_TRIES:
-            return
-
-
-def _clock(frames: list[Any]) -> dict[str, Any]:
-    """On which lattice the blocks of a track begin, and how far their timestamps stray from the count of samples.
-
-    The first block is cut by the encoder's delay, the last by the end of the track: the lattice is that of the others.
-    Timestamps that stray by more than their own tick were taken from a clock; half a block off, they say nothing.
-    """
-    blocks = [f for f in frames if f.pts is not None and f.sample_rate == frames[0].sample_rate]
-    if len(blocks) < _LEAST_BLOCKS:
-        return {"anchor_s": 0.0, "step": 0, "slack_s": _seconds(1, frames[0].time_base)}
-    rate, tick_s = blocks[0].sample_rate, float(blocks[0].time_base)
-    step = math.gcd(*(f.samples for f in blocks[1:-1]))
-    strays = sorted(abs((b.pts - a.pts) * tick_s - a.samples / rate) for a, b in itertools.pairwise(blocks))
-    usual = strays[len(strays) * 9 // 10]
-    slack_s = tick_s if usual <= 1.01 * tick_s + 1 / rate else min(2 * usual, _MOST_SLACK_S)
-    if slack_s > step / rate / 2:
-        step = 0
-    anchor_s = blocks[0].pts * tick_s + blocks[0].samples / rate
-    return {"anchor_s": anchor_s, "step": step, "slack_s": slack_s}
 
 
 def _decode(packet: Any) -> list[Any]:
@@ -168,16 +152,16 @@ def _ends(file: Any, tracks: list[Any], promised_s: float) -> dict[int, float]:
     A seek may end nowhere (FLV): then from farther back. The part before damage counts.
     """
     start_s = (file.start_time or 0) / av.time_base
+    ends: dict[int, float] = {}
     for share in (1 - _TAIL_SHARE, 0.7, 0.0):
-        _rewind(file, int((start_s + (promised_s - start_s) * share) * av.time_base))
-        ends: dict[int, float] = {}
         with contextlib.suppress(av.error.FFmpegError):
+            file.seek(int((start_s + (promised_s - start_s) * share) * av.time_base), backward=True)
             for packet in file.demux(tracks):
                 if packet.pts is not None:
                     end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
                     ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
         if tracks[0].index in ends:
-            return ends
+            break
     return ends
 
 
@@ -197,22 +181,17 @@ def _promised_end(file: Any, video: Any) -> tuple[float | None, bool]:
     return (start + file.duration) / av.time_base, False
 
 
-def _rewind(file: Any, to_us: int = 0) -> None:
-    try:
-        file.seek(to_us, backward=True)
-    except av.error.FFmpegError:
-        file.seek(file.start_time or 0, backward=True, any_frame=True)
-
-
 def _check_end(file: Any, video: Any, start_s: float, ends: dict[int, float], promised_s: float, own: bool) -> None:
-    """Raise MediaError media:truncated when the packets end well before the container says.
+    """Raise MediaError media:truncated when the file ends well before it says.
 
-    Some containers are vague: ASF and FLV count a late sound or their own buffer into their length.
+    An index of samples (MP4) says it exactly. Times say it roughly: the last frame may be held, and ASF, FLV and AVI
+    count a late sound or their own buffer into their length.
     """
+    last = video.index_entries[-1] if "mov" in file.format.name and len(video.index_entries) else None
     found_s = ends.get(video.index, start_s) if own else max(ends.values(), default=start_s)
-    share, least_s = (0.1, 2.0) if _VAGUE & set(file.format.name.split(",")) else (0.05, 0.25)
     promised, missing = promised_s - start_s, promised_s - found_s
-    if missing > share * promised and missing > least_s:
+    share, least_s = (0.1, 2.0) if last or _VAGUE & set(file.format.name.split(",")) else (0.05, 1.0)
+    if (last and last.pos + last.size > file.size) or (missing > share * promised and missing > least_s):
         where = f"ends after {found_s - start_s:.2f} s" if found_s > start_s else "holds no packet near its end"
         raise MediaError("media:truncated", f"promises {promised:.2f} s but {where}")
 

@@ -63,7 +63,7 @@ def render_views(
 def count_frames(clip: Clip, *, timeout_s: float = TIMEOUT_S, max_rss: int = MAX_RSS) -> int:
     """How many of the clip's grid frames the source really holds, by decoding them. Raises MediaError."""
     with Scratch() as gauge:
-        video, _ = cut.open_range(clip, None)
+        video, _ = cut.open_range(clip)
         argv = ffmpeg.compile_argv(gauge_output(cut.on_grid(video, clip), gauge))
         ffmpeg.run(argv, Limits(timeout_s, max_rss, gauge_size(clip) + 4096), [gauge.fd])
         return gauge.size // _GAUGE**2

@@ -90,7 +90,7 @@ def small_frames(
     # A file may hold a little more than it promises; a timestamp hours ahead must not make hours of repeated frames.
     most = video.frames + int(_SLACK_S * video.fps) + 1
     clip = clip_from_probe(path, found, 0, most, clip_id=bytes(16), source_id=bytes(16))
-    frames = cut.on_grid(cut.open_range(clip, None)[0], clip)
+    frames = cut.on_grid(cut.open_range(clip)[0], clip)
     frames = picture.scaled(frames, clip.look, (width, height), detector.PIXELS, flags="area")
     node = frames.output("pipe:1", f="rawvideo", fps_mode="passthrough")
     with Child(
