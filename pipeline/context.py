@@ -12,6 +12,7 @@ from pipeline.config import PipelineSettings
 from pipeline.engine.job import Job, Limits, Needs, PartWorker
 from pipeline.engine.plan import Part, Plan
 from pipeline.engine.wanted import Wanted
+from pipeline.sources import listing
 from pipeline.work import work_off
 
 ONE_CPU = Needs()
@@ -65,13 +66,17 @@ class Context:
             needs=needs,
             limits=Limits(
                 attempts=engine.attempts,
-                key_timeout_s=engine.clip_timeout_s,
+                key_timeout_s=engine.clip_timeout_s + self._fetch_s(),
                 max_rss_gib=engine.max_rss_gib,
                 quarantined=max(engine.max_error_rate * sum(part.count for part in parts), MIN_ERRORS),
             ),
             redo=self.redo,
         )
         return work_off(self.catalog, job, parts, unit, workers=engine.workers, address=self.address)
+
+    def _fetch_s(self) -> float:
+        """How long a worker may wait for a source: nothing where all lie on this machine."""
+        return self.settings.sources.max_seconds if listing.has_remote(self.catalog) else 0.0
 
 
 def rate(started: float, rows: int) -> dict[str, float]:

@@ -17,6 +17,7 @@ from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import Stopwatch
 from pipeline.engine.worker import Planned, gathered
 from pipeline.jobs import tars
+from pipeline.sources.ahead import Sources, fetching
 from pipeline.sources.clip import clip_of
 from pipeline.sources.store import Store
 from pipeline.stages import StageRef
@@ -49,8 +50,10 @@ class ClipWorker(Planned):
         known = {**self.inputs, **{s.NAME: self.tables[s.NAME] for s in self._stages if s not in todo}}
         facts = {name: table.read_keys(part.name, keys) for name, table in known.items()}
         clips = self.clips.read_keys(part.name, keys)
-        for key in keys:
-            yield self._clip(clips[key], todo, {name: found[key] for name, found in facts.items() if key in found})
+        with fetching(self.store, (clips[key] for key in keys)) as sources:
+            for key in keys:
+                before = {name: found[key] for name, found in facts.items() if key in found}
+                yield self._clip(clips[key], sources, todo, before)
 
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """Quarantined rows of a clip that cannot be touched."""
@@ -67,7 +70,7 @@ class ClipWorker(Planned):
                 tars.write(self.tables[name].path(part.name).with_suffix(".tar"), sorted(members))
         return rows
 
-    def _clip(self, clip: Mapping[str, Any], todo: list[Stage], before: dict[str, dict]) -> Rows:
+    def _clip(self, clip: Mapping[str, Any], sources: Sources, todo: list[Stage], before: dict[str, dict]) -> Rows:
         bad = next(((r["error_stage"], r["error_code"], r["error_message"]) for r in before.values() if _bad(r)), None)
         facts = {name: _columns(row) for name, row in before.items()}
         rows: Rows = {}
@@ -75,7 +78,7 @@ class ClipWorker(Planned):
             views = Views({})
             if bad is None and (wanted := _views(todo)):
                 try:
-                    views = stack.enter_context(_render(clip_of(clip, self.store), wanted))
+                    views = stack.enter_context(_render(clip_of(clip, sources), wanted))
                 except MachineError:
                     raise
                 except Exception as error:
@@ -85,7 +88,7 @@ class ClipWorker(Planned):
                 values: dict[str, Any] = {}
                 if bad is None:
                     try:
-                        values = stage(clip_of(clip, self.store), views, facts)
+                        values = stage(clip_of(clip, sources), views, facts)
                     except MachineError:
                         raise
                     except Exception as error:

@@ -24,6 +24,7 @@ from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import timed
 from pipeline.engine.wanted import Asked
 from pipeline.engine.worker import Planned
+from pipeline.sources.ahead import Sources, fetching
 from pipeline.sources.store import Store
 
 VERSION = 5
@@ -68,17 +69,18 @@ class CutWorker(Planned):
     def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
         """The clips of each source, and its cuts row."""
         sources = self.sources.read_keys(part.name, keys)
-        for key in keys:
-            yield timed("cut", self._rows, sources[key], part.bucket)
+        with fetching(self.store, (sources[key] for key in keys)) as here:
+            for key in keys:
+                yield timed("cut", self._rows, sources[key], part.bucket, here)
 
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """The quarantined row of a source that kills whoever decodes it."""
         source = self.sources.read_keys(part.name, [key])[key]
         return {"clips": [], NAME: [self._row(source, part.bucket, error=error, attempts=attempts)]}
 
-    def _rows(self, source: Mapping[str, Any], number: int) -> Rows:
+    def _rows(self, source: Mapping[str, Any], number: int, here: Sources) -> Rows:
         try:
-            shots, decoded, clips = self._clips(source, number)
+            shots, decoded, clips = self._clips(source, number, here)
         except MachineError:
             raise
         except Exception as error:  # one source must not stop the others
@@ -86,9 +88,9 @@ class CutWorker(Planned):
         values = {"shots": shots, "frames_decoded": decoded, "clips": len(clips)}
         return {"clips": clips, NAME: [self._row(source, number, values)]}
 
-    def _clips(self, source: Mapping[str, Any], number: int) -> tuple[int, int, list[dict[str, Any]]]:
+    def _clips(self, source: Mapping[str, Any], number: int, here: Sources) -> tuple[int, int, list[dict[str, Any]]]:
 
-        path = self.store.get(source).path
+        path = here.get(source).path
         probed = probe(path, audio_order=self.cut.audio_order)
         shots = detect_shots(path, probed, detect.make(self.cut.shots, self.cut.device))
         cuts = self._plan(path, probed, shots)

@@ -15,6 +15,7 @@ from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import timed
 from pipeline.engine.wanted import Asked
 from pipeline.engine.worker import Planned
+from pipeline.sources.ahead import Sources, fetching
 from pipeline.sources.outcome import INELIGIBLE, REFUSALS
 from pipeline.sources.store import Store
 
@@ -48,20 +49,21 @@ class ProbeWorker(Planned):
     def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
         """A row a source: ok, ineligible or quarantined."""
         listed = self.listing.read_keys(part.name, keys)
-        for key in keys:
-            yield timed(NAME, self._rows, listed[key])
+        with fetching(self.store, (listed[key] for key in keys)) as sources:
+            for key in keys:
+                yield timed(NAME, self._rows, listed[key], sources)
 
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """The quarantined row of a source that kills whoever opens it."""
         listed = self.listing.read_keys(part.name, [key])[key]
         return {NAME: [self._entry(listed, {}, ("quarantined", error.code, error.message), attempts)]}
 
-    def _rows(self, listed: Mapping[str, Any]) -> Rows:
-        return {NAME: [self._row(listed)]}
+    def _rows(self, listed: Mapping[str, Any], sources: Sources) -> Rows:
+        return {NAME: [self._row(listed, sources)]}
 
-    def _row(self, listed: Mapping[str, Any]) -> dict[str, Any]:
+    def _row(self, listed: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
         try:
-            return self._entry(listed, self._values(listed), ("ok", None, None))
+            return self._entry(listed, self._values(listed, sources), ("ok", None, None))
         except MachineError:
             raise
         except KlearError as error:
@@ -70,12 +72,12 @@ class ProbeWorker(Planned):
         except Exception as error:  # one source must not stop the others
             return self._entry(listed, {}, ("quarantined", *cause_of(error)))
 
-    def _values(self, listed: Mapping[str, Any]) -> dict[str, Any]:
+    def _values(self, listed: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
         from media.probe import probe
 
         if listed["refused"]:
             raise MediaError(listed["refused"], REFUSALS[listed["refused"]].format(name=listed["name"]))
-        held = self.store.get(listed)
+        held = sources.get(listed)
         columns = _columns(probe(held.path))
         content = held.content or file_digest(held.path)
         return {"source_id": content, "bytes": held.size, "version": held.version, **columns}

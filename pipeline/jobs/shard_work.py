@@ -20,6 +20,7 @@ from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import timed
 from pipeline.jobs import tars
 from pipeline.jobs.describe import Described, Describer
+from pipeline.sources.ahead import Sources, fetching
 from pipeline.sources.clip import clip_of
 from pipeline.sources.store import Store
 
@@ -63,8 +64,9 @@ class ShardWorker:
         """The samples row of each clip, and its members. One clip must not stop its shard: its error becomes a row."""
         folder = _scratch(part, os.getppid())  # of the actor, whose hand this is
         described = self._described(part, keys)
-        for key in keys:
-            yield timed("encode", self._sample, described[key], folder / f"{key.hex()}.mp4")
+        with fetching(self.store, (described[key].clip for key in keys)) as sources:
+            for key in keys:
+                yield timed("encode", self._sample, described[key], sources, folder / f"{key.hex()}.mp4")
 
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """The quarantined row of a clip whose encoding kills its process."""
@@ -95,9 +97,9 @@ class ShardWorker:
             found |= self.describer.of(bucket, [key for key in keys if rows[key] == bucket])
         return found
 
-    def _sample(self, told: Described, path: Path) -> Rows:
+    def _sample(self, told: Described, sources: Sources, path: Path) -> Rows:
         try:
-            encode_clip(clip_of(told.clip, self.store), path, encode_recipe(self.settings))
+            encode_clip(clip_of(told.clip, sources), path, encode_recipe(self.settings))
         except MachineError:
             raise
         except Exception as error:

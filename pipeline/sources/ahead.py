@@ -1,28 +1,36 @@
 """Fetch ahead: while one source of a part is worked on, the next ones are fetched already."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.sources.store import Held, Store, is_in_place
 
 Row = Mapping[str, Any]
 
 
+class Sources(Protocol):
+    """Whoever brings sources to this machine: a store, or one that works ahead."""
+
+    def get(self, row: Row) -> Held:
+        """The source of a row; raises as `Store.get`."""
+        ...
+
+
 @contextlib.contextmanager
-def fetching(store: Store, rows: Iterable[Row]) -> Iterator[Callable[[Row], Held]]:
-    """`store.get`, for these rows in this order, with the next `sources.ahead` of them under way.
+def fetching(store: Store, rows: Iterable[Row]) -> Iterator[Sources]:
+    """The store, for these rows in this order, with the next `sources.ahead` of their sources under way.
 
     A source that could not be fetched raises when it is asked for, not before, and is not tried twice.
     """
     remote = list({row["uri"]: row for row in rows if not row.get("refused") and not is_in_place(row)}.values())
     if not store.settings.ahead or len(remote) < 2:
-        yield store.get
+        yield store
         return
     pool = ThreadPoolExecutor(store.settings.ahead, thread_name_prefix="klear-ahead")
     try:
-        yield _Ahead(store, remote, pool).get
+        yield _Ahead(store, remote, pool)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -6,15 +6,15 @@ from typing import Any
 
 from media.clip import Clip
 from media.look import Look
-from pipeline.sources.store import Store
+from pipeline.sources.ahead import Sources
 
 
-def clip_of(row: Mapping[str, Any], store: Store) -> Clip:
+def clip_of(row: Mapping[str, Any], sources: Sources) -> Clip:
     """The clip of a row. Raises MediaError when its source is gone or was replaced, MachineError as `Store.get`."""
     return Clip(
         clip_id=row["clip_id"],
         source_id=row["source_id"],
-        path=str(store.get(row).path),
+        path=str(sources.get(row).path),
         start_frame=row["start_frame"],
         frames=row["frames"],
         fps=Fraction(row["fps_num"], row["fps_den"]),

@@ -16,17 +16,18 @@ import pyarrow.parquet as pq
 from manifests import parts
 from manifests.catalog import Catalog
 from manifests.ids import bucket, digest, recipe
+from manifests.query import connect
 from manifests.schema import LISTING
 from manifests.table import Table
 from pipeline.sources.entry import Row
 
 VERSION = 2
 NAME = "listing"
-BATCH = 20_000
+BATCH = 50_000
 """Rows that are Python objects at a time."""
 PART = 20_000
 """Most rows of a part of the table."""
-_GROUP_BITS = 6
+_GROUP_BITS = 7
 _NOTES = ("licence", "attribution", "url", "transcript", "extra")
 
 
@@ -41,13 +42,20 @@ def write(catalog: Catalog, rows: Iterable[Row], bits: int) -> Table:
     A source that is named twice is listed as it is named first.
     """
     table = catalog.set_current(table_of(catalog))
+    con = duckdb.connect()
     with tempfile.TemporaryDirectory(prefix="klear-listing-") as folder:
         for group in _spilled(rows, Path(folder), min(bits, _GROUP_BITS)):
-            found = pq.read_table(group)
-            numbers = pa.array([bucket(key, bits) for key in found["source_key"].to_pylist()], pa.int32())
-            _publish_group(table, found.append_column("bucket", numbers))
+            _publish_group(con, table, pq.read_table(group), bits)
             group.unlink()
     return table
+
+
+def has_remote(catalog: Catalog) -> bool:
+    """Whether any listed source has to be fetched from elsewhere. Reads the ranges that Parquet keeps, not the rows."""
+    if catalog.current(NAME) is None:
+        return False
+    asked = "SELECT 1 FROM listing WHERE uri < 'file:' OR uri >= 'file;' LIMIT 1"
+    return bool(connect(catalog).execute(asked).fetchall())
 
 
 def _spilled(rows: Iterable[Row], folder: Path, bits: int) -> list[Path]:
@@ -77,28 +85,34 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _publish_group(table: Table, found: pa.Table) -> None:
-    for number in sorted(set(found["bucket"].to_pylist())):
-        new = _new(table, number, found)
-        for start in range(0, len(new), PART):
-            piece = new.slice(start, PART)
-            said = [str(tuple(row.values())) for row in piece.select(["source_key", "revision", *_NOTES]).to_pylist()]
-            keys = piece["source_key"]
-            table.publish_table(parts.name(number, keys[0].as_py(), keys[-1].as_py(), digest(*said)), piece)
+def _publish_group(con: duckdb.DuckDBPyConnection, table: Table, found: pa.Table, bits: int) -> None:
+    """Publish what is new of a group of buckets, in parts of one bucket."""
+    numbers = sorted({bucket(key, bits) for key in found["source_key"].to_pylist()})
+    new = _new(con, found, [table.read_bucket(number) for number in numbers])
+    keys = new["source_key"].to_pylist()
+    start = 0
+    while start < len(new):
+        number = bucket(keys[start], bits)
+        end = start + 1
+        while end < min(len(new), start + PART) and bucket(keys[end], bits) == number:
+            end += 1
+        piece = new.slice(start, end - start)
+        said = [str(tuple(row.values())) for row in piece.select(["source_key", "revision", *_NOTES]).to_pylist()]
+        table.publish_table(parts.name(number, keys[start], keys[end - 1], digest(*said)), piece)
+        start = end
 
 
-def _new(table: Table, number: int, found: pa.Table) -> pa.Table:
-    """Rows of one bucket that are not listed yet, or whose notes are new, by key."""
-    con = duckdb.connect()
+def _new(con: duckdb.DuckDBPyConnection, found: pa.Table, listed: list[pa.Table]) -> pa.Table:
+    """Rows that are not listed yet, or whose notes are new, by key (so also by bucket)."""
     con.register("found", found)
-    con.register("listed", table.read_bucket(number))
+    con.register("listed", pa.concat_tables(listed))
     names = ", ".join(f"n.{name}" for name in LISTING.names if name != "revision")
     same = " AND ".join(f"n.{name} IS NOT DISTINCT FROM o.{name}" for name in _NOTES)
+    newest = "SELECT * FROM listed QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY revision DESC) = 1"
     sql = f"""
-        WITH named AS (SELECT * FROM found WHERE bucket = {number}
-                       QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY place) = 1),
-        newest AS (SELECT * FROM listed QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY revision DESC) = 1)
+        WITH named AS (SELECT * FROM found QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY place) = 1)
         SELECT {names}, coalesce(o.revision + 1, 0)::INTEGER AS revision
-        FROM named n LEFT JOIN newest o ON o.source_key = n.source_key
+        FROM named n LEFT JOIN ({newest}) o ON o.source_key = n.source_key
         WHERE o.source_key IS NULL OR NOT ({same}) ORDER BY n.source_key"""
-    return con.sql(sql).to_arrow_table()
+    answer: pa.Table = con.sql(sql).to_arrow_table()
+    return answer

@@ -1,15 +1,18 @@
 """A real Ray cluster of several nodes on one machine, with token auth, and a way to kill a node of it."""
 
+import contextlib
 import os
 import secrets
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,3 +143,85 @@ def three_nodes(cluster: LocalCluster) -> LocalCluster:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: cluster.add(), range(2)))
     return cluster
+
+
+@dataclass
+class Proxy:
+    """A TCP proxy in front of `target` (host, port), on one port for ever. It can be killed and started again, and
+    cuts connections after so many bytes of answers (`cuts`, one a connection, in the order they are made)."""
+
+    target: tuple[str, int]
+    port: int = field(default_factory=free_port)
+    cuts: list[int] = field(default_factory=list)
+    connections: int = 0
+    cut: int = 0
+    _listener: socket.socket | None = None
+    _open: list[socket.socket] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> "Proxy":
+        """Listen."""
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
+        return self
+
+    def kill(self) -> None:
+        """Stop listening and reset every connection."""
+        if self._listener:
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+        for one in self._open:
+            _reset(one)
+        self._open.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+                server = socket.create_connection(self.target)
+            except OSError:
+                return
+            self.connections += 1
+            self._open += [client, server]
+            limit = self.cuts.pop(0) if self.cuts else None
+            threading.Thread(target=self._pump, args=[client, server, None], daemon=True).start()
+            threading.Thread(target=self._pump, args=[server, client, limit], daemon=True).start()
+
+    def _pump(self, here: socket.socket, there: socket.socket, limit: int | None) -> None:
+        try:
+            while data := here.recv(1 << 14):
+                there.sendall(data if limit is None else data[:limit])
+                if limit is not None and (limit := limit - len(data)) <= 0:
+                    self.cut += 1
+                    _reset(here)
+                    break
+        except OSError:
+            pass
+        _reset(there)
+
+
+def _reset(one: socket.socket) -> None:
+    """Close a connection without a goodbye."""
+    with contextlib.suppress(OSError):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        one.shutdown(socket.SHUT_RDWR)
+        one.close()
+
+
+@pytest.fixture
+def make_proxy() -> Iterator[Callable[[str, int], Proxy]]:
+    """Starts proxies: `make_proxy(host, port)`."""
+    made: list[Proxy] = []
+
+    def make(host: str, port: int) -> Proxy:
+        made.append(Proxy((host, port)).start())
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.kill()

@@ -103,3 +103,12 @@ def test_the_listing_does_not_depend_on_the_size_of_batches(tmp_path, monkeypatc
     monkeypatch.setattr(listing, "PART", 10)
     two = listing.write(Catalog(tmp_path / "two"), found, 3).read()
     assert one.sort_by("source_key") == two.sort_by("source_key") and len(one) == 500
+
+
+def test_remote_sources_are_known_from_the_listing(tmp_path):
+    catalog = Catalog(tmp_path)
+    assert not listing.has_remote(catalog)
+    listing.write(catalog, [entry(f"file:///{n}.mp4#x", "x", 1, "mtime:1") for n in range(9)], 1)
+    assert not listing.has_remote(catalog)
+    listing.write(catalog, [entry("https://example.org/a.mp4", "a", None, "")], 1)
+    assert listing.has_remote(catalog)

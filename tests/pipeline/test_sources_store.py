@@ -11,6 +11,7 @@ import pytest
 from manifests.errors import MachineError, MediaError
 from pipeline.sources import store as store_module
 from pipeline.sources import urls
+from pipeline.sources.ahead import fetching
 from pipeline.sources.store import Store
 
 
@@ -122,3 +123,21 @@ def test_a_store_that_cannot_be_written_is_an_error_of_the_machine(site, make_st
 def test_the_default_store_is_this_users_own(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert Store().root == tmp_path / f"klear-cache-{os.getuid()}"
+
+
+def test_the_next_sources_are_fetched_ahead_and_failures_wait_their_turn(site, make_store):
+    store = make_store(ahead=2, robots=False, per_host=4, retries=0)
+    rows = [urls.row(site.put(f"/{n}.mp4", b"x" * (n + 1))) for n in range(5)]
+    rows[2] = urls.row(site.put("/gone.mp4", first=[(404, {})] * 9))
+    with fetching(store, rows) as sources:
+        assert sources.get(rows[0]).size == 1
+        until = time.monotonic() + 5
+        while len(site.asked) < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert {path for path, *_ in site.asked} == {"/0.mp4", "/1.mp4", "/gone.mp4"}
+        assert sources.get(rows[1]).size == 2
+        with pytest.raises(MediaError) as caught:
+            sources.get(rows[2])
+        assert caught.value.code == "source:gone"
+        assert sources.get(rows[4]).size == 5
+    assert len(site.requests("/gone.mp4")) == 1
