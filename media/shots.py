@@ -5,7 +5,7 @@ constant-rate grid, one at a time, so memory does not grow with length; and beca
 also tells how much of it there really is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -38,11 +38,13 @@ def detect_shots(
     found: Probe,
     detector: Detector | None = None,
     *,
+    see: Callable[[np.ndarray], None] | None = None,
     timeout_s: float | None = None,
     max_rss: int = 3 << 30,
 ) -> Shots:
     """Decode the whole source on its grid and find its shots. detector: by default PySceneDetect's adaptive one.
 
+    see: called with every small frame, uint8 (H, W, 3), for who else wants to know (`media.borders`).
     timeout_s: of decoding and detecting together; by default 10 minutes and four times the source's length.
     Raises MediaError: media:truncated when less than 95% of the promised frames decode, and as `media.ffmpeg.run`.
     """
@@ -54,6 +56,8 @@ def detect_shots(
         limit = timeout_s or default_timeout(found)
         for frame in small_frames(path, found, detector, timeout_s=limit, max_rss=max_rss):
             total += 1
+            if see:
+                see(frame)
             yield frame
 
     transitions = detector.transitions(counted(), found.video.fps)

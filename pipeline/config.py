@@ -26,6 +26,7 @@ class CutSettings(Settings):
     windows: Literal["even", "speech"] = Field(
         default="even", description="how long shots are split: evenly, or where a voice detector hears nobody speak"
     )
+    crop_borders: bool = Field(default=True, description="crop black borders that stay through a source or a shot")
     audio_order: list[str] = Field(
         default=list(DEFAULT_ORDER),
         description="which audio track is a source's sound, what matters most first: default, channels, rate, lang:eng",

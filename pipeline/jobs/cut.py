@@ -1,5 +1,6 @@
 """Cut: the plan of clips of each source. The only job that fans out, and it writes no media (encode late)."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,11 @@ from manifests.ids import clip_id, recipe
 from manifests.schema import CLIPS, CUTS
 from manifests.table import Table
 from media import detect
+from media.borders import BorderWatch
 from media.cuts import Cut, plan_cuts
 from media.probe import Probe, probe
 from media.shots import Shots, default_timeout, detect_shots
+from media.shown import settle
 from media.sound import stream_sound
 from media.weights import digest_of
 from media.windows import plan_windows
@@ -27,7 +30,7 @@ from pipeline.engine.worker import Planned
 from pipeline.sources.ahead import Sources, fetching
 from pipeline.sources.store import Store
 
-VERSION = 5
+VERSION = 6
 NAME = "cuts"
 _GAP_S = 0.03  # one step of the voice detector: the breath between two words is room enough for a cut
 WANTED = "SELECT source_id AS key, source_id AS place FROM canonical"
@@ -89,10 +92,11 @@ class CutWorker(Planned):
         return {"clips": clips, NAME: [self._row(source, number, values)]}
 
     def _clips(self, source: Mapping[str, Any], number: int, here: Sources) -> tuple[int, int, list[dict[str, Any]]]:
-
         path = here.get(source).path
         probed = probe(path, audio_order=self.cut.audio_order)
-        shots = detect_shots(path, probed, detect.make(self.cut.shots, self.cut.device))
+        watch = BorderWatch() if self.cut.crop_borders else None
+        detector = detect.make(self.cut.shots, self.cut.device)
+        shots = detect_shots(path, probed, detector, see=watch.see if watch else None)
         cuts = self._plan(path, probed, shots)
         if len(cuts) > self.cut.max_clips:
             raise MediaError(
@@ -108,9 +112,13 @@ class CutWorker(Planned):
             "audio_slack_s": probed.audio.slack_s if probed.audio else 0.0,
             "audio_rate": probed.audio.rate if probed.audio else 0,
             "audio_channels": probed.audio.channels if probed.audio else 0,
-            "look": str(probed.video.look),
         }
-        rows = [{**self._clip(source, number, cut.start_frame, cut.frames), **streams} for cut in cuts]
+        shown = settle(path, probed, shots.ranges, watch) if cuts else []
+        rows = []
+        for cut in cuts:
+            seen = shown[bisect_right(shots.ranges, cut.start_frame, key=lambda shot: shot[0]) - 1]
+            size = {"look": str(seen.look), "width": seen.width, "height": seen.height}
+            rows.append({**self._clip(source, number, cut.start_frame, cut.frames), **streams, **size})
         return len(shots.ranges), shots.frames_decoded, rows
 
     def _plan(self, path: Path, probed: Probe, shots: Shots) -> list[Cut]:
@@ -127,7 +135,6 @@ class CutWorker(Planned):
         start_us, end_us = (round(1_000_000 * f * den / num) for f in (start_frame, start_frame + frames))
         return {
             **{name: source[name] for name in ("source_id", "uri", "name", "bytes", "version", "fps_num", "fps_den")},
-            **{name: source[name] for name in ("width", "height")},
             "clip_id": clip_id(source["source_id"], start_us, end_us, self.clips.recipe),
             "bucket": number,
             "start_us": start_us,
