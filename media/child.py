@@ -70,7 +70,7 @@ class Child:
             stderr=self._errors,
             process_group=0,
             pass_fds=self._keep,
-            preexec_fn=lambda: _prepare(parent, self._limits.max_file),  # noqa: PLW1509 (two system calls, no locks)
+            preexec_fn=lambda: prepare(parent, self._limits.max_file),  # noqa: PLW1509 (two system calls, no locks)
         )
         self._watch = threading.Thread(target=self._guard, daemon=True)
         self._watch.start()
@@ -125,7 +125,7 @@ class Child:
         pause = 0.001  # short at first: a child of a few milliseconds must meet its limits too
         while not self._over.wait(pause) and self._process.poll() is None:
             pause = min(2 * pause, _POLL_S)
-            rss = _rss(self._process.pid)
+            rss = rss_of(self._process.pid)
             if time.monotonic() > end:
                 self._breach = MediaError("media:timeout", f"{self._name()} ran past {self._limits.timeout_s:g} s")
             elif rss > self._limits.max_rss:
@@ -147,7 +147,7 @@ def run(argv: Sequence[str], limits: Limits, failed: str = "media:child_failed",
         return child.finish()
 
 
-def _prepare(parent: int, max_file: int | None) -> None:
+def prepare(parent: int, max_file: int | None) -> None:
     """In the child, before exec: die with the parent, dump no core, write no file larger than allowed."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -157,7 +157,8 @@ def _prepare(parent: int, max_file: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file, max_file))
 
 
-def _rss(pid: int) -> int:
+def rss_of(pid: int) -> int:
+    """Resident memory of a process in bytes, 0 when it is gone."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as statm:  # noqa: PTH123
             return int(statm.read().split()[1]) * _PAGE

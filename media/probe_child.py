@@ -1,4 +1,4 @@
-"""The probing child: opens one file with PyAV and prints what it holds as one line of JSON. Run by `media.probe`.
+"""The probing child: opens files with PyAV and prints what each holds as one line of JSON. Asked by `media.probe`.
 
 It decodes one frame of each track and reads packets near both ends: enough to know the origin of the frame grid, the
 real frame rate and whether the file ends where it says.
@@ -29,16 +29,21 @@ _MAX_ASPECT = 4
 _MAX_TRIES = 500
 
 
-def main(path: str, demuxers: str, audio_order: str = "[]") -> None:
-    """Print {"container", "video", "audio", "audio_tracks"} or {"error": [code, message]}. audio_order: JSON."""
+def main(demuxers: str) -> None:
+    """Answer each line {"path", "order"} with {"container", "video", "audio", "audio_tracks"} or {"error"}."""
     av.logging.set_level(av.logging.PANIC)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        print(json.dumps(_answer(asked["path"], demuxers, asked["order"])), flush=True)
+
+
+def _answer(path: str, demuxers: str, order: list[str]) -> dict[str, Any]:
     try:
-        found = look(path, demuxers, json.loads(audio_order))
+        return look(path, demuxers, order)
     except MediaError as error:
-        found = {"error": [error.code, error.message]}
+        return {"error": [error.code, error.message]}
     except (av.error.FFmpegError, ValueError, EOFError) as error:
-        found = {"error": ["media:unreadable", f"{type(error).__name__}: {getattr(error, 'strerror', error)}"]}
-    print(json.dumps(found))
+        return {"error": ["media:unreadable", f"{type(error).__name__}: {getattr(error, 'strerror', error)}"]}
 
 
 def look(path: str, demuxers: str, audio_order: list[str]) -> dict[str, Any]:
@@ -228,4 +233,4 @@ def _seconds(stamp: int | None, base: Fraction | None) -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(sys.argv[1])

@@ -85,7 +85,7 @@ def test_ineligible_files(flashes, tmp_path: Path) -> None:  # type: ignore[no-u
 def test_missing_and_slow(flashes, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "link.mp4").symlink_to(tmp_path / "nowhere.mp4")
     assert _code(tmp_path / "link.mp4") == "media:missing"
-    assert _code(flashes.path, timeout_s=0.01) == "media:timeout"
+    assert _code(flashes.path, timeout_s=0.0) == "media:timeout"
     assert _code(flashes.path, max_rss=1 << 20) == "media:memory"
 
 
