@@ -1,7 +1,4 @@
-"""ffmpeg as klear runs it: graphs from ffmpeg-python, the packaged binary, allow-lists, a guarded child.
-
-The protocol list alone lets a playlist open other files, so demuxers are listed too: never hls, dash, concat, image2.
-"""
+"""ffmpeg as klear runs it: graphs from ffmpeg-python, the packaged binary, allow-lists, a guarded child."""
 
 import functools
 import os
@@ -14,16 +11,13 @@ import imageio_ffmpeg
 
 from manifests.errors import MediaError
 from media import child
+from media.allowed import DEMUXERS, MAX_PIXELS, PROTOCOLS
 from media.child import Limits
 
-PROTOCOLS = "file,pipe"
-DEMUXERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,mxf,ogg,"
-    "flac,wav,w64,mp3,aac,ac3,eac3,aiff,caf,au,amr,wv"
-)
-"""ffmpeg's own demuxer names; a file that only another demuxer would open is refused."""
-
-_GLOBAL = ("-nostdin", "-hide_banner", "-loglevel", "error", "-y")
+_GLOBAL = ("-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-max_alloc", str(1 << 30))
+_BYTES = range(0xDC80, 0xDD00)
+_HIDDEN = 0x10_0000
+"""Bytes of a name that are no UTF-8 (PEP 383) wait here, in a private plane, while ffmpeg-python hashes its graph."""
 _TOO_MANY_ERRORS = 69
 """ffmpeg's exit status when more than `-max_error_rate` of the frames could not be decoded."""
 
@@ -41,13 +35,15 @@ def file_url(path: str | Path) -> str:
 
 def source(path: str | Path, **options: Any) -> Any:
     """An ffmpeg-python input for an untrusted file: allow-lists on, one decoding thread."""
-    guards = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS, "threads": 1}
-    return ffmpeg.input(file_url(path), **guards, **options)
+    guards = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS, "threads": 1, "max_pixels": MAX_PIXELS}
+    url = file_url(path).translate({byte: _HIDDEN + byte for byte in _BYTES})
+    return ffmpeg.input(url, **guards, **options)
 
 
 def compile_argv(*outputs: Any) -> list[str]:
     """The argument list of one ffmpeg process that writes all `outputs` (ffmpeg-python output nodes)."""
-    argv: list[str] = ffmpeg.merge_outputs(*outputs).compile(cmd=binary())
+    shown = {_HIDDEN + byte: byte for byte in _BYTES}
+    argv = [argument.translate(shown) for argument in ffmpeg.merge_outputs(*outputs).compile(cmd=binary())]
     threads = ["-filter_threads", "1", "-filter_complex_threads", "1"]
     return [argv[0], *_GLOBAL, *threads, *argv[1:]]
 

@@ -13,7 +13,6 @@ from typing import Any
 from manifests.errors import MediaError
 from media import colours, magic, tracks
 from media.child import Limits
-from media.ffmpeg import DEMUXERS
 from media.look import Look
 from media.tracks import Track
 from media.warm import Warm
@@ -109,7 +108,8 @@ def probe(
     Raises ConfigError for a wrong audio_order, else MediaError.
     Ineligible: media:no_video, media:no_audio (unless `need_audio` is false), media:not_media.
     To quarantine: media:missing, media:empty, media:unreadable (damaged), media:truncated (ends before it promises),
-    media:colours (coded in a way that cannot be shown rightly), media:timeout, media:memory, media:crash.
+    media:too_large (a picture over `media.allowed.MAX_PIXELS`), media:colours (coded in a way that cannot be shown
+    rightly), media:timeout, media:memory, media:crash.
     """
     magic.check_file(path)
     tracks.check_order(audio_order)
@@ -150,4 +150,4 @@ def _ask(path: Path, audio_order: Sequence[str], limits: Limits) -> dict[str, An
 @functools.cache
 def _prober() -> Warm:
     """This process's probing child: it reads what nobody vouches for, so it is guarded, and replaced now and then."""
-    return Warm([sys.executable, "-P", "-m", "media.probe_child", DEMUXERS])
+    return Warm([sys.executable, "-P", "-m", "media.probe_child"])

@@ -18,6 +18,7 @@ import av
 
 from manifests.errors import MediaError
 from media import grid, tracks
+from media.allowed import DEMUXERS, MAX_PIXELS, PROTOCOLS
 from media.clock import sound_clock
 from media.probe_colours import colour_row
 
@@ -29,32 +30,33 @@ _MAX_ASPECT = 4
 _MAX_TRIES = 500
 
 
-def main(demuxers: str) -> None:
+def main() -> None:
     """Answer each line {"path", "order"} with {"container", "video", "audio", "audio_tracks"} or {"error"}."""
     av.logging.set_level(av.logging.PANIC)
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(_answer(asked["path"], demuxers, asked["order"])), flush=True)
+        print(json.dumps(_answer(asked["path"], asked["order"])), flush=True)
 
 
-def _answer(path: str, demuxers: str, order: list[str]) -> dict[str, Any]:
+def _answer(path: str, order: list[str]) -> dict[str, Any]:
     try:
-        return look(path, demuxers, order)
+        return look(path, order)
     except MediaError as error:
         return {"error": [error.code, error.message]}
     except (av.error.FFmpegError, ValueError, EOFError) as error:
         return {"error": ["media:unreadable", f"{type(error).__name__}: {getattr(error, 'strerror', error)}"]}
 
 
-def look(path: str, demuxers: str, audio_order: list[str]) -> dict[str, Any]:
+def look(path: str, audio_order: list[str]) -> dict[str, Any]:
     """Open, choose the tracks, decode the first frame of each, check the end."""
-    options = {"protocol_whitelist": "file,pipe", "format_whitelist": demuxers}
+    options = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS}
     with av.open("file:" + path, options=options, metadata_errors="replace") as file:
         video, sounds = _best_video(file), tracks.ordered(_audio_tracks(file), audio_order)
         if video is None and not sounds:
             raise MediaError("media:unreadable", "no audio or video track could be read")
         if video is None:
             raise MediaError("media:no_video", f"audio only ({file.format.name})")
+        _check_size(video.codec_context)
         frame, steps, blocks = _heads(file, video, [file.streams[track.index] for track in sounds])
         audio = next((file.streams[track.index] for track in sounds if blocks[track.index]), None)
         start_s = _seconds(frame.pts if frame.pts is not None else video.start_time, frame.time_base)
@@ -70,6 +72,13 @@ def look(path: str, demuxers: str, audio_order: list[str]) -> dict[str, Any]:
             "audio": _sound_row(file, audio, blocks[audio.index]) if audio else None,
             "audio_tracks": [asdict(track) for track in sounds],
         }
+
+
+def _check_size(decoder: Any) -> None:
+    """Raise MediaError media:too_large; and let the decoder refuse frames that turn out larger than was said."""
+    if decoder.width * decoder.height > MAX_PIXELS:
+        raise MediaError("media:too_large", f"{decoder.width}x{decoder.height} pixels are over {MAX_PIXELS}")
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}
 
 
 def _best_video(file: Any) -> Any:
@@ -233,4 +242,4 @@ def _seconds(stamp: int | None, base: Fraction | None) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

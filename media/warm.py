@@ -1,7 +1,7 @@
 """A warm child: a guarded process that answers many questions, one line each, and is started again when it dies.
 
-Starting Python costs more than probing a file does. A question that ends the child, or outlasts or outgrows its limits,
-is asked once more of a fresh one and then blamed; the others never notice.
+Starting Python costs more than probing a file does. A question that ends the child, or outgrows its limits, is asked
+once more of a fresh one and then blamed; the others never notice.
 """
 
 import atexit
@@ -29,12 +29,13 @@ class Warm:
 
     def ask(self, line: str, limits: Limits) -> str:
         """The answer to one line. Raises MediaError: media:timeout, media:memory, media:crash."""
+        fresh = self._asked == 0
         try:
             return self._ask(line, limits)
         except MediaError as error:
-            if error.code != "media:crash":
+            if error.code not in {"media:crash", "media:memory"} or fresh:
                 raise
-            return self._ask(line, limits)  # it may have died of what it was asked before
+            return self._ask(line, limits)  # it may have died of, or grown by, what it was asked before
 
     def _ask(self, line: str, limits: Limits) -> str:
         process = self._running()
@@ -99,4 +100,5 @@ class Warm:
                 if pipe:
                     pipe.close()
             self._process = None
+            self._asked = 0
         atexit.unregister(self.stop)
