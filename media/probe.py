@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,7 +141,7 @@ def _check_colours(path: Path, track: VideoTrack) -> None:
 
 
 def _ask(path: Path, audio_order: Sequence[str], limits: Limits) -> dict[str, Any]:
-    question = json.dumps({"path": os.fspath(path), "order": list(audio_order)})
+    question = json.dumps({"path": str(path.absolute()), "order": list(audio_order)})
     found: dict[str, Any] = json.loads(_prober().ask(question, limits))
     return found
 
