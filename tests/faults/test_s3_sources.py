@@ -112,11 +112,12 @@ def content(out):
     return tables, [(row["name"], row["sha256"]) for row in status.of(catalog)["shards"]]
 
 
+@pytest.mark.timeout(1800)  # two whole runs, each with a session of its own
 def test_a_run_whose_connection_is_cut_and_killed_ends_like_any_other(
     server, make_proxy, monkeypatch, tmp_path, small_preset
 ):
     calm = run(tmp_path / "calm", small_preset, tmp_path / "cache-calm")
-    assert calm.wait(400) == 0, (tmp_path / "calm.log").read_text()
+    assert calm.wait() == 0, (tmp_path / "calm.log").read_text()
     proxy = make_proxy(*server)
     through(monkeypatch, proxy)
     proxy.cuts = [3_000, 30_000, 100_000] * 20
