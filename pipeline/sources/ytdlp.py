@@ -1,4 +1,8 @@
-"""Pages whose video yt-dlp finds: `ytdlp:https://...`. An extra (`pip install klear[ytdlp]`), never a fallback."""
+"""Pages whose video yt-dlp finds: `ytdlp:https://...`. An extra (`pip install klear[ytdlp]`), never a fallback.
+
+The page's address, its robots.txt and its host's turn are checked like any url's. What the page points to is asked by
+yt-dlp itself, which does not: name pages that you trust.
+"""
 
 import importlib.util
 import sys
