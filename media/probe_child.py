@@ -76,6 +76,8 @@ def look(path: str, audio_order: list[str]) -> dict[str, Any]:
 
 def _check_size(decoder: Any) -> None:
     """Raise MediaError media:too_large; and let the decoder refuse frames that turn out larger than was said."""
+    if decoder is None:
+        raise MediaError("media:unreadable", "the video track is in no codec that is known")
     if decoder.width * decoder.height > MAX_PIXELS:
         raise MediaError("media:too_large", f"{decoder.width}x{decoder.height} pixels are over {MAX_PIXELS}")
     decoder.options = {"max_pixels": str(MAX_PIXELS)}
