@@ -75,7 +75,7 @@ class Outcome:
     problems: tuple[str, ...]
 
 
-def survey(spec: Spec, folder: Path, preset: str = "ultrafast") -> Outcome:
+def survey(spec: Spec, folder: Path, places: int = 4) -> Outcome:
     """Make the source, cut it in several places, at its own sample rate and at another, and compare every event."""
     path = make(spec, folder)
     try:
@@ -86,9 +86,9 @@ def survey(spec: Spec, folder: Path, preset: str = "ultrafast") -> Outcome:
     before = decode(path, whole.video_index, whole.audio_index, wobble_s=spec.wobble_s)
     events: list[Event] = []
     problems: list[str] = []
-    for clip in cuts(whole, np.random.default_rng(spec.seed)):
+    for clip in cuts(whole, np.random.default_rng(spec.seed), places):
         for rate in (whole.audio_rate, 48_000 if whole.audio_rate == 44_100 else 44_100):
-            recipe = EncodeRecipe(preset=preset, crf=10, audio_rate=rate)
+            recipe = EncodeRecipe(preset="ultrafast", crf=10, audio_rate=rate)
             try:
                 found, lost = measure(clip, before, spec, folder, recipe)
             except MediaError as error:
@@ -256,8 +256,9 @@ def _best(near: np.ndarray, wave: np.ndarray, least: float) -> float | None:
     return float(best + 0.5 * (left - right) / (left - 2 * middle + right))
 
 
-def cuts(clip: Clip, rng: np.random.Generator) -> list[Clip]:
-    """Ranges to cut out of a whole source: its start, two anywhere, and its end. About 2.5 s each, at least 1 s."""
+def cuts(clip: Clip, rng: np.random.Generator, places: int) -> list[Clip]:
+    """Ranges to cut out of a whole source: its end, its start, and others anywhere. 2.5 s each, or all there is."""
     long = min(clip.frames, max(1, round(2.5 * clip.fps)))
-    starts = {0, clip.frames - long, *(int(i) for i in rng.integers(0, clip.frames - long + 1, 2))}
-    return [replace(clip, start_frame=start, frames=long) for start in sorted(starts)]
+    last = clip.frames - long
+    starts = [last, 0, *(int(i) for i in rng.integers(0, last + 1, max(0, places - 2)))][:places]
+    return [replace(clip, start_frame=start, frames=long) for start in sorted(set(starts))]

@@ -1,14 +1,15 @@
 """Sources for measuring sync: flashes and chirps at irregular distances, in any container, codec, rate and offset.
 
-A `Spec` says how one file is made; `specs(rng)` draws combinations that ffmpeg can write. No shift of one track matches
+A `Spec` says how one file is made; `draw` chooses a combination that ffmpeg can write. No shift of one track matches
 by accident: events lie at pseudo-random distances, and each sound has its own offset from its picture.
 """
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -116,7 +117,9 @@ def make(spec: Spec, folder: Path) -> Path:
     made = folder / f"made.{spec.container}"
     maps = ["-map", "0:v", *["-map", "1:a"] * spec.tracks]
     sound = f"atrim={spec.audio_from}:{spec.audio_to or 999},asetpts=PTS+{spec.audio_at}/TB"
-    weave = {"tff": "tinterlace=interleave_top,", "bff": "tinterlace=interleave_bottom,"}.get(spec.fields, "")
+    weave = {"tff": "tinterlace=interleave_top,setfield=tff,", "bff": "tinterlace=interleave_bottom,setfield=bff,"}.get(
+        spec.fields, ""
+    )
     argv = [
         *("-i", str(folder / "picture.nut"), *raw, *maps, "-fps_mode", "passthrough"),
         *("-vf", f"{weave}setpts=PTS+{spec.video_at}/TB", "-af", sound),
@@ -241,71 +244,71 @@ _CONTAINERS: dict[str, tuple[str, str, tuple[Fraction, ...], bool]] = {
     "3gp": ("h264 mpeg4_no_b", "aac amr", ANY, True),
 }
 CONTAINERS = tuple(_CONTAINERS)
-_COPY_FROM_THE_MIDDLE = {"mp4", "mov", "mkv", "ts", "3gp"}
 
 
-def draw(rng: np.random.Generator, container: str | None = None) -> Spec:
-    """One combination that can be written, by `rng`."""
-    container = container or str(rng.choice(CONTAINERS))
+Pick = Callable[[Sequence[Any]], Any]
+"""Chooses one of several: a random generator's choice, or hypothesis's."""
+
+
+def draw(pick: Pick, container: str | None = None) -> Spec:
+    """One combination that can be written; `pick` makes every choice, the plainest option comes first."""
+    container = container or pick(CONTAINERS)
     videos, audios, rates, variable = _CONTAINERS[container]
-    video, audio = str(rng.choice(videos.split())), str(rng.choice(audios.split()))
+    video, audio = pick(videos.split()), pick(audios.split())
     options, sample_rates, channels = _AUDIO[audio]
     if audio == "mp3" and container == "flv":
         sample_rates = (22_050, 44_100)
-    pace = str(rng.choice(["jitter", "drop", "switch", "screen"])) if variable and rng.random() < 0.3 else "even"
-    fps = rates[rng.integers(len(rates))]
-    if pace != "even" and fps > 60:
-        fps = Fraction(60)
-    late = float(rng.choice([0.0, 0.0, 0.083, 0.5, 1.217]))
-    video_at, audio_at = (late, 0.0) if rng.random() < 0.5 else (0.0, late)
-    hole = (float(rng.uniform(1, 5)), float(rng.choice([0.02, 0.045, 0.2, 0.7]))) if rng.random() < 0.2 else None
-    if video in {"mpeg2", "mpeg1", "av1"} or container in {"ogv", "avi", "mxf", "mpg"}:
-        pace = "even"
-    spec = Spec(
+    if container == "ts":
+        channels = tuple(n for n in channels if n <= 6)
+    fields = pick(_FIELDS.get((container, video), [""]))
+    paced = variable and not fields and video not in {"mpeg2", "mpeg1", "av1"}
+    pace = pick(["even", "even", "even", "jitter", "drop", "switch", "screen"]) if paced else "even"
+    fps = pick([Fraction(50), NTSC[2]] if fields else [rate for rate in rates if pace == "even" or rate <= 60])
+    video_at, audio_at = pick([(0.0, 0.0), (0.0, 0.0), (0.083, 0.0), (0.5, 0.0), (0.0, 0.083), (0.0, 1.217)])
+    hole = (pick([1.3, 2.1, 4.4]), pick([0.02, 0.045, 0.2, 0.7])) if pick([False] * 4 + [True]) else None
+    return Spec(
         container=container,
-        video=_VIDEO[video],
+        video=(*_VIDEO[video], *(("-flags", "+ildct+ilme") if fields else ())),
         audio=options,
         fps=fps,
-        rate=int(rng.choice(sample_rates)),
-        channels=int(rng.choice(channels)) if container != "ts" else min(6, int(rng.choice(channels))),
+        rate=pick(sample_rates),
+        channels=pick(channels),
         pace=pace,
         hole=None if container in {"avi", "mxf", "ogv"} else hole,
         video_at=video_at,
         audio_at=audio_at,
-        mux=_mux(container, rng),
-        remux=_remux(container, rng),
-        audio_from=float(rng.choice([0.0, 0.0, 0.0, 0.61])),
-        audio_to=5.5 if rng.random() < 0.15 else None,
-        tracks=2 if container in {"mp4", "mov", "mkv", "ts"} and rng.random() < 0.15 else 1,
-        fields="",
-        seconds=7.0 if rng.random() < 0.8 else 26.0,
-        seed=int(rng.integers(1 << 30)),
+        mux=pick(_MUX.get(container, [()])),
+        remux=(("-ss", pick(["0.611", "1.303", "2.048"])), ())
+        if pick(_FROM_THE_MIDDLE.get(container, [False]))
+        else None,
+        audio_from=pick([0.0, 0.0, 0.0, 0.61]),
+        audio_to=pick([None] * 6 + [5.5]),
+        tracks=pick([1] * 6 + [2]) if container in {"mp4", "mov", "mkv", "ts"} else 1,
+        fields=fields,
+        seconds=pick([7.0, 7.0, 7.0, 7.0, 26.0]),
+        seed=pick(range(1 << 16)),
     )
-    return spec
 
 
-def _mux(container: str, rng: np.random.Generator) -> tuple[str, ...]:
-    some = rng.random()
-    if container in {"mp4", "mov", "3gp"}:
-        picks: list[tuple[str, ...]] = [(), ("-movflags", "+faststart"), ("-use_editlist", "0")]
-        picks += [
-            ("-movflags", "+frag_keyframe+empty_moov"),
-            ("-output_ts_offset", "-0.3", "-avoid_negative_ts", "disabled"),
-        ]
-        return picks[int(some * len(picks))]
-    if container in {"ts", "mkv", "webm"} and some < 0.3:
-        return ("-output_ts_offset", str(float(rng.choice([0.33, 95_443.1, 4000]))))
-    return ()
-
-
-def _remux(container: str, rng: np.random.Generator) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    if container in _COPY_FROM_THE_MIDDLE and rng.random() < 0.3:
-        return ("-ss", f"{rng.uniform(0.3, 2.2):.3f}"), ()
-    return None
+_FIELDS = {
+    (container, video): ["", "", "tff", "bff"]
+    for container, video in (("ts", "mpeg2"), ("mpg", "mpeg2"), ("mxf", "mpeg2"), ("ts", "h264"), ("mov", "prores"))
+}
+_SHIFTED = ("-output_ts_offset", "-0.3", "-avoid_negative_ts", "disabled")
+_IN_MP4: list[tuple[str, ...]] = [
+    (), ("-movflags", "+faststart"), ("-use_editlist", "0"), ("-movflags", "+frag_keyframe+empty_moov"), _SHIFTED,
+]  # fmt: skip
+_LATE: list[tuple[str, ...]] = [(), (), ("-output_ts_offset", "0.33"), ("-output_ts_offset", "4000")]
+_MUX = {
+    **dict.fromkeys(("mp4", "mov", "3gp"), _IN_MP4),
+    **dict.fromkeys(("mkv", "webm"), _LATE),
+    "ts": [*_LATE, ("-output_ts_offset", "95443.1")],  # the clock of 33 bits wraps after 0.6 s
+}
+_FROM_THE_MIDDLE = {container: [False, False, True] for container in ("mp4", "mov", "mkv", "ts", "3gp")}
 
 
 def specs(count: int, seed: int) -> Iterator[Spec]:
     """`count` specs that go round the containers; the same for the same seed."""
     rng = np.random.default_rng(seed)
     for i in range(count):
-        yield draw(rng, CONTAINERS[i % len(CONTAINERS)])
+        yield draw(lambda options: options[int(rng.integers(len(options)))], CONTAINERS[i % len(CONTAINERS)])

@@ -16,6 +16,7 @@ from media.clip import Clip
 
 _SEEKS_S = (2.0, 60.0)
 _UNINDEXED_SEEKS_S = (12.0, 60.0)
+_TOO_LATE = frozenset({"media:short", "media:ffmpeg_failed", "media:decode_errors"})
 _MICRO = 1_000_000
 _TIE = Fraction(1, 20)
 _TIE_S = Fraction(9, 10_000)
@@ -30,10 +31,10 @@ Made = TypeVar("Made")
 
 
 def from_far_enough(clip: Clip, render: Callable[[float | None], Made]) -> Made:
-    """`render(back_s)`, seeking to `back_s` before the clip; again from farther back while it says media:short.
+    """`render(back_s)`, seeking to `back_s` before the clip; again from farther back while frames are missing.
 
     A seek is only a saving, and one that lands too late (no index, rare key frames, a broken index) looks like missing
-    frames at the head of the clip. The last try reads from the start of the file (None).
+    or broken frames at the head of the clip. The last try reads from the start of the file (None).
     """
     for back_s in _SEEKS_S if magic.has_index(Path(clip.path)) else _UNINDEXED_SEEKS_S:
         if clip.start_s <= back_s:
@@ -41,7 +42,7 @@ def from_far_enough(clip: Clip, render: Callable[[float | None], Made]) -> Made:
         try:
             return render(back_s)
         except MediaError as error:
-            if error.code != "media:short":
+            if error.code not in _TOO_LATE:
                 raise
     return render(None)
 
