@@ -44,12 +44,14 @@ def main() -> None:
 
 def ingest(path: Path, stages: Sequence[str] = ()) -> bool:
     """Probe, hash, shots, cut plan."""
-    from media import cuts, detect, shots
+    from media import borders, cuts, detect, shots, shown
 
     found = _probed(path)
     file_digest(path)
-    ranges = shots.detect_shots(path, found, detect.make("pyscenedetect", "cpu"))
-    return bool(cuts.plan_cuts(ranges.ranges, found.video.fps, 2.0, 10.0))
+    watch = borders.BorderWatch()
+    seen = shots.detect_shots(path, found, detect.make("pyscenedetect", "cpu"), see=watch.see)
+    shown.settle(path, found, seen.ranges, watch)
+    return bool(cuts.plan_cuts(seen.ranges, found.video.fps, 2.0, 10.0))
 
 
 def measure(path: Path, stages: Sequence[str] = ()) -> bool:

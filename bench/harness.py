@@ -45,7 +45,7 @@ def measure(argv: Sequence[str], env: Mapping[str, str] | None = None, roles: Ma
         watch.join()
     _adopt()
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, list(argv), stderr=errors[-2000:])
+        raise RuntimeError(f"{argv} ended with {process.returncode}: {errors[-2000:].decode()}")
     return Cost(wall, _children_cpu() - before, peaks)
 
 
