@@ -169,9 +169,16 @@ def _pin(path: Path) -> None:
             raise FileNotFoundError(path)
         descriptor = locks.take(path, shared=True)
         assert descriptor is not None
-        _pins[path] = descriptor
-        while len(_pins) > PINS:
-            os.close(_pins.popitem(last=False)[1])
+        _keep(path, descriptor)
+
+
+def _keep(path: Path, descriptor: int) -> None:
+    """Hold a pin that is locked already; `_pins_lock` is held."""
+    if path in _pins:
+        os.close(_pins.pop(path))
+    _pins[path] = descriptor
+    while len(_pins) > PINS:
+        os.close(_pins.popitem(last=False)[1])
 
 
 def _install(folder: Path, content: bytes, name: str, version: str, size: int) -> Held:
@@ -190,13 +197,13 @@ def _install(folder: Path, content: bytes, name: str, version: str, size: int) -
         os.fsync(file.fileno())
     (folder / "partial").rename(ready / name)
     (ready / "about.json").write_text(json.dumps(about))
-    (ready / "pin").touch()
+    pin = locks.take(ready / "pin", shared=True)  # before it has its place, where others may evict it
+    assert pin is not None
     ready.rename(place)
     Partial(folder / "partial").discard()
-    held = _pinned(place)
-    if held is None:
-        raise OSError(f"{place} was evicted at once: another process shares the store with a smaller cap")
-    return held
+    with _pins_lock:
+        _keep(place / "pin", pin)
+    return Held(place / name, size, version, content)
 
 
 def _safe_name(name: str) -> str:

@@ -141,3 +141,27 @@ def test_the_next_sources_are_fetched_ahead_and_failures_wait_their_turn(site, m
         assert caught.value.code == "source:gone"
         assert sources.get(rows[4]).size == 5
     assert len(site.requests("/gone.mp4")) == 1
+
+
+CROWD = """
+import sys
+from pipeline.config import SourceSettings
+from pipeline.sources import store, urls
+store.PINS = 1
+kept = store.Store(SourceSettings.model_validate_json(sys.argv[1]))
+for turn in range(5):
+    for number in range(6):
+        size = kept.get(urls.row(f"{sys.argv[2]}/{number}.mp4")).path.stat().st_size
+        assert size == 50_000 + number, size
+"""
+
+
+def test_a_crowd_in_a_store_that_is_too_small(site, make_store):
+    """Everyone evicts what the others are about to use, all the time; nobody ever meets a file that is not there."""
+    settings = make_store(cache_gb=60e-6, robots=False, per_host=8).settings
+    for number in range(6):
+        site.put(f"/{number}.mp4", bytes(50_000 + number))
+    argv = [sys.executable, "-c", CROWD, settings.model_dump_json(), site.url]
+    crowd = [subprocess.Popen(argv, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [(one.wait(60), one.stderr.read()) for one in crowd] == [(0, b"")] * 4
+    assert len(site.asked) > 20  # it was too small indeed
