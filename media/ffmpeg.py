@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,25 @@ def compile_argv(*outputs: Any) -> list[str]:
     shown = {_HIDDEN + byte: byte for byte in _BYTES}
     argv = [argument.translate(shown) for argument in ffmpeg.merge_outputs(*outputs).compile(cmd=binary())]
     threads = ["-filter_threads", "1", "-filter_complex_threads", "1"]
+    if "-filter_complex" in argv:
+        at = argv.index("-filter_complex")
+        argv[at : at + 2] = [word for graph in _apart(argv[at + 1]) for word in ("-filter_complex", graph)]
     return [argv[0], *_GLOBAL, *threads, *argv[1:]]
+
+
+def _apart(graph: str) -> list[str]:
+    """A filter graph as the parts that have no link with each other: the picture's and the sound's.
+
+    ffmpeg starts a graph when all its inputs have begun. As one, the picture would wait in memory for a late sound, and
+    a file that ends meanwhile would lose its last frame or not, as threads happen to run.
+    """
+    parts: list[tuple[set[str], list[str]]] = []
+    for chain in re.split(r"(?<!\\);", graph):
+        labels = {label for label in re.findall(r"(?<!\\)\[(\w+)\]", chain) if not label[0].isdigit()}
+        linked, others = [p for p in parts if p[0] & labels], [p for p in parts if not p[0] & labels]
+        chains = [known for part in linked for known in part[1]]
+        parts = [*others, (labels.union(*(part[0] for part in linked)), [*chains, chain])]
+    return [";".join(chains) for _, chains in parts]
 
 
 def run(argv: list[str], limits: Limits, keep: Sequence[int] = ()) -> str:

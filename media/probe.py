@@ -16,6 +16,8 @@ from media.look import Look
 from media.tracks import Track
 from media.warm import Warm
 
+_LEAST_BYTES_A_SECOND = 16
+
 
 @dataclass(frozen=True)
 class VideoTrack:
@@ -107,8 +109,8 @@ def probe(
     Raises ConfigError for a wrong audio_order, else MediaError.
     Ineligible: media:no_video, media:no_audio (unless `need_audio` is false), media:not_media.
     To quarantine: media:missing, media:empty, media:unreadable (damaged), media:truncated (ends before it promises),
-    media:too_large (a picture over `media.allowed.MAX_PIXELS`), media:colours (coded in a way that cannot be shown
-    rightly), media:timeout, media:memory, media:crash.
+    media:timestamps (they jump), media:too_large (a picture over `media.allowed.MAX_PIXELS`), media:colours (coded in a
+    way that cannot be shown rightly), media:timeout, media:memory, media:crash.
     """
     magic.check_file(path)
     tracks.check_order(audio_order)
@@ -123,6 +125,7 @@ def probe(
         raise MediaError("media:no_audio", f"{path.name} has video but no audio track")
     track = VideoTrack(**{**video, "fps": Fraction(video["fps"])})
     _check_colours(path, track)
+    _check_pace(path, track)
     return Probe(
         container=found["container"],
         duration_s=float(track.frames / track.fps),
@@ -131,6 +134,14 @@ def probe(
         audio=AudioTrack(**audio) if audio else None,
         audio_tracks=tuple(Track(**{**t, "disposition": tuple(t["disposition"])}) for t in found["audio_tracks"]),
     )
+
+
+def _check_pace(path: Path, track: VideoTrack) -> None:
+    """Raise MediaError media:timestamps for a file too small for its length: a damaged timestamp hours ahead would be
+    rendered as hours of one frame. Sound alone, at its poorest, is 100 bytes a second."""
+    size, seconds = path.stat().st_size, float(track.frames / track.fps)
+    if size < _LEAST_BYTES_A_SECOND * seconds:
+        raise MediaError("media:timestamps", f"{path.name}: {size} bytes cannot last {seconds:.0f} s")
 
 
 def _check_colours(path: Path, track: VideoTrack) -> None:

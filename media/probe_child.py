@@ -43,7 +43,7 @@ def _answer(path: str, order: list[str]) -> dict[str, Any]:
         return look(path, order)
     except MediaError as error:
         return {"error": [error.code, error.message]}
-    except (av.error.FFmpegError, ValueError, EOFError) as error:
+    except (av.error.FFmpegError, ValueError, LookupError, ArithmeticError, EOFError) as error:
         return {"error": ["media:unreadable", f"{type(error).__name__}: {getattr(error, 'strerror', error)}"]}
 
 
@@ -57,8 +57,9 @@ def look(path: str, audio_order: list[str]) -> dict[str, Any]:
         if video is None:
             raise MediaError("media:no_video", f"audio only ({file.format.name})")
         _check_size(video.codec_context)
-        frame, steps, blocks = _heads(file, video, [file.streams[track.index] for track in sounds])
-        audio = next((file.streams[track.index] for track in sounds if blocks[track.index]), None)
+        streams = {stream.index: stream for stream in file.streams.audio}
+        frame, steps, blocks = _heads(file, video, [streams[track.index] for track in sounds])
+        audio = next((streams[track.index] for track in sounds if blocks[track.index]), None)
         start_s = _seconds(frame.pts if frame.pts is not None else video.start_time, frame.time_base)
         fps = grid.choose_rate(video.average_rate, video.base_rate, statistics.median(steps) if steps else None)
         promised_s, own = _promised_end(file, video)
@@ -117,15 +118,16 @@ def _heads(file: Any, video: Any, audios: Sequence[Any]) -> tuple[Any, list[floa
     for packet in file.demux([video, *audios]):
         of_video = packet.stream_index == video.index
         tries[of_video] += 1
-        if not of_video and len(blocks[packet.stream_index]) < _SOUND_BLOCKS:
-            blocks[packet.stream_index] += _decode(packet)
+        heard = blocks.get(packet.stream_index)  # FLV and MPEG streams can grow tracks on the way
+        if heard is not None and len(heard) < _SOUND_BLOCKS:
+            heard += _decode(packet)
         if of_video and packet.pts is not None:
             stamps.append(packet.pts)
         if of_video and first is None:
             first = next(iter(_decode(packet)), None)
         seen = len(stamps) >= _HEAD_PACKETS or tries[True] >= _MAX_TRIES
-        heard = tries[False] >= _MAX_TRIES or any(len(found) >= _SOUND_BLOCKS for found in blocks.values())
-        if seen and (heard or not audios or first is None):
+        enough = tries[False] >= _MAX_TRIES or any(len(found) >= _SOUND_BLOCKS for found in blocks.values())
+        if seen and (enough or not audios or first is None):
             break
     if first is None:
         raise MediaError("media:unreadable", f"no frame of the {video.codec_context.name} track decodes")

@@ -79,6 +79,18 @@ def test_lies_about_length(make_flashes, flashes, tmp_path: Path) -> None:  # ty
     assert code_of(tmp_path / "hours.mkv") in {"ok", "media:truncated"}
 
 
+def test_a_timestamp_days_ahead(make_flashes, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """The last picture of an FLV is stamped 12 days late: it is not shown as 12 days of one frame."""
+    flv = make_flashes("ahead.flv", seconds=2, options=["-c:v", "flv", "-c:a", "libmp3lame", "-ar", "44100"])
+    data, at, last = flv.path.read_bytes(), 13, 0
+    while at < len(data):  # tags: type, 3 bytes of size, 3 of milliseconds, 1 more of them, 3 of nothing
+        last = at if data[at] == 9 else last
+        at += 11 + int.from_bytes(data[at + 1 : at + 4], "big") + 4
+    (tmp_path / "ahead.flv").write_bytes(data[: last + 7] + b"\x40" + data[last + 8 :])
+    assert code_of(flv.path) == "ok"
+    assert code_of(tmp_path / "ahead.flv") == "media:timestamps"
+
+
 def test_tables_that_ask_for_memory(flashes, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     """Counts of entries that the file does not hold."""
     mp4, began = flashes.path.read_bytes(), time.monotonic()
