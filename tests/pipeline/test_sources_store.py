@@ -12,6 +12,7 @@ from manifests.errors import MachineError, MediaError
 from pipeline.sources import store as store_module
 from pipeline.sources import urls
 from pipeline.sources.ahead import fetching
+from pipeline.sources.evict import make_room
 from pipeline.sources.store import Store
 
 
@@ -141,6 +142,18 @@ def test_the_next_sources_are_fetched_ahead_and_failures_wait_their_turn(site, m
         assert caught.value.code == "source:gone"
         assert sources.get(rows[4]).size == 5
     assert len(site.requests("/gone.mp4")) == 1
+
+
+def test_what_has_just_come_is_pinned_before_others_can_evict_it(site, make_store, monkeypatch):
+    store = make_store(robots=False)
+    discard = store_module.Partial.discard
+
+    def others_evict(partial):
+        discard(partial)
+        make_room(store.root, 10, 1)
+
+    monkeypatch.setattr(store_module.Partial, "discard", others_evict)
+    assert store.get(urls.row(site.put("/a.mp4", b"one"))).path.read_bytes() == b"one"
 
 
 CROWD = """
