@@ -166,6 +166,11 @@ def read(path: AnyPath) -> bytes:
     return again(path.read_bytes, path)
 
 
+def size(path: AnyPath) -> int:
+    """Bytes of a file. Raises FileNotFoundError."""
+    return again(lambda: int(path.stat().st_size), path)
+
+
 def remove(path: AnyPath) -> None:
     """Remove a file; no error when it is gone already."""
     with contextlib.suppress(FileNotFoundError):

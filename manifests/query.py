@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from manifests import files, parts
 from manifests.catalog import Catalog
+from manifests.folded import Hidden
 from manifests.ids import digest
 from manifests.table import Table
 
@@ -93,16 +94,32 @@ def register(con: duckdb.DuckDBPyConnection, table: Table, view: str | None = No
     bucket: only parts of this bucket, and those of none.
     """
     name = view or table.name
-    found = table.all_files() if bucket is None else {**table.files(None), **table.files(bucket)}
-    if found:
-        con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM {_parquet(sorted(found.values()))}')
+    surveys = [table.survey(number) for number in (table.buckets() if bucket is None else (None, bucket))]
+    paths = sorted({place.path for found in surveys for place in found.places.values()})
+    hidden = [span for found in surveys for span in found.hidden]
+    if paths:
+        con.execute(f'CREATE OR REPLACE VIEW "{name}" AS {_select(paths, hidden)}')
     else:
         con.register(f"{name}__empty", table.schema.empty_table())
         con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM "{name}__empty"')
 
 
-def _parquet(paths: Sequence[files.AnyPath]) -> str:
-    return f"read_parquet([{', '.join(_literal(path) for path in paths)}])"
+def _select(paths: Sequence[files.AnyPath], hidden: Sequence[Hidden]) -> str:
+    """SQL of the rows of these files, less those of folded files that revisions have superseded."""
+    if not hidden:
+        return f"SELECT * FROM {_parquet(paths)}"
+    spans = " OR ".join(
+        f"(ends_with(filename, '/{s.file}') AND file_row_number >= {s.start} AND file_row_number < {s.end})"
+        for s in hidden
+    )
+    return (
+        f"SELECT * EXCLUDE (filename, file_row_number) FROM {_parquet(paths, 'filename=true, file_row_number=true')} "
+        f"WHERE NOT ({spans})"
+    )
+
+
+def _parquet(paths: Sequence[files.AnyPath], *options: str) -> str:
+    return f"read_parquet({', '.join(['[' + ', '.join(map(_literal, paths)) + ']', *options])})"
 
 
 LIVE_PROBES = """

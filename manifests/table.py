@@ -1,7 +1,8 @@
 """A table: Parquet files, one a part, under `tables/<name>/<recipe>/<bucket>/`. Publishing a part's file is its commit.
 
-A part may be revised (`klear retry`): `<part>~1.parquet` supersedes `<part>.parquet` from the moment it exists. Files
-are never changed.
+A part may be revised (`klear retry`): `<part>~1.parquet` supersedes `<part>.parquet` from the moment it exists. Parts
+may be folded into files of many (`klear compact`, see folded.py): they stay published, at the same revision. Files are
+never changed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from manifests import files, parts
+from manifests import files, folded, parts
 from manifests.files import AnyPath, publish
+from manifests.folded import REVISION, SUFFIX, Place, Survey, read_file
 
-SUFFIX = ".parquet"
-REVISION = "~"
+__all__ = ["Table", "read_file"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class Table:
         return self.root / self.name / self.recipe[:16]
 
     def path(self, part: str) -> AnyPath:
-        """The file of a part: a function of (table, recipe, part) alone."""
-        return self._folder_of(parts.bucket_of(part)) / f"{part}{SUFFIX}"
+        """The file in which a part is published: a function of (table, recipe, part) alone."""
+        return self.folder_of(parts.bucket_of(part)) / f"{part}{SUFFIX}"
 
-    def _folder_of(self, bucket: int | None) -> AnyPath:
+    def folder_of(self, bucket: int | None) -> AnyPath:
+        """Where the files of a bucket lie; those of no bucket lie above them."""
         return self.folder if bucket is None else self.folder / f"b{bucket:04x}"
 
     def buckets(self) -> list[int | None]:
@@ -44,32 +46,30 @@ class Table:
         found = [int(name[1:], 16) for name in files.folders(self.folder) if name[0] == "b"]
         return [None, *found]
 
-    def files(self, bucket: int | None) -> dict[str, AnyPath]:
-        """Part -> its newest file, of one bucket, by one listing."""
-        folder = self._folder_of(bucket)
-        newest: dict[str, tuple[int, str]] = {}
-        for name in files.names(folder):
-            stem, dot, _ = name.rpartition(SUFFIX)
-            if dot:
-                part, _, revision = stem.partition(REVISION)
-                newest[part] = max(newest.get(part, (-1, "")), (int(revision or 0), name))
-        return {part: folder / name for part, (_, name) in newest.items()}
+    def survey(self, bucket: int | None) -> Survey:
+        """What lies in the folder of a bucket: its parts, loose and folded, by one listing."""
+        return folded.survey(self.folder_of(bucket))
 
-    def all_files(self) -> dict[str, AnyPath]:
-        """Part -> its newest file, of all buckets."""
-        return {part: path for bucket in self.buckets() for part, path in self.files(bucket).items()}
+    def places(self, bucket: int | None) -> dict[str, Place]:
+        """Part -> where its newest rows lie, of one bucket."""
+        return self.survey(bucket).places
+
+    def all_places(self) -> dict[str, Place]:
+        """Part -> where its newest rows lie, of all buckets."""
+        return {part: place for bucket in self.buckets() for part, place in self.places(bucket).items()}
 
     def published(self) -> set[str]:
         """Names of the committed parts."""
-        return set(self.all_files())
+        return set(self.all_places())
 
     def state(self) -> list[str]:
         """Names of the committed parts with their revisions: what a query over this table depends on."""
-        return sorted(path.name.removesuffix(SUFFIX) for path in self.all_files().values())
+        found = self.all_places().items()
+        return sorted(f"{part}{REVISION}{place.revision}" if place.revision else part for part, place in found)
 
     def has(self, part: str) -> bool:
         """Whether a part is committed."""
-        return files.exists(self.path(part)) or part in self.files(parts.bucket_of(part))
+        return files.exists(self.path(part)) or part in self.places(parts.bucket_of(part))
 
     def publish(self, part: str, rows: Iterable[dict]) -> bool:
         """Commit a part, sorted by its first column. False when someone else had: then theirs stays."""
@@ -77,11 +77,11 @@ class Table:
 
     def publish_table(self, part: str, table: pa.Table) -> bool:
         """`publish`, of an Arrow table with this table's columns."""
-        return publish(self.path(part), lambda file: self._write(table, file))
+        return not self.has(part) and publish(self.path(part), lambda file: self._write(table, file))
 
     def revise(self, part: str, rows: Iterable[dict]) -> None:
         """Supersede a committed part by these rows, all of them."""
-        revision = _revision(self.files(parts.bucket_of(part))[part]) + 1
+        revision = self.places(parts.bucket_of(part))[part].revision + 1
         table = pa.Table.from_pylist(list(rows), schema=self.schema)
         publish(self.path(f"{part}{REVISION}{revision}"), lambda file: self._write(table, file))
 
@@ -93,17 +93,15 @@ class Table:
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
         """All committed rows. Empty when nothing is committed. For small tables: the rest are asked in SQL."""
-        found = sorted(self.all_files().items())
-        return self._concat([read_file(path, self.schema, columns) for _, path in found], columns)
+        return self._read(self.all_places(), columns)
 
     def read_part(self, part: str) -> pa.Table:
         """The rows of one committed part."""
-        return read_file(self.files(parts.bucket_of(part))[part], self.schema)
+        return self._read({part: self.places(parts.bucket_of(part))[part]})
 
     def read_bucket(self, bucket: int | None, columns: list[str] | None = None) -> pa.Table:
         """All committed rows of one bucket."""
-        found = sorted(self.files(bucket).items())
-        return self._concat([read_file(path, self.schema, columns) for _, path in found], columns)
+        return self._read(self.places(bucket), columns)
 
     def read_keys(self, part: str, keys: Iterable[bytes], columns: list[str] | None = None) -> dict[bytes, dict]:
         """Rows of the given keys (first column) by key. Opens the files of the bucket whose range meets the part's."""
@@ -115,27 +113,10 @@ class Table:
         return found
 
     def _meeting(self, part: str, columns: list[str] | None) -> Iterator[pa.Table]:
-        for name, path in sorted(self.files(parts.bucket_of(part)).items()):
-            if parts.may_meet(name, part):
-                yield read_file(path, self.schema, columns)
+        near = [p for name, p in sorted(self.places(parts.bucket_of(part)).items()) if parts.may_meet(name, part)]
+        yield from folded.read(near, self.schema, columns)
 
-    def _concat(self, tables: list[pa.Table], columns: list[str] | None) -> pa.Table:
+    def _read(self, places: dict[str, Place], columns: list[str] | None = None) -> pa.Table:
         schema = self.schema if columns is None else pa.schema([self.schema.field(c) for c in columns])
+        tables = list(folded.read([place for _, place in sorted(places.items())], self.schema, columns))
         return pa.concat_tables(tables) if tables else schema.empty_table()
-
-
-def read_file(path: AnyPath, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """One Parquet file as a table of this schema; columns that the file lacks are NULL."""
-    names = schema.names if columns is None else columns
-    found = files.again(lambda: _read(path, names), path)
-    arrays = [found[n] if n in found.column_names else pa.nulls(found.num_rows, schema.field(n).type) for n in names]
-    return pa.table(arrays, schema=pa.schema([schema.field(n) for n in names]))
-
-
-def _read(path: AnyPath, names: list[str]) -> pa.Table:
-    with path.open("rb") as file, pq.ParquetFile(file) as parquet:
-        return parquet.read(columns=[name for name in names if name in parquet.schema_arrow.names])
-
-
-def _revision(path: AnyPath) -> int:
-    return int(path.name.removesuffix(SUFFIX).partition(REVISION)[2] or 0)

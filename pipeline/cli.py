@@ -228,6 +228,18 @@ def status(out: Out, json: Json = False) -> None:
 
 
 @app.command()
+def compact(
+    out: Out,
+    keep_s: Annotated[float, typer.Option("--keep-s", help="seconds that replaced files stay, for readers")] = 3600.0,
+    json: Json = False,
+) -> None:
+    """Fold the small files of all tables into few large ones; safe at any time, also while a job runs."""
+    from pipeline.jobs import compact as job
+
+    _report(job.run(_there(out), keep_s), json)
+
+
+@app.command()
 def dashboard(
     address: Annotated[str | None, typer.Option("--address", envvar="RAY_ADDRESS", help="of a running cluster")] = None,
     show: Annotated[bool, typer.Option("--open", help="open it in a browser")] = False,

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
+from manifests import layout
 from manifests.catalog import LAYOUT, Catalog
 from manifests.errors import KlearError
 from manifests.files import AnyPath, is_local
@@ -34,14 +35,19 @@ class Context:
         object.__setattr__(self, "catalog", Catalog(self.out))
 
     def prepare(self) -> None:
-        """Make the output folder's layout. Raises KlearError when it cannot be written."""
-        if not is_local(self.out):
-            return
-        try:
-            for name in LAYOUT:
-                (self.out / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise KlearError("out:unwritable", f"cannot write to {self.out}: {error}; give another OUT") from None
+        """Make the output folder's layout. Raises KlearError when it cannot be written, ConfigError when its buckets
+        are others than those of the settings."""
+        if is_local(self.out):
+            try:
+                for name in LAYOUT:
+                    (self.out / name).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise KlearError("out:unwritable", f"cannot write to {self.out}: {error}; give another OUT") from None
+        self.check_layout()
+
+    def check_layout(self) -> None:
+        """Raise ConfigError when the settings have another number of buckets than the output folder."""
+        layout.hold(self.catalog.root, self.settings.engine.bucket_bits)
 
     def plan(self, name: str) -> Plan:
         """The plan of a job."""
@@ -49,6 +55,7 @@ class Context:
 
     def work(self, name: str, tables: list[Table], worker: PartWorker, wanted: Wanted, unit: str) -> int:
         """Plan the wanted keys, work off what is pending of the parts that hold them; the rows done now."""
+        self.check_layout()
         parts = self.plan(name).extend(wanted, self.settings.engine.part_clips)
         return self.work_off(name, tables, worker, parts, unit)
 

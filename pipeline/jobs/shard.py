@@ -37,6 +37,7 @@ def run(context: Context) -> dict[str, Any]:
     """Write the shards of the clips kept now, as a new generation, or as the one with this very content."""
     started = time.monotonic()
     settings = context.settings.shard
+    context.check_layout()
     context.catalog.require("verdicts", "decide")
     found, _ = run_stages.ready(context, context.settings.stages)
     _check_annotated(context, [r.table for r in found])
