@@ -24,6 +24,7 @@ _LEAD = Fraction(1, 20)
 _TAIL = Fraction(1, 4)
 _LEAST_HOLE_S = 0.001
 _MOST_HOLE_S = 0.04
+_NAMED = frozenset({10, 12, 14, 16, 24})  # above 8: 5.1.4, 7.1.4, 9.1.4, 16 around, 22.2
 _DRIFT_S = 0.002
 _PATIENCE = 12
 
@@ -171,17 +172,26 @@ def resampled(sound: Any, clip: Clip, rate: int) -> Any:
 def channels_to(sound: Any, have: int, want: int) -> Any:
     """Sound with another number of channels: their mean for one, copies for one to many, else ffmpeg's own downmix.
 
-    ffmpeg turns mono into stereo 3 dB down and 5.1 into mono without the low channel, so those two are spelt out.
+    ffmpeg turns mono into stereo 3 dB down and 5.1 into mono without the low channel, so those two are spelt out. It
+    knows no loudspeakers for some numbers of channels: there, every second one goes to the same side. Nothing clips:
+    the coefficients of one output never add up to more than 1.
     """
     if have == want:
         return sound
     if want == 1:
-        return sound.filter("pan", args="mono|c0=" + "+".join(f"{1 / have:.9f}*c{i}" for i in range(have)))
+        return sound.filter("pan", args=f"mono|c0={_mean(range(have))}")
+    if want == 2 and have > 8 and have not in _NAMED:
+        left, right = _mean(range(0, have, 2)), _mean(range(1, have, 2))
+        return sound.filter("pan", args=f"stereo|c0={left}|c1={right}")
     if have == 1:
         return sound.filter(
             "pan", args=("stereo" if want == 2 else f"{want}c") + "".join(f"|c{i}=c0" for i in range(want))
         )
     return sound.filter("aresample", ochl="stereo" if want == 2 else f"{want}c", rematrix_maxval="1.0")
+
+
+def _mean(channels: range) -> str:
+    return "+".join(f"{1 / len(channels):.9f}*c{i}" for i in channels)
 
 
 def _text(rate: Fraction) -> str:
