@@ -1,5 +1,7 @@
 """How colours are coded: the numbers of ITU-T H.273 by name, and the look that a source's tags amount to."""
 
+import re
+
 from media.look import Look
 
 TRANSFERS = {
@@ -19,18 +21,29 @@ MATRICES = {
 RANGES = {1: "limited", 2: "full"}
 UNKNOWN = "unknown"
 
+_PLAIN = re.compile(r"(yuva?4(20|22|44)p|gbra?p|gray)((9|10|12|14|16)le)?|nv12|yuv4(10|11|40)p|(rgb|bgr)24|[argb0]{4}")
 _SCALE_NAMES = {"bt470bg": "bt601", "smpte170m": "bt601", "bt2020nc": "bt2020", "bt2020c": "bt2020"}
 _READABLE = frozenset({"bt709", "bt601", "bt2020", "fcc", "smpte240m", "gbr", UNKNOWN})
 _LIGHTS = {"smpte2084": "pq", "arib-std-b67": "hlg"}
 _HD_WIDTH, _SD_HEIGHT = 1280, 576
 
 
-def look_of(
-    matrix: str, transfer: str, primaries: str, colour_range: str, size: tuple[int, int], field: str, alpha: str
-) -> Look:
+def working(pixels: str, bits: int, matrix: str, alpha: str) -> str:
+    """The pixel format to work in, for frames decoded as `pixels`: the same one, or a wider one that filters know."""
+    if alpha.startswith("libvpx"):
+        return "yuva420p"  # as that decoder gives it; the one that probes leaves the transparency out
+    pixels = pixels.replace("yuvj", "yuv")
+    if _PLAIN.fullmatch(pixels):
+        return pixels
+    planes = ("gbr" if matrix == "gbr" else "yuv", "a" if alpha else "", "p" if matrix == "gbr" else "444p")
+    return "".join(planes) + ("" if bits <= 8 else "12le")
+
+
+def look_of(matrix: str, transfer: str, primaries: str, colour_range: str, size: tuple[int, int]) -> Look:
     """The look of a source with these tags (names of this file; `unknown` where there is none).
 
-    size: stored (width, height). Untagged YCbCr counts as BT.601 up to PAL size and as BT.709 above, as players do.
+    size: (width, height) of its frames. Untagged YCbCr counts as BT.601 up to PAL size and as BT.709 above, as
+    players do.
     Raises ValueError for a matrix that would come out in false colours (YCgCo, ICtCp, Dolby's IPT).
     """
     light = _LIGHTS.get(transfer, "wide" if primaries == "bt2020" else "sdr")
@@ -41,9 +54,8 @@ def look_of(
         small = size[0] < _HD_WIDTH and size[1] <= _SD_HEIGHT
         matrix = "bt2020" if light != "sdr" else "bt601" if small else "bt709"
     return Look(
+        frame=size,
         matrix="bt709" if matrix == "gbr" else matrix,
         range="full" if colour_range == "full" else "limited",
         light=light,
-        field=field,
-        alpha=alpha,
     )

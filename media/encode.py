@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import ffmpeg as ffmpeg_python
 
 from manifests.errors import MediaError
@@ -50,7 +51,7 @@ def encode_bytes(clip: Clip, recipe: EncodeRecipe, *, timeout_s: float = 300.0, 
 
     Frame i is at i / fps and sample 0 at 0, with no edit list needed; exactly `clip.frames` frames and
     round(duration * audio_rate) samples. Two runs give the same bytes.
-    Raises MediaError: media:short, media:no_audio, and as `media.ffmpeg.run`.
+    Raises MediaError: media:short, media:no_audio, media:sound_changes, and as `media.ffmpeg.run`.
     """
     if not clip.audio_rate:
         raise MediaError("media:no_audio", f"{Path(clip.path).name} has no sound to encode")
@@ -63,7 +64,23 @@ def _encode(clip: Clip, back_s: float | None, recipe: EncodeRecipe, limits: Limi
         argv = encode_argv(clip, recipe, out.path, gauge, back_s)
         ffmpeg.run(argv, limits, [out.fd, gauge.fd])
         check_gauge(clip, gauge)
+        _check_sound(clip, recipe, out)
         return out.read()
+
+
+def _check_sound(clip: Clip, recipe: EncodeRecipe, out: Scratch) -> None:
+    """Raise MediaError when the sample's sound is not as long as its picture.
+
+    ffmpeg starts its audio filters anew where the number of channels or the rate changes: nothing there can be trusted.
+    """
+    expected = cut.rate_samples(clip, recipe.audio_rate)
+    with av.open(str(out.path)) as file:
+        track = file.streams.audio[0]
+        found = round((track.duration or 0) * float(track.time_base or 0) * recipe.audio_rate)
+    if found != expected:
+        raise MediaError(
+            "media:sound_changes", f"{Path(clip.path).name} has {found} samples of sound, not {expected}: it changes"
+        )
 
 
 def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Scratch, back_s: float | None = None) -> list[str]:

@@ -26,11 +26,10 @@ _LIMITS = Limits(timeout_s=120.0, max_rss=3 << 30, max_file=16 << 20)
 def confirm(path: Path, found: Probe) -> str:
     """The `field` of the source's look: "" when its frames are whole pictures, else `tff`, `bff` or `auto`.
 
-    Only a flagged source is looked at, at five places. Where too little moves to tell, the flag is believed. One that
-    is turned by 90 degrees is left alone: ffmpeg turns frames before any filter, and its lines are columns by then.
+    Only a flagged source is looked at, at five places. Where too little moves to tell, the flag is believed.
     Raises MediaError as `media.ffmpeg.run`.
     """
-    if not found.video.look.field or found.video.rotation % 180 == 90:
+    if not found.video.look.field:
         return ""
     seen = dict.fromkeys(_KINDS, 0)
     places = range(_PLACES) if found.video.frames > 2 * _PLACES * _FRAMES else range(1)

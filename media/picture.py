@@ -19,16 +19,36 @@ _PEAK = 10_000 / _WHITE_NITS
 measured, 100 nits land at code 183 of 255 with this peak and at 184 with one of 1,000 nits."""
 
 
-def decoder_options(look: Look) -> dict[str, str]:
-    """Input options that the picture needs: the native VP8 and VP9 decoders drop the transparency of WebM files."""
-    return {"c:v": look.alpha} if look.alpha.startswith("libvpx") else {}
+def decoder_options(look: Look) -> dict[str, Any]:
+    """Input options that the picture needs.
+
+    The native VP8 and VP9 decoders drop the transparency of WebM files. When frames change in the middle of a stream
+    (spliced broadcasts, stream recordings), ffmpeg would build its filters anew and lose the frames inside them; with
+    a known frame size `whole_frames` takes care of it. It turns frames too, after it has made fields whole.
+    """
+    options: dict[str, Any] = {"c:v": look.alpha} if look.alpha.startswith("libvpx") else {}
+    return options | ({"reinit_filter:v": 0, "noautorotate": None} if look.frame else {})
 
 
 def whole_frames(video: Any, look: Look) -> Any:
-    """Decoded frames with two fields made one picture each: as many frames as before, at the same times."""
-    if not look.field:
-        return video
-    return video.filter("bwdif", mode="send_frame", parity=look.field, deint="all")
+    """Decoded frames of one size, upright, fields made whole: as many frames as before, at the same times.
+
+    The first filter must take frames of any size and kind, as only the scaler can; it costs nothing while they fit.
+    """
+    if look.frame:
+        video = video.filter("scale", *look.frame).filter("format", look.pixels)
+    if look.field:
+        video = video.filter("bwdif", mode="send_frame", parity=look.field, deint="all")
+    return turned(video, look)
+
+
+def turned(video: Any, look: Look) -> Any:
+    """Frames upright."""
+    if look.turn == "half":
+        return video.filter("hflip").filter("vflip")
+    if look.turn in {"hflip", "vflip"}:
+        return video.filter(look.turn)
+    return video.filter("transpose", look.turn) if look.turn else video
 
 
 def scaled(frames: Any, look: Look, size: tuple[int, int], pixels: str, flags: str = FLAGS) -> Any:

@@ -4,7 +4,7 @@ import functools
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class VideoTrack:
     start_s: time of the first decoded frame on the file's own clock, the origin of the grid. rotation: degrees.
     stored_width, stored_height: upright, before its pixels are made square. bits: of its deepest component.
     matrix, transfer, primaries, colour_range: as tagged, named as in `media.colours`. alpha: as in `media.look`.
+    turn: how it becomes upright, as in `media.look`.
     field_order: `progressive`, `interlaced`, or `tt`, `bb`, `tb`, `bt`, as flagged (the last two either way round).
     """
 
@@ -49,12 +50,17 @@ class VideoTrack:
     colour_range: str = colours.UNKNOWN
     field_order: str = "progressive"
     alpha: str = ""
+    turn: str = ""
 
     @property
     def look(self) -> Look:
         """How its pictures are to be understood, by its tags and flags alone."""
-        size, field = (self.stored_width, self.stored_height), "" if self.field_order == "progressive" else "auto"
-        return colours.look_of(self.matrix, self.transfer, self.primaries, self.colour_range, size, field, self.alpha)
+        size = (self.stored_width, self.stored_height)
+        size = size[::-1] if "clock" in self.turn else size
+        look = colours.look_of(self.matrix, self.transfer, self.primaries, self.colour_range, size)
+        field = "" if self.field_order == "progressive" else "auto"
+        pixels = colours.working(self.pix_fmt, self.bits, self.matrix, self.alpha)
+        return replace(look, pixels=pixels, turn=self.turn, field=field, alpha=self.alpha)
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,8 @@ def _check_end(file: Any, video: Any, start_s: float, ends: dict[int, float], pr
 
 
 def _video_row(video: Any, frame: Any, start_s: float, end_s: float, fps: Fraction) -> dict[str, Any]:
-    turned = round(frame.rotation) % 180 == 90
+    facts = colour_row(video, frame)
+    turned = "clock" in facts["turn"]
     width, height = frame.width * _aspect(video), Fraction(frame.height)
     width, height = (height, width) if turned else (width, height)
     return {
@@ -230,7 +231,7 @@ def _video_row(video: Any, frame: Any, start_s: float, end_s: float, fps: Fracti
         "pix_fmt": frame.format.name,
         "stored_width": frame.height if turned else frame.width,
         "stored_height": frame.width if turned else frame.height,
-        **colour_row(video, frame),
+        **facts,
     }
 
 
