@@ -18,7 +18,6 @@ from typing import Any
 from manifests.ids import file_digest
 from media import ffmpeg, probe_child
 from media.child import Limits
-from media.ffmpeg import DEMUXERS
 
 
 def bare(argv: list[str], limits: Limits, keep: Sequence[int] = ()) -> str:
@@ -88,7 +87,7 @@ def _probed(path: Path) -> Any:
     """The probe, in this process."""
     from media import probe
 
-    probe._ask = lambda path, order, limits: probe_child.look(str(path), DEMUXERS, list(order))  # type: ignore
+    probe._ask = lambda path, order, limits: probe_child.look(str(path), list(order))  # type: ignore
     return probe.probe(path)
 
 
