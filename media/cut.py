@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from manifests.errors import MediaError
 from media import ffmpeg, grid, magic, picture
 from media.clip import Clip
+from media.steady import steady
 
 _SEEKS_S = (2.0, 60.0)
 _UNINDEXED_SEEKS_S = (12.0, 60.0)
@@ -115,8 +116,9 @@ def on_samples(audio: Any, clip: Clip) -> Any:
     first, rate = _first_sample(clip), clip.audio_rate
     last = first + grid.count(Fraction(clip.frames) / clip.fps + _LEAD + _TAIL, rate)
     hole = min(max(1.5 * clip.audio_slack_s, _LEAST_HOLE_S), _MOST_HOLE_S)
+    sound = steady(audio, rate, clip.audio_channels, float(Fraction(last, rate)))
     return (
-        _on_lattice(audio.filter("asettb", f"1/{rate}"), clip)
+        _on_lattice(sound.filter("asettb", f"1/{rate}"), clip)
         .filter("atrim", start_pts=first, end_pts=last)
         .filter("asetpts", f"PTS-({first})")
         .filter(

@@ -14,6 +14,7 @@ from manifests.errors import MediaError
 from media import child
 from media.allowed import DEMUXERS, MAX_PIXELS, PROTOCOLS
 from media.child import Limits
+from media.steady import loop_back
 
 _GLOBAL = ("-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-max_alloc", str(1 << 30))
 _BYTES = range(0xDC80, 0xDD00)
@@ -48,7 +49,8 @@ def compile_argv(*outputs: Any) -> list[str]:
     threads = ["-filter_threads", "1", "-filter_complex_threads", "1"]
     if "-filter_complex" in argv:
         at = argv.index("-filter_complex")
-        argv[at : at + 2] = [word for graph in _apart(argv[at + 1]) for word in ("-filter_complex", graph)]
+        looped = [loop_back(graph) for graph in _apart(argv[at + 1])]
+        argv[at : at + 2] = [word for before, graph in looped for word in (*before, "-filter_complex", graph)]
     return [argv[0], *_GLOBAL, *threads, *argv[1:]]
 
 
