@@ -22,7 +22,7 @@ class Clip:
     origin_s: where the grid's frame 0 lies on the file's own clock (`Probe.video.start_s`), in seconds.
     audio_anchor_s, audio_step, audio_slack_s: the clock of its sound (`AudioTrack`); step 0 when there is none.
     video_index, audio_index: the chosen streams of the file (from its probe); None for the first of the kind.
-    look: how the stored picture becomes the shown one.
+    look: how the stored picture becomes the shown one. decoder: `cpu`, or `cuda` to decode on a GPU what it can.
     """
 
     clip_id: bytes
@@ -42,6 +42,7 @@ class Clip:
     audio_step: int = 0
     audio_slack_s: float = 0.04
     look: Look = ORDINARY
+    decoder: str = "cpu"
 
     @property
     def start(self) -> Fraction:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from manifests.errors import MediaError
-from media import ffmpeg, grid, magic, picture
+from media import ffmpeg, grid, hardware, magic, picture
 from media.clip import Clip
 from media.steady import steady
 
@@ -53,7 +53,8 @@ def open_range(clip: Clip, back_s: float | None = None) -> tuple[Any, Any]:
     """(video, audio) ffmpeg-python streams of the clip's source, from `back_s` or more before the clip; audio may be
     None. The exact cut is made later, on decoded timestamps.
     """
-    options: dict[str, Any] = {"copyts": None, "max_error_rate": "0.1", **picture.decoder_options(clip.look)}
+    on_card = hardware.decoder_options(clip.decoder) if clip.look.exact else {}
+    options: dict[str, Any] = {"copyts": None, "max_error_rate": "0.1", **picture.decoder_options(clip.look), **on_card}
     if back_s is not None:
         start = clip.origin_s + clip.start_s - back_s
         options |= {"noaccurate_seek": None, "seek_timestamp": 1, "ss": f"{start:.6f}"}

@@ -1,6 +1,7 @@
 """Encode a clip into the MP4 of a sample, by the same cut as its views: what was measured is what is stored."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import av
 import ffmpeg as ffmpeg_python
 
 from manifests.errors import MediaError
-from media import cut, ffmpeg, grid, picture
+from media import cut, ffmpeg, grid, hardware, picture
 from media.child import Limits
 from media.clip import Clip
 from media.render import check_gauge, gauge_output
@@ -22,9 +23,12 @@ _MAX_BYTES = 1 << 30
 class EncodeRecipe:
     """How samples are encoded. box: largest (width, height), only ever scaled down; None keeps the source's size.
 
-    preset, crf: of x264. keyframe_s: longest distance of key frames, seconds. audio_rate: Hz. audio_channels: 1 or 2.
+    encoder: `libx264`, or `h264_nvenc` on a GPU that has it (the same picture, not the same bytes). preset: of x264.
+    crf: quality, as x264 counts it. keyframe_s: longest distance of key frames, seconds. audio_rate: Hz.
+    audio_channels: 1 or 2.
     """
 
+    encoder: str = hardware.X264
     preset: str = "veryfast"
     crf: int = 18
     keyframe_s: float = 2.0
@@ -93,15 +97,17 @@ def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Scratch, bac
         _even(frames[0], clip, recipe),
         sound,
         out,
-        preset=recipe.preset,
-        crf=recipe.crf,
+        encoder=hardware.encoder_options(recipe.encoder, recipe.preset, recipe.crf),
         keyframe=max(1, round(recipe.keyframe_s * clip.fps)),
     )
     return ffmpeg.compile_argv(sample, gauge_output(frames[1], gauge))
 
 
-def mp4_output(picture: Any, sound: Any | None, out: Path, *, preset: str, crf: int, keyframe: int) -> Any:
-    """An ffmpeg-python output node: x264 without B-frames on one thread, FLAC, nothing that depends on the day."""
+def mp4_output(picture: Any, sound: Any | None, out: Path, *, encoder: Mapping[str, Any], keyframe: int) -> Any:
+    """An ffmpeg-python output node: H.264 without B-frames, FLAC, nothing that depends on the day.
+
+    encoder: options as `media.hardware.encoder_options` gives them; x264 runs on one thread.
+    """
     # the encoder takes its block size from the first frame that it sees, and a cut can leave one of a few samples
     sounds = [] if sound is None else [sound.filter("asetnsamples", n=4096, p=0)]
     audio_options = {"acodec": "flac", "compression_level": 5} if sounds else {}
@@ -110,12 +116,8 @@ def mp4_output(picture: Any, sound: Any | None, out: Path, *, preset: str, crf: 
         *sounds,
         ffmpeg.file_url(out),
         f="mp4",
-        vcodec="libx264",
-        preset=preset,
-        crf=crf,
         bf=0,
         g=keyframe,
-        threads=1,
         pix_fmt="yuv420p",
         fps_mode="passthrough",
         map_metadata=-1,
@@ -123,6 +125,7 @@ def mp4_output(picture: Any, sound: Any | None, out: Path, *, preset: str, crf: 
         fflags="+bitexact",
         movflags="+faststart",
         **{"flags:v": "+bitexact", "flags:a": "+bitexact"},
+        **encoder,
         **audio_options,
     )
 

@@ -24,6 +24,7 @@ class Look:
     light: `sdr`; `wide` (SDR in BT.2020 primaries); `pq` or `hlg` (HDR, to be tone-mapped).
     field: "" progressive; the field shown first when it is interlaced, or `auto`: as each frame is flagged.
     alpha: "" opaque; `straight`, to be laid on black; a decoder's name where only that one reads the transparency.
+    exact: `yes` when its codec defines every bit of a decoded frame, so that a GPU decodes it to the same picture.
     crop: (width, height, x, y) of the picture inside its borders, in stored pixels of the upright frame; or None.
     """
 
@@ -35,6 +36,7 @@ class Look:
     light: str = "sdr"
     field: str = ""
     alpha: str = ""
+    exact: str = ""
     crop: tuple[int, int, int, int] | None = None
 
     def __str__(self) -> str:
@@ -64,6 +66,7 @@ _ALLOWED = {
     "light": LIGHTS,
     "field": FIELDS,
     "alpha": ALPHAS,
+    "exact": ("", "yes"),
 }
 _COUNTS = {"frame": 2, "crop": 4}
 ORDINARY = Look()

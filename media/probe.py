@@ -17,6 +17,7 @@ from media.tracks import Track
 from media.warm import Warm
 
 _LEAST_BYTES_A_SECOND = 16
+_EXACT = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})  # MPEG-2, MPEG-4 and JPEG leave rounding to the decoder
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class VideoTrack:
         look = colours.look_of(self.matrix, self.transfer, self.primaries, self.colour_range, size)
         field = "" if self.field_order == "progressive" else "auto"
         pixels = colours.working(self.pix_fmt, self.bits, self.matrix, self.alpha)
-        return replace(look, pixels=pixels, turn=self.turn, field=field, alpha=self.alpha)
+        exact = "yes" if self.codec in _EXACT and not self.alpha else ""
+        return replace(look, pixels=pixels, turn=self.turn, field=field, alpha=self.alpha, exact=exact)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ also tells how much of it there really is.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,13 +38,14 @@ def detect_shots(
     found: Probe,
     detector: Detector | None = None,
     *,
+    decoder: str = "cpu",
     see: Callable[[np.ndarray], None] | None = None,
     timeout_s: float | None = None,
     max_rss: int = 3 << 30,
 ) -> Shots:
     """Decode the whole source on its grid and find its shots. detector: by default PySceneDetect's adaptive one.
 
-    see: called with every small frame, uint8 (H, W, 3), for who else wants to know (`media.borders`).
+    decoder: `cpu` or `cuda`. see: called with every small frame, uint8 (H, W, 3), for whoever else wants to know.
     timeout_s: of decoding and detecting together; by default 10 minutes and four times the source's length.
     Raises MediaError: media:truncated when less than 95% of the promised frames decode, and as `media.ffmpeg.run`.
     """
@@ -54,7 +55,7 @@ def detect_shots(
     def counted() -> Iterator[np.ndarray]:
         nonlocal total
         limit = timeout_s or default_timeout(found)
-        for frame in small_frames(path, found, detector, timeout_s=limit, max_rss=max_rss):
+        for frame in small_frames(path, found, detector, decoder=decoder, timeout_s=limit, max_rss=max_rss):
             total += 1
             if see:
                 see(frame)
@@ -86,7 +87,7 @@ def check_decoded(path: Path, found: Probe, frames: int) -> None:
 
 
 def small_frames(
-    path: Path, found: Probe, detector: Detector, *, timeout_s: float, max_rss: int
+    path: Path, found: Probe, detector: Detector, *, decoder: str = "cpu", timeout_s: float, max_rss: int
 ) -> Iterator[np.ndarray]:
     """Every grid frame of a source, uint8 (H, W, 3), in the size and pixels of the detector. Streamed. MediaError."""
     video = found.video
@@ -94,6 +95,7 @@ def small_frames(
     # A file may hold a little more than it promises; a timestamp hours ahead must not make hours of repeated frames.
     most = video.frames + int(_SLACK_S * video.fps) + 1
     clip = clip_from_probe(path, found, 0, most, clip_id=bytes(16), source_id=bytes(16))
+    clip = replace(clip, decoder=decoder)
     frames = cut.on_grid(cut.open_range(clip)[0], clip)
     frames = picture.scaled(frames, clip.look, (width, height), detector.PIXELS, flags="area")
     node = frames.output("pipe:1", f="rawvideo", fps_mode="passthrough")

@@ -11,6 +11,7 @@ from manifests.errors import MediaError
 from media import ffmpeg
 from media.child import Limits
 from media.encode import mp4_output
+from media.hardware import X264, encoder_options
 from media.scratch import Scratch
 
 _LIMITS = Limits(timeout_s=300.0, max_rss=2 << 30)
@@ -40,7 +41,9 @@ def write_mp4(
         picture = shown.filter("scale", out_color_matrix="bt709", out_range="tv", flags="bicubic+accurate_rnd")
         picture = picture.filter("pad", "ceil(iw/2)*2", "ceil(ih/2)*2").filter("format", "yuv420p")
         sound = None if audio is None else _sound(heard, audio, rate)
-        node = mp4_output(picture, sound, path, preset=preset, crf=crf, keyframe=max(1, round(2 * fps)))
+        node = mp4_output(
+            picture, sound, path, encoder=encoder_options(X264, preset, crf), keyframe=max(1, round(2 * fps))
+        )
         ffmpeg.run(ffmpeg.compile_argv(node), _LIMITS, [raw.fd, heard.fd])
 
 

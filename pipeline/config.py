@@ -46,6 +46,9 @@ class SourceSettings(Settings):
 
     cache: str | None = Field(default=None, description="node-local folder of fetched sources; null: in the temp dir")
     cache_gb: float = Field(default=50.0, gt=0, description="size from which the longest unused are evicted, GB")
+    decoder: Literal["cpu", "cuda", "auto"] = Field(
+        default="cpu", description="where video is decoded; auto: on a GPU where that runs, and it says so if not"
+    )
     max_gb: float = Field(default=20.0, gt=0, description="largest source that is fetched, GB")
     max_seconds: float = Field(default=1800.0, gt=0, description="longest that fetching one source may take, s")
     silence_s: float = Field(default=30.0, gt=0, description="longest wait for an answer or for the next bytes, s")
@@ -94,6 +97,9 @@ class ShardSettings(Settings):
     """How kept clips become shards."""
 
     shards: int = Field(default=8, gt=0, description="number of shards of a generation, fixed for its life")
+    encoder: Literal["libx264", "h264_nvenc", "auto"] = Field(
+        default="libx264", description="H.264 encoder; auto: h264_nvenc where it runs, else libx264, and it says so"
+    )
     x264_preset: str = Field(default="medium", description="x264 speed preset")
     crf: int = Field(default=18, ge=0, le=51, description="x264 constant rate factor")
     box: tuple[int, int] | None = Field(default=None, description="largest width, height; null: the source's size")

@@ -27,10 +27,11 @@ from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import timed
 from pipeline.engine.wanted import Asked
 from pipeline.engine.worker import Planned
+from pipeline.hardware import with_decoder
 from pipeline.sources.ahead import Sources, fetching
 from pipeline.sources.store import Store
 
-VERSION = 6
+VERSION = 7
 NAME = "cuts"
 _GAP_S = 0.03  # one step of the voice detector: the breath between two words is room enough for a cut
 WANTED = "SELECT source_id AS key, source_id AS place FROM canonical"
@@ -42,7 +43,7 @@ def run(context: Context, canonical: Table) -> int:
     made_by = recipe(NAME, VERSION, _model(cut), cut.model_dump(), {})
     clips = context.catalog.table("clips", made_by, CLIPS)
     cuts = context.catalog.table(NAME, made_by, CUTS)
-    store = Store(context.settings.sources)
+    store = Store(with_decoder(context.settings.sources))
     worker = CutWorker(context.plan("cut"), canonical, cut, clips, cuts, store)
     done = context.work("cut", [clips, cuts], worker, Asked(context.catalog, WANTED, (canonical,)), "sources")
     for table in (clips, cuts):
@@ -96,7 +97,7 @@ class CutWorker(Planned):
         probed = probe(path, audio_order=self.cut.audio_order)
         watch = BorderWatch() if self.cut.crop_borders else None
         detector = detect.make(self.cut.shots, self.cut.device)
-        shots = detect_shots(path, probed, detector, see=watch.see if watch else None)
+        shots = detect_shots(path, probed, detector, decoder=here.decoder, see=watch.see if watch else None)
         cuts = self._plan(path, probed, shots)
         if len(cuts) > self.cut.max_clips:
             raise MediaError(

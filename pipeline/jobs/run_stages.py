@@ -13,6 +13,7 @@ from media.stage import Stage
 from pipeline import console, stages
 from pipeline.context import Context, check_error_rate, rate
 from pipeline.engine.wanted import Asked
+from pipeline.hardware import with_decoder
 from pipeline.jobs.clip_work import ClipWorker
 from pipeline.sources.store import Store
 from pipeline.stages import StageRef
@@ -74,7 +75,7 @@ def run(context: Context, job: str, refs: Iterable[StageRef], chosen: str) -> di
         refs=tuple(r.ref for r in found),
         tables={r.ref.name: r.table for r in found},
         inputs=context.catalog.currents(sorted(inputs)),
-        store=Store(context.settings.sources),
+        store=Store(with_decoder(context.settings.sources)),
     )
     done = 0
     if found:

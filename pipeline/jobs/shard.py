@@ -8,7 +8,7 @@ A shard takes its clips from one stretch of buckets, so planning and writing it 
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import duckdb
@@ -22,6 +22,7 @@ from manifests.schema import RELEASE, SAMPLES, SHARDS
 from manifests.table import Table
 from pipeline.context import Context, check_error_rate, rate
 from pipeline.engine.plan import Part
+from pipeline.hardware import with_decoder, with_encoder
 from pipeline.jobs import generation, run_stages
 from pipeline.jobs.decide import KEPT
 from pipeline.jobs.describe import Describer
@@ -36,6 +37,7 @@ TEXTS = "compose.texts"
 def run(context: Context) -> dict[str, Any]:
     """Write the shards of the clips kept now, as a new generation, or as the one with this very content."""
     started = time.monotonic()
+    context = replace(context, settings=with_encoder(context.settings))
     settings = context.settings.shard
     context.check_layout()
     context.catalog.require("verdicts", "decide")
@@ -46,7 +48,7 @@ def run(context: Context) -> dict[str, Any]:
     parts = _plan(context, release, planned)
     tables = [context.catalog.table("samples", release.recipe, SAMPLES)]
     tables.append(context.catalog.table("shards", release.recipe, SHARDS))
-    store = Store(context.settings.sources)
+    store = Store(with_decoder(context.settings.sources))
     describer = Describer(context.catalog, tuple(r.ref for r in found), {r.ref.name: r.table for r in found}, settings)
     folder = context.out / "shards" / release.name
     worker = ShardWorker(planned, tables[0], folder, release.name, settings, describer, store)

@@ -31,7 +31,13 @@ MEMBERS = "_members"
 
 def encode_recipe(settings: ShardSettings) -> EncodeRecipe:
     """What decides the bytes of an encoded clip."""
-    return EncodeRecipe(preset=settings.x264_preset, crf=settings.crf, box=settings.box, audio_rate=AUDIO_RATE)
+    return EncodeRecipe(
+        encoder=settings.encoder,
+        preset=settings.x264_preset,
+        crf=settings.crf,
+        box=settings.box,
+        audio_rate=AUDIO_RATE,
+    )
 
 
 @dataclass

@@ -11,7 +11,10 @@ Row = Mapping[str, Any]
 
 
 class Sources(Protocol):
-    """Whoever brings sources to this machine: a store, or one that works ahead."""
+    """Whoever brings sources to this machine: a store, or one that works ahead. decoder: how to decode them here."""
+
+    @property
+    def decoder(self) -> str: ...
 
     def get(self, row: Row) -> Held:
         """The source of a row; raises as `Store.get`."""
@@ -40,6 +43,7 @@ class _Ahead:
         self._store, self._rows, self._pool = store, rows, pool
         self._places = {row["uri"]: place for place, row in enumerate(rows)}
         self._futures: dict[int, Future[Held]] = {}
+        self.decoder = store.decoder
 
     def get(self, row: Row) -> Held:
         """The source of a row, and a start on those after it."""

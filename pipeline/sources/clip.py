@@ -29,4 +29,5 @@ def clip_of(row: Mapping[str, Any], sources: Sources) -> Clip:
         audio_step=row["audio_step"],
         audio_slack_s=row["audio_slack_s"],
         look=Look.parse(row["look"]),
+        decoder=sources.decoder,
     )

@@ -55,6 +55,11 @@ class Store:
     settings: SourceSettings = field(default_factory=SourceSettings)
 
     @property
+    def decoder(self) -> str:
+        """How the settings have sources decoded on this machine: `cpu` or `cuda`."""
+        return self.settings.decoder
+
+    @property
     def root(self) -> Path:
         """The folder of the store, by default one a user in the system's temporary folder."""
         default = Path(tempfile.gettempdir()) / f"klear-cache-{os.getuid()}"
