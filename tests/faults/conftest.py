@@ -1,6 +1,12 @@
-"""A real Ray cluster of several nodes on one machine, with token auth, and a way to kill a node of it."""
+"""Shared by the fault tests: a run without Ray that can be told to die, the undisturbed run that all others must equal,
+a real Ray cluster of several nodes on one machine with a way to kill a node of it, a proxy that cuts connections.
+
+Every test here leaves a line in `results/` (see `results.py`). In the long form (KLEAR_FAULTS=full) tests that passed
+with the same code are not run again.
+"""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -12,17 +18,131 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.faults import results
 
 ROOT = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
 TAG = "KLEAR_TEST_NODE"
 """A variable that every process of a node inherits: how they are found again, however they were started."""
+
+SABOTEUR = Path(__file__).parent / "saboteur"
+JOBS = ("ingest", "filter", "annotate", "decide", "shard")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Resume the long form."""
+    known = results.passed() if results.FULL else set()
+    for item in items:
+        if _name(item) in known:
+            item.add_marker(pytest.mark.skip(reason="passed before, with this very code"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Write down what a fault test found."""
+    report = yield
+    if call.when == "call" and report.outcome != "skipped" and item.get_closest_marker("faults"):
+        about = (item.module.__doc__ or "").strip().splitlines()[0]  # type: ignore[attr-defined]
+        tallies = [value for name, value in item.user_properties if name == "tally"]
+        results.write(_name(item), report.outcome, call.duration, about, tallies)
+    return report
+
+
+def _name(item: pytest.Item) -> str:
+    return f"{item.path.name}::{item.name}"
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """`tally(fault, injected, differences)`: a row of the fault table; the test fails when anything differs."""
+
+    def add(fault: str, injected: int, found: Any) -> None:
+        record_property("tally", {"fault": fault, "injected": injected, **found.counts})
+        assert injected and not found, "\n".join(found.what[:20]) or f"nothing was injected: {fault}"
+
+    return add
+
+
+@dataclass
+class Lone:
+    """Runs whole jobs without Ray, in forked children of one process (`lone.py`)."""
+
+    server: "subprocess.Popen[str]"
+    common: dict[str, Any]
+
+    def run(self, out: Path, jobs: Iterable[str], **more: Any) -> dict[str, Any]:
+        """The answer of `lone.py` to one run; paths may be given as such."""
+        ask = self.common | more | {"out": str(out), "jobs": list(jobs)}
+        self.server.stdin.write(json.dumps(ask, default=str) + "\n")  # type: ignore[union-attr]
+        self.server.stdin.flush()  # type: ignore[union-attr]
+        answer: dict[str, Any] = json.loads(self.server.stdout.readline())  # type: ignore[union-attr]
+        return answer
+
+    def finish(self, out: Path, jobs: Iterable[str], **more: Any) -> dict[str, Any]:
+        """`run`, which must end well; its result by job."""
+        answer = self.run(out, jobs, **more)
+        assert answer["signal"] == 0 and answer["error"] is None, answer
+        return dict(answer["done"])
+
+
+def sabotaged(**more: object) -> dict[str, str]:
+    """The environment of a run that the saboteur watches, with variables more."""
+    path = os.pathsep.join(filter(None, [str(SABOTEUR), str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, **{name: str(value) for name, value in more.items()}}
+
+
+@pytest.fixture(scope="session")
+def lone(small_sources: Path, small_preset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lone]:
+    """Whole jobs without Ray, cheaply."""
+    log = tmp_path_factory.mktemp("lone") / "log"
+    argv = [sys.executable, str(Path(__file__).with_name("lone.py"))]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with log.open("w") as errors, subprocess.Popen(argv, env=sabotaged(), stderr=errors, **pipes) as server:
+        yield Lone(server, {"sources": [str(small_sources)], "preset": str(small_preset)})
+        server.kill()
+
+
+@dataclass
+class Undisturbed:
+    """A run that nothing happened to. folder: with its output after each job, and `folder/shard` after the last."""
+
+    folder: Path
+
+    def after(self, job: str) -> Path:
+        """Its output folder as it was after `job`. To be read only."""
+        return self.folder / job
+
+    def before(self, job: str, out: Path) -> Path:
+        """Make `out` the output folder of a run that is about to do `job`."""
+        if job == JOBS[0]:
+            out.mkdir()
+        else:
+            _copy(self.folder / JOBS[JOBS.index(job) - 1], out)
+        return out
+
+
+@pytest.fixture(scope="session")
+def undisturbed(lone: Lone, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """What every disturbed run must equal: the small sources through all jobs, in one process."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for before, job in zip((None, *JOBS), JOBS, strict=False):
+        if before:
+            _copy(folder / before, folder / job)
+        lone.finish(folder / job, [job])
+    return Undisturbed(folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy of an output folder by hard links: its files are never changed, only replaced."""
+    shutil.copytree(source, target, copy_function=os.link)
 
 
 def free_port() -> int:
