@@ -188,6 +188,9 @@ def verify(
     decode: Annotated[
         str, typer.Option("--decode", help="samples to decode: all, sample (1 in 20) or none")
     ] = "sample",
+    forget: Annotated[
+        bool, typer.Option("--forget", help="remove damaged shards: `klear shard` makes them anew")
+    ] = False,
     preset: Preset = "local",
     sets: Sets = None,
     json: Json = False,
@@ -199,7 +202,7 @@ def verify(
 
     if decode not in job.SHARES:
         raise ConfigError("verify:decode", f"--decode takes {', '.join(job.SHARES)}; got {decode!r}")
-    result = job.run(_context(out, preset, sets, address, dashboard), generation, decode)
+    result = job.run(_context(out, preset, sets, address, dashboard), generation, decode, forget=forget)
     _report(result, json)
     for row in result["damaged"]:
         console.err.print(f"[bold red]damaged[/bold red] {row['shard']}: {'; '.join(row['problems'])}", soft_wrap=True)

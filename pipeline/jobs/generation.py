@@ -33,7 +33,8 @@ def find_or_start(folder: AnyPath, recipe: str, shards: int, encode: str = "") -
         for generation in known:
             if generation.recipe == recipe:
                 return generation
-        new = Generation(f"g{len(known) + 1:04d}", recipe, shards, encode)
+        last = int(known[-1].name[1:]) if known else 0  # not how many: old ones may have been removed
+        new = Generation(f"g{last + 1:04d}", recipe, shards, encode)
         note = json.dumps({"recipe": recipe, "shards": shards, "encode": encode}, indent=1).encode()
         publish(folder / new.name / "generation.json", methodcaller("write", note))
 

@@ -7,6 +7,7 @@ from manifests import files
 from manifests.errors import ConfigError
 from manifests.ids import digest
 from manifests.schema import RELEASE, SAMPLES, SHARDS
+from manifests.table import Table
 from pipeline.context import Context, rate
 from pipeline.engine.plan import Part
 from pipeline.jobs import generation
@@ -17,8 +18,13 @@ SHARES: dict[Decode, float] = {"all": 1.0, "sample": 0.05, "none": 0.0}
 """Share of the samples that are decoded. The hash of each MP4 is compared anyway."""
 
 
-def run(context: Context, name: str | None = None, decode: Decode = "sample") -> dict[str, Any]:
-    """Verify a generation (by default the newest). `damaged` lists each shard that is not as it should be, and why."""
+def run(
+    context: Context, name: str | None = None, decode: Decode = "sample", *, forget: bool = False
+) -> dict[str, Any]:
+    """Verify a generation (by default the newest). `damaged` lists each shard that is not as it should be, and why.
+
+    forget: remove the damaged shards and their rows, so that the next `klear shard` writes them again.
+    """
     started = time.monotonic()
     release = _release(context, name)
     catalog, folder = context.catalog, context.out / "shards" / release.name
@@ -34,6 +40,8 @@ def run(context: Context, name: str | None = None, decode: Decode = "sample") ->
     done = context.work_off("verify", [table], worker, parts, "samples")
     found = catalog.set_current(table).read().to_pylist()
     damaged = [{"shard": row["shard"], "problems": row["problems"]} for row in found if row["status"] != "ok"]
+    if forget:
+        _forget(folder, [samples, shards], [row["shard"] for row in damaged])
     return {
         "job": "verify",
         "generation": release.name,
@@ -54,6 +62,17 @@ def _release(context: Context, name: str | None) -> generation.Generation:
     if name not in known:
         raise ConfigError("verify:generation", f"no generation {name!r} in {folder}: there are {sorted(known)}")
     return known[name]
+
+
+def _forget(folder: files.AnyPath, tables: list[Table], damaged: list[str]) -> None:
+    """The tar first: rows without a tar say that it is missing, a tar without rows would be taken as it is."""
+    for name in damaged:
+        files.remove(folder / name)
+        part = name.removesuffix(".tar")
+        for table in tables:
+            for file in files.names(table.folder):
+                if file.startswith((f"{part}.", f"{part}~")):
+                    files.remove(table.folder / file)
 
 
 def _strangers(folder: files.AnyPath, release: generation.Generation) -> list[dict[str, Any]]:

@@ -25,8 +25,8 @@ from pipeline.jobs.erase import Gone, keys_in
 
 VERIFIED = pa.schema(
     [
-        pa.field("generation", pa.string(), False),
         pa.field("shard", pa.string(), False),
+        pa.field("generation", pa.string(), False),
         pa.field("status", pa.string(), False),  # ok | damaged
         pa.field("problems", pa.list_(pa.string()), False),
         pa.field("samples", pa.int32(), False),

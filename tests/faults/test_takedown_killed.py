@@ -17,7 +17,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory, small_sources, small_preset, ray_session):
+def released(tmp_path_factory, small_sources, small_preset):
     context = Context(tmp_path_factory.mktemp("released") / "out", load(str(small_preset), []))
     ingest.run(context, [small_sources])
     filter.run(context)

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from manifests.errors import ConfigError
-from pipeline.jobs import tars, verify
+from pipeline.jobs import shard, tars, verify
 
 
 def shard_paths(context):
@@ -47,6 +47,16 @@ def test_a_truncated_tar_and_an_extra_member(copy):
     assert "no whole tar" in one["problems"][0] or "sha256" in one["problems"][0]
     assert any("members that no row names: stranger.txt" in text for text in two["problems"])
     assert three == {"shard": "shard-00007.tar", "problems": ["no shard of this generation has this name"]}
+
+
+def test_what_is_forgotten_is_made_again(copy):
+    before = {path.name: path.read_bytes() for path in shard_paths(copy)}
+    shard_paths(copy)[1].write_bytes(b"damaged")
+    assert len(verify.run(copy, decode="none", forget=True)["damaged"]) == 1
+    assert [path.name for path in shard_paths(copy)] == ["shard-00000.tar"]
+    made = shard.run(copy)
+    assert (made["generation"], made["encoded"]) == ("g0001", 6)
+    assert {path.name: path.read_bytes() for path in shard_paths(copy)} == before
 
 
 def test_members_that_say_something_else(copy):
