@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from manifests import rights
-from manifests.files import replace
+from manifests.files import AnyPath, replace
 from manifests.query import rows
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -44,7 +44,7 @@ _LICENCES = [
 """Licences as people write them, and the hub's identifiers. Public domain has none there: it is `other`."""
 
 
-def write(out: Path, con: duckdb.DuckDBPyConnection, stages: Sequence[Row], policy: Row) -> Path:
+def write(out: AnyPath, con: duckdb.DuckDBPyConnection, stages: Sequence[Row], policy: Row) -> AnyPath:
     """Write OUT/shards/<generation>/README.md of the current shards; its path.
 
     con: with views of the current tables. stages: rows {name, licence, version, params, recipe, ok, quarantined,

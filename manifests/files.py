@@ -32,6 +32,11 @@ _TRANSIENT = {
 _NETWORK = ("botocore", "aiobotocore", "aiohttp", "urllib3", "requests", "gcsfs", "google")
 _ANSWERS = {"FileNotFoundError", "FileExistsError", "PermissionError", "NotADirectoryError", "IsADirectoryError"}
 
+_FRESH = {"use_listings_cache": False}
+"""Others write too: a listing that is remembered is a lie."""
+_FEW = {"max_concurrency": 4}
+"""Pieces (50 MB) of a large upload that are in memory at a time; s3fs takes ten."""
+
 T = TypeVar("T")
 
 
@@ -41,8 +46,14 @@ def root(text: str | Path) -> AnyPath:
         return Path(text).absolute()
     if str(text).startswith("file://"):
         return Path(str(text).removeprefix("file://"))
-    place: Any = UPath(str(text).rstrip("/"))
+    options: dict[str, Any] = _FRESH | (_FEW if str(text).startswith("s3") else {})
+    place: Any = UPath(str(text).rstrip("/"), **options)
     return place
+
+
+def relative(path: AnyPath, folder: AnyPath) -> str:
+    """The name of a place below `folder`, with slashes."""
+    return str(path).removeprefix(str(folder)).lstrip("/")
 
 
 def is_local(path: AnyPath) -> bool:
@@ -60,7 +71,9 @@ def again(what: Callable[[], T], name: object) -> T:
             return what()
         except Exception as error:
             if attempt + 1 == TRIES or not _is_transient(error):
-                raise _explained(error, name) from error
+                if (told := _explained(error, name)) is error:
+                    raise
+                raise told from error
             time.sleep(_FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5))
     raise AssertionError("unreachable")
 
@@ -91,9 +104,17 @@ def publish(path: AnyPath, write: Callable[[BinaryIO], object]) -> bool:
     with _spooled(write) as file:
         try:
             again(lambda: system(path).put_file(file.name, str(path), mode="create"), path)
-        except FileExistsError:
-            return False
+        except Exception as error:
+            if _is_refused(error):
+                return False
+            raise
     return True
+
+
+def _is_refused(error: BaseException) -> bool:
+    """Whether a store says that the condition of a put did not hold; s3fs knows only how Amazon says it."""
+    answer = getattr(error.__cause__, "response", None) or {}
+    return isinstance(error, FileExistsError) or answer.get("Error", {}).get("Code") in {"PreconditionFailed", "412"}
 
 
 def system(path: AnyPath) -> Any:
@@ -169,6 +190,20 @@ def read(path: AnyPath) -> bytes:
 def size(path: AnyPath) -> int:
     """Bytes of a file. Raises FileNotFoundError."""
     return again(lambda: int(path.stat().st_size), path)
+
+
+def read_range(path: AnyPath, offset: int, size: int) -> bytes:
+    """`size` bytes from `offset`; fewer where the file ends before. Raises FileNotFoundError."""
+    return again(lambda: _read_range(path, offset, size), path)
+
+
+def _read_range(path: AnyPath, offset: int, size: int) -> bytes:
+    if not is_local(path):
+        found: bytes = system(path).cat_file(str(path), start=offset, end=offset + size)
+        return found
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 def remove(path: AnyPath) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from manifests import files, parts
+from manifests import files, parts, takedowns
 from manifests.catalog import Catalog
 from manifests.folded import Hidden
 from manifests.ids import digest
@@ -24,16 +24,22 @@ def connect(catalog: Catalog, bucket: int | None = None) -> duckdb.DuckDBPyConne
     bucket: show the parts of one bucket only. Everything that is said of a clip lies in its source's bucket, so a
     question about clips can be asked bucket by bucket, in the memory of one.
     `clips` holds the clips of live sources only (of a file that was replaced, the new ones); `all_clips` every one.
+    What is taken down is in no view but `all_clips`.
     """
     con = open_duckdb(catalog)
     tables = catalog.currents(catalog.names())
-    for table in tables.values():
-        register(con, table, bucket=bucket)
+    unseen = ""
     if "clips" in tables:
         register(con, tables["clips"], view="all_clips", bucket=bucket)
-        if "canonical" in tables:
-            live = "SELECT * FROM all_clips WHERE source_id IN (SELECT source_id FROM canonical)"
-            con.execute(f"CREATE OR REPLACE VIEW clips AS {live}")
+    if {"clips", "taken"} <= tables.keys():
+        register(con, tables["taken"], bucket=bucket)
+        con.execute(f"CREATE VIEW taken_clips AS {takedowns.TAKEN_CLIPS}")
+        unseen = "clip_id NOT IN (SELECT clip_id FROM taken_clips)"
+    for table in tables.values():
+        register(con, table, bucket=bucket, where=unseen if "clip_id" in table.schema.names else "")
+    if {"clips", "canonical"} <= tables.keys():
+        live = "SELECT * FROM all_clips WHERE source_id IN (SELECT source_id FROM canonical)"
+        con.execute(f"CREATE OR REPLACE VIEW clips AS {live}{unseen and f' AND {unseen}'}")
     return con
 
 
@@ -53,6 +59,9 @@ def with_probes(catalog: Catalog, plan: list[tuple[int, files.AnyPath]]) -> duck
     con = connect(catalog)
     epochs = " UNION ALL ".join(f"SELECT key, {epoch} AS epoch FROM {_parquet([path])}" for epoch, path in plan)
     con.execute(f'CREATE VIEW "plan.probe" AS {epochs}')
+    if catalog.current("takedowns") is None:
+        register(con, takedowns.tombstones(catalog))
+    con.execute(f"CREATE VIEW taken_contents AS {takedowns.TAKEN_CONTENTS}")
     con.execute(f"CREATE VIEW live_probes AS {LIVE_PROBES}")
     con.execute(f"CREATE VIEW first_of_content AS {FIRST_OF_CONTENT}")
     return con
@@ -88,20 +97,28 @@ def rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-def register(con: duckdb.DuckDBPyConnection, table: Table, view: str | None = None, bucket: int | None = None) -> None:
+def register(
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    view: str | None = None,
+    bucket: int | None = None,
+    where: str = "",
+) -> None:
     """Make a view (named like the table) over its committed parts; an empty one with the right columns without any.
 
-    bucket: only parts of this bucket, and those of none.
+    bucket: only parts of this bucket, and those of none. where: a condition on its rows, in SQL.
     """
     name = view or table.name
     surveys = [table.survey(number) for number in (table.buckets() if bucket is None else (None, bucket))]
     paths = sorted({place.path for found in surveys for place in found.places.values()})
-    hidden = [span for found in surveys for span in found.hidden]
-    if paths:
-        con.execute(f'CREATE OR REPLACE VIEW "{name}" AS {_select(paths, hidden)}')
-    else:
+    held = (
+        _select(paths, [span for found in surveys for span in found.hidden])
+        if paths
+        else f'SELECT * FROM "{name}__empty"'
+    )
+    if not paths:
         con.register(f"{name}__empty", table.schema.empty_table())
-        con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM "{name}__empty"')
+    con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM ({held}){where and f" WHERE {where}"}')
 
 
 def _select(paths: Sequence[files.AnyPath], hidden: Sequence[Hidden]) -> str:
@@ -125,13 +142,24 @@ def _parquet(paths: Sequence[files.AnyPath], *options: str) -> str:
 LIVE_PROBES = """
 WITH noted AS (
     SELECT * FROM listing QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY revision DESC) = 1
+), taken AS (
+    SELECT source_key, min(reason) AS reason FROM (
+        SELECT source_key, reason FROM taken_contents
+        UNION ALL SELECT p.source_key, t.reason FROM probes p JOIN taken_contents t USING (source_id)
+    ) GROUP BY ALL
 )
 SELECT p.* REPLACE (noted.licence AS licence, noted.attribution AS attribution, noted.url AS url,
-    noted.transcript AS transcript, noted.extra AS extra, noted.revision AS revision), planned.epoch
+    noted.transcript AS transcript, noted.extra AS extra, noted.revision AS revision,
+    CASE WHEN taken.source_key IS NULL THEN p.status ELSE 'ineligible' END AS status,
+    CASE WHEN taken.source_key IS NULL THEN p.error_stage ELSE 'takedown' END AS error_stage,
+    CASE WHEN taken.source_key IS NULL THEN p.error_code ELSE 'source:taken_down' END AS error_code,
+    CASE WHEN taken.source_key IS NULL THEN p.error_message ELSE taken.reason END AS error_message), planned.epoch
 FROM probes p JOIN "plan.probe" planned ON planned.key = p.source_key JOIN noted ON noted.source_key = p.source_key
+LEFT JOIN taken ON taken.source_key = p.source_key
 QUALIFY row_number() OVER (PARTITION BY p.uri ORDER BY planned.epoch DESC, p.version DESC, p.source_key) = 1
 """
-"""The newest probe of each uri, with the newest notes of its list or sidecar: a replaced file is another source."""
+"""The newest probe of each uri, with the newest notes of its list or sidecar: a replaced file is another source. What
+is taken down is ineligible."""
 
 FIRST_OF_CONTENT = """
 SELECT source_id, arg_min(source_key, (epoch, name, uri)) AS source_key, arg_min(uri, (epoch, name, uri)) AS uri

@@ -191,6 +191,7 @@ SAMPLES = pa.schema(
         pa.field("shard", pa.string()),
         pa.field("offset", pa.int64()),  # of the sample's first tar header in the shard
         pa.field("size", pa.int64()),  # of its members, headers and padding included
+        pa.field("mp4_sha256", pa.string()),
         pa.field("split", pa.string(), False),
         pa.field("audio_class", pa.string(), False),
         pa.field("tasks", pa.list_(pa.string()), False),

@@ -16,6 +16,8 @@ from media.clip import Clip
 from media.render import check_gauge, gauge_output
 from media.scratch import Scratch
 
+VERSION = 1
+"""Of the bytes: one more whenever a change here, in `cut` or in `picture` makes other ones."""
 _MAX_BYTES = 1 << 30
 
 

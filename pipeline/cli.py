@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from manifests.errors import ConfigError, KlearError
+from manifests.files import exists, root
 from pipeline import auth, console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-Out = Annotated[Path, typer.Option("--out", help="output folder of the run")]
+Out = Annotated[Path, typer.Option("--out", parser=root, help="output folder of the run, or s3:// or gs://")]
 Preset = Annotated[str, typer.Option("--preset", help="demo, local, cluster, or a path to a YAML file")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value over the preset, e.g. cut.max_s=5")]
 _SOURCE = "folder, file, glob, tar, list of urls (.parquet .csv .tsv .jsonl), s3:// gs:// https:// ytdlp:; repeatable"
@@ -47,7 +48,7 @@ def _context(
     from pipeline.config import load
     from pipeline.context import Context
 
-    context = Context(out.absolute(), load(preset, sets or []), address)
+    context = Context(out, load(preset, sets or []), address)
     if dashboard:
         from pipeline.engine import session
 
@@ -59,9 +60,9 @@ def _there(out: Path) -> Any:
     """The catalog of an output folder that exists. Raises ConfigError for one that does not."""
     from manifests.catalog import Catalog
 
-    if not out.is_dir():
+    if not exists(out):
         raise ConfigError("out:missing", f"no output folder {str(out)!r}: give the OUT of a run")
-    return Catalog(out.absolute())
+    return Catalog(out)
 
 
 def _report(result: dict[str, Any], as_json: bool) -> None:
@@ -178,6 +179,58 @@ def shard(
 
     context = _context(out, preset, sets, address, dashboard)
     _run(lambda: job.run(context), context, ["samples", "shards"], json)
+
+
+@app.command()
+def verify(
+    out: Out,
+    generation: Annotated[str | None, typer.Option("--generation", help="e.g. g0001; default: the newest")] = None,
+    decode: Annotated[
+        str, typer.Option("--decode", help="samples to decode: all, sample (1 in 20) or none")
+    ] = "sample",
+    forget: Annotated[
+        bool, typer.Option("--forget", help="remove damaged shards: `klear shard` makes them anew")
+    ] = False,
+    preset: Preset = "local",
+    sets: Sets = None,
+    json: Json = False,
+    address: Address = None,
+    dashboard: Dashboard = False,
+) -> None:
+    """Hash, count and decode the shards against their index; exit code 1 when one is not as it should be."""
+    from pipeline.jobs import verify as job
+
+    if decode not in job.SHARES:
+        raise ConfigError("verify:decode", f"--decode takes {', '.join(job.SHARES)}; got {decode!r}")
+    result = job.run(_context(out, preset, sets, address, dashboard), generation, decode, forget=forget)
+    _report(result, json)
+    for row in result["damaged"]:
+        console.err.print(f"[bold red]damaged[/bold red] {row['shard']}: {'; '.join(row['problems'])}", soft_wrap=True)
+    if result["damaged"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def takedown(
+    out: Out,
+    clip: Annotated[str | None, typer.Option("--clip", help="clip_id in hex: the key of its sample")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="source_id in hex, uri, or path")] = None,
+    licence: Annotated[str | None, typer.Option("--licence", help="every source listed under this text")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="kept with the tombstone")] = "",
+    preset: Preset = "local",
+    sets: Sets = None,
+    json: Json = False,
+) -> None:
+    """Take a clip, a source or a licence out of all shards and tables, for good. Killed, it is finished by another."""
+    from pipeline.jobs import takedown as job
+
+    asked = [(kind, value) for kind, value in (("clip", clip), ("source", source), ("licence", licence)) if value]
+    if len(asked) > 1:
+        raise ConfigError("takedown:one", "give one of --clip, --source and --licence")
+    if asked and not reason:
+        raise ConfigError("takedown:reason", "give --reason: whoever finds the gap will ask")
+    kind, value = asked[0] if asked else (None, "")
+    _report(job.run(_context(out, preset, sets), kind, value, reason), json)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from pipeline.engine.job import Job, Limits, Needs, PartWorker
 from pipeline.engine.plan import Part, Plan
 from pipeline.engine.wanted import Wanted
 from pipeline.sources import listing
-from pipeline.work import work_off
+from pipeline.work import OnEvent, work_off
 
 ONE_CPU = Needs()
 MIN_ERRORS = 3
@@ -60,9 +60,19 @@ class Context:
         return self.work_off(name, tables, worker, parts, unit)
 
     def work_off(
-        self, name: str, tables: list[Table], worker: PartWorker, parts: list[Part], unit: str, needs: Needs = ONE_CPU
+        self,
+        name: str,
+        tables: list[Table],
+        worker: PartWorker,
+        parts: list[Part],
+        unit: str,
+        needs: Needs = ONE_CPU,
+        on_event: OnEvent = lambda event: None,
     ) -> int:
-        """Commit what is pending of these parts, as the engine settings say; the rows done now."""
+        """Commit what is pending of these parts, as the engine settings say; the rows done now.
+
+        on_event: hears of each part done.
+        """
         engine = self.settings.engine
         recipes = digest(*(table.recipe for table in tables)).hex()[:16]
         job = Job(
@@ -79,7 +89,7 @@ class Context:
             ),
             redo=self.redo,
         )
-        return work_off(self.catalog, job, parts, unit, workers=engine.workers, address=self.address)
+        return work_off(self.catalog, job, parts, unit, workers=engine.workers, address=self.address, on_event=on_event)
 
     def _fetch_s(self) -> float:
         """How long a worker may wait for a source: nothing where all lie on this machine."""

@@ -20,10 +20,18 @@ FLUSH_S = 15.0
 
 
 def work_off(
-    catalog: Catalog, job: Job, parts: list[Part], unit: str, *, workers: int | None = None, address: str | None = None
+    catalog: Catalog,
+    job: Job,
+    parts: list[Part],
+    unit: str,
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+    on_event: OnEvent = lambda event: None,
 ) -> int:
     """Commit what is pending of these parts; the rows (keys) done now, not those found done.
 
+    on_event: hears of each part done.
     workers: actors, by default as many as the session has room for. address: of a cluster, else a local session.
     """
     pending = parts if job.redo is not None else job.pending(parts)
@@ -37,6 +45,7 @@ def work_off(
         def heard(event: dict[str, Any]) -> None:
             ticker.advance(event["rows"])
             record(event)
+            on_event(event)
 
         pool.run(job, pending, heard)
     return rows

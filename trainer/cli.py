@@ -9,10 +9,24 @@ from typing import Annotated, Any
 import typer
 
 from manifests.errors import ConfigError, KlearError
+from manifests.files import is_local, root
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-Out = Annotated[Path, typer.Option("--out", help="Folder of the run: tables, shards, latents, checkpoints, samples.")]
+
+def _local(text: str) -> Path:
+    """The folder of a run. Latents are mapped and checkpoints are written in place, so it must be on a disk."""
+    place = root(text)
+    if not is_local(place):
+        raise ConfigError(
+            "out:bucket", f"klear-train works in a local folder: copy tables/ and shards/ of {text} to one"
+        )
+    return place
+
+
+Out = Annotated[
+    Path, typer.Option("--out", parser=_local, help="Folder of the run: tables, shards, latents, checkpoints, samples.")
+]
 Preset = Annotated[str, typer.Option("--preset", help="A preset of trainer/presets, or a path to a YAML file.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value on top of the preset; may be repeated.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
@@ -98,7 +112,7 @@ def demo(
     from trainer.settings import load_train_settings
 
     settings, train_settings = load(data_preset, data_sets or []), load_train_settings(preset, sets or [])
-    context = Context(out.absolute(), settings)
+    context = Context(out, settings)
     context.prepare()
     run = job.Demo(context, train_settings, job.prepare(context.out, source or []))
     _report(job.run(run, _show_step if not as_json else lambda name, result: None), as_json, job.show_summary)

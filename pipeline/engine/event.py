@@ -30,7 +30,7 @@ class Clock:
         """One row of the events table, with what only the driver needs: stage seconds, quarantined rows by cause, and
         the text of an error that must stop the job."""
         rows = list(done)
-        seconds, causes = totals(rows)
+        seconds, keys, causes = totals(rows)
         return {
             "job": job,
             "part": part.name,
@@ -42,22 +42,26 @@ class Clock:
             "cpu_seconds": seconds.pop("cpu", 0.0),
             "rows": len(rows),
             "deaths": list(self.deaths),
-            "stages": [{"stage": name, "seconds": spent} for name, spent in sorted(seconds.items())],
+            "stages": [
+                {"stage": name, "seconds": spent, "keys": keys[name]} for name, spent in sorted(seconds.items())
+            ],
             "causes": [{"cause": name, "rows": count} for name, count in sorted(causes.items())],
             "error": error,
         }
 
 
-def totals(done: Iterable[Rows]) -> tuple[dict[str, float], Counter[str]]:
-    """Seconds by stage, and keys by cause of their quarantine, over the keys of a part."""
+def totals(done: Iterable[Rows]) -> tuple[dict[str, float], Counter[str], Counter[str]]:
+    """Seconds and keys by stage, and keys by cause of their quarantine, over the keys of a part."""
     seconds: dict[str, float] = {}
+    keys: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     for rows in done:
+        keys.update({entry["stage"] for entry in rows.get(TIMINGS, [])})
         for entry in rows.get(TIMINGS, []):
             seconds[entry["stage"]] = seconds.get(entry["stage"], 0.0) + entry["seconds"]
         bad = {row["error_code"] for name, found in rows.items() if name[0] != "_" for row in found if _bad(row)}
         causes.update(sorted(bad)[:1])
-    return seconds, causes
+    return seconds, keys, causes
 
 
 def _bad(row: dict[str, Any]) -> bool:

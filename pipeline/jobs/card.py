@@ -1,13 +1,14 @@
 """Card: the dataset card beside the newest shards, and the HTML report. Reads tables; decides and measures nothing."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 from filters.gates import Policy, load_policy
-from manifests import card
+from manifests import card, files
+from manifests.query import register
+from manifests.schema import SAMPLES, SHARDS
 from pipeline.context import Context
-from pipeline.jobs import status
+from pipeline.jobs import generation, status
 from pipeline.report import facts as report_facts
 from pipeline.report import overview, write, yields
 from pipeline.report.facts import Facts
@@ -28,10 +29,10 @@ def run(context: Context) -> dict[str, Any]:
     written = _card(context, facts, policy, stages)
     page = write.index(context.out, facts, counts, policy, stages, written)
     gallery, shown = write.gallery(context.out, facts, policy, Store(context.settings.sources))
-    files = [path for path in (written, page, gallery) if path]
+    paths = [path for path in (written, page, gallery) if path]
     return {
         "job": "card",
-        "files": [path.relative_to(context.out).as_posix() for path in files],
+        "files": [files.relative(path, context.out) for path in paths],
         "missing": [gap["table"] for gap in facts.missing()],
         "samples": sum(row["count"] for row in counts["shards"]),
         "shown": shown,
@@ -39,7 +40,22 @@ def run(context: Context) -> dict[str, Any]:
     }
 
 
-def _card(context: Context, facts: Facts, policy: Policy, stages: list[dict[str, Any]]) -> Path | None:
+def again(context: Context) -> list[str]:
+    """Write the cards (and the report) that there are once more, of every generation; their files."""
+    folder = context.out / "shards"
+    known = [g for g in generation.listed(folder) if files.exists(folder / g.name / "README.md")]
+    if not known and not files.exists(context.out / "report" / "index.html"):
+        return []
+    facts, policy = report_facts.gather(context.catalog), load_policy(context.settings.policy)
+    stages = overview.made_by(facts, context.settings.stages)
+    for release in known:
+        for name, schema in (("samples", SAMPLES), ("shards", SHARDS)):
+            register(facts.con, context.catalog.table(name, release.recipe, schema))
+        _card(context, facts, policy, stages)
+    return [f"shards/{g.name}/README.md" for g in known] + run(context)["files"][-2:]
+
+
+def _card(context: Context, facts: Facts, policy: Policy, stages: list[dict[str, Any]]) -> files.AnyPath | None:
     """The dataset card, once samples are in shards."""
     if not {"samples", "shards"} <= facts.have:
         return None

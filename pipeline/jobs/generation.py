@@ -11,26 +11,31 @@ from manifests.files import AnyPath, publish
 
 @dataclass(frozen=True)
 class Generation:
-    """A release: its name (`g0001`), its recipe (of all its samples and how they are rendered), number of shards."""
+    """A release: its name (`g0001`), its recipe (of all its samples and how they are rendered), number of shards.
+
+    encode: the recipe of its encoded clips alone.
+    """
 
     name: str
     recipe: str
     shards: int
+    encode: str = ""
 
     def shard_names(self) -> list[str]:
         """File names of its shards, in order."""
         return [f"shard-{number:05d}.tar" for number in range(self.shards)]
 
 
-def find_or_start(folder: AnyPath, recipe: str, shards: int) -> Generation:
+def find_or_start(folder: AnyPath, recipe: str, shards: int, encode: str = "") -> Generation:
     """The generation with this recipe, begun or finished; else the next number. `folder` holds all generations."""
     while True:
         known = listed(folder)
         for generation in known:
             if generation.recipe == recipe:
                 return generation
-        new = Generation(f"g{len(known) + 1:04d}", recipe, shards)
-        note = json.dumps({"recipe": recipe, "shards": shards}, indent=1).encode()
+        last = int(known[-1].name[1:]) if known else 0  # not how many: old ones may have been removed
+        new = Generation(f"g{last + 1:04d}", recipe, shards, encode)
+        note = json.dumps({"recipe": recipe, "shards": shards, "encode": encode}, indent=1).encode()
         publish(folder / new.name / "generation.json", methodcaller("write", note))
 
 

@@ -14,6 +14,7 @@ from manifests.ids import digest
 from manifests.query import RESOLVED_SOURCES, connect, publish_by_bucket, rows, with_probes
 from manifests.schema import CONTENTS, SOURCES
 from manifests.table import Table
+from manifests.takedowns import TAKEN, TAKEN_NOW
 from pipeline.context import Context, check_error_rate, rate
 from pipeline.jobs import cut, probe
 from pipeline.sources import find, listing
@@ -32,12 +33,20 @@ def run(context: Context, roots: Iterable[str | Path]) -> dict[str, Any]:
     found = find.rows(roots, Store(context.settings.sources))
     listing.write(context.catalog, found, context.settings.engine.bucket_bits)
     done = probe.run(context)
+    taken(context)
     done = max(done, cut.run(context, canonical(context)))
     resolve(context)
     counts = _counts(context)
     limit = context.settings.engine.max_error_rate
     check_error_rate("ingest", counts["quarantined"], counts["sources"], limit, counts["causes"])
     return {"job": "ingest", **counts, **rate(started, done)}
+
+
+def taken(context: Context) -> Table | None:
+    """Publish what the takedowns amount to now, and make it current; None as long as nothing was ever taken down."""
+    if context.catalog.current("takedowns") is None:
+        return None
+    return _query(context, "taken", TAKEN_NOW, TAKEN, ("listing", "probes"), "source_id")
 
 
 def canonical(context: Context) -> Table:
@@ -54,6 +63,7 @@ def resolve(context: Context) -> Table:
 def _query(context: Context, name: str, sql: str, schema: pa.Schema, inputs: Sequence[str], place: str) -> Table:
     """A table that is a query over others; its recipe names all of their parts: same inputs, same table."""
     behind = [context.catalog.require(table, "ingest") for table in inputs]
+    behind += context.catalog.currents(["takedowns"]).values()
     states = [text for table in behind for text in (table.recipe, *table.state())]
     table = context.catalog.table(name, digest(name, *states).hex(), schema)
     con = with_probes(context.catalog, list(context.plan("probe").key_files()))

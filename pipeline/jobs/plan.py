@@ -8,7 +8,8 @@ from media import detect
 from pipeline import console, stages
 from pipeline.context import Context
 from pipeline.engine.wanted import Asked
-from pipeline.jobs import decide, run_stages
+from pipeline.jobs import balance, decide, run_stages
+from pipeline.jobs.encoded import AUDIO_RATE
 from pipeline.stages import StageRef
 
 HEADER = ["job", "stage", "backend", "licence", "CPU-s per clip-s", "pending parts", "pending clips"]
@@ -32,13 +33,17 @@ def of(context: Context) -> dict[str, Any]:
         )
     )
     steps.append(_step("card", "dataset card, report", "jinja2, matplotlib"))
-    return {"job": "plan", "out": str(context.out), "steps": steps}
+    return {"job": "plan", "out": str(context.out), "steps": steps, "shards": _sizes(context)}
 
 
 def show(plan: dict[str, Any]) -> None:
     """The plan as a table."""
     keys = ["job", "stage", "backend", "licence", "cost", "pending_parts", "pending_clips"]
     console.rows(f"Plan for {plan['out']}", HEADER, [[step[key] for key in keys] for step in plan["steps"]])
+    sizes = plan["shards"]
+    if sizes and sizes["bytes"]:
+        text = f"shards: about {sizes['bytes'] / 1e6:,.1f} MB each, by the newest ones"
+        console.err.print(f"{text}. {sizes['advice'] or ''}".rstrip(), soft_wrap=True)
 
 
 def _step(job: str, stage: str, backend: str, **more: Any) -> dict[str, Any]:
@@ -64,6 +69,25 @@ def _shard(context: Context) -> dict[str, Any]:
         sql = f"SELECT count(*) FROM clips c WHERE {decide.KEPT} {done}"
         left += connect(context.catalog, bucket).execute(sql).fetchall()[0][0]
     return {"pending_clips": left, "pending_parts": context.settings.shard.shards if left else 0}
+
+
+def _sizes(context: Context) -> dict[str, Any] | None:
+    """What to expect of the shards: seconds of kept clips, bytes of a shard if a second takes as many as in the newest
+    ones (None before there are any), and what to do about it. None before there is a verdict."""
+    if context.catalog.current("verdicts") is None:
+        return None
+    number, each, seconds = context.settings.shard.shards, None, 0.0
+    length = "SELECT coalesce(sum(frames * fps_den / fps_num), 0) FROM clips c"
+    for bucket in buckets(context.catalog):
+        seconds += connect(context.catalog, bucket).execute(f"{length} WHERE {decide.KEPT}").fetchall()[0][0]
+    if context.catalog.current("samples"):
+        asked = (
+            "SELECT (SELECT sum(bytes) FROM shards), (SELECT sum(audio_samples) FROM samples WHERE shard IS NOT NULL)"
+        )
+        held, packed = connect(context.catalog).execute(asked).fetchall()[0]
+        each = round(held / (packed / AUDIO_RATE) * seconds / number) if packed else None
+    advised = balance.advice(number, [], [each] * number) if each else None
+    return {"number": number, "seconds": round(seconds, 3), "bytes": each, "advice": advised}
 
 
 def _stages(context: Context, job: str, refs: list[StageRef], chosen: str) -> list[dict[str, Any]]:

@@ -3,12 +3,14 @@
 verdicts -> release (a row a sample: its clip, its shard) -> describe, encode and pack, one worker a shard -> shards,
 samples
 
+A clip that an earlier generation holds, encoded alike, is copied from there; what is said of it is always written anew.
 A shard takes its clips from one stretch of buckets, so planning and writing it need those buckets alone.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -20,16 +22,18 @@ from manifests.ids import digest, recipe
 from manifests.query import buckets, connect, register
 from manifests.schema import RELEASE, SAMPLES, SHARDS
 from manifests.table import Table
+from pipeline import console
 from pipeline.context import Context, check_error_rate, rate
 from pipeline.engine.plan import Part
 from pipeline.hardware import with_decoder, with_encoder
-from pipeline.jobs import generation, run_stages
+from pipeline.jobs import balance, generation, run_stages
 from pipeline.jobs.decide import KEPT
 from pipeline.jobs.describe import Describer
-from pipeline.jobs.shard_work import ShardWorker, encode_recipe
+from pipeline.jobs.encoded import Release, encoding
+from pipeline.jobs.shard_work import COPY, ENCODE, ShardWorker
 from pipeline.sources.store import Store
 
-VERSION = 3
+VERSION = 4
 TEXTS = "compose.texts"
 """The stage whose columns are the texts of a sample."""
 
@@ -43,7 +47,9 @@ def run(context: Context) -> dict[str, Any]:
     context.catalog.require("verdicts", "decide")
     found, _ = run_stages.ready(context, context.settings.stages)
     _check_annotated(context, [r.table for r in found])
-    release = generation.find_or_start(context.out / "shards", _content(context, found), settings.shards)
+    release = generation.find_or_start(
+        context.out / "shards", _content(context, found), settings.shards, encoding(settings)
+    )
     planned = context.catalog.table("release", release.recipe, RELEASE)
     parts = _plan(context, release, planned)
     tables = [context.catalog.table("samples", release.recipe, SAMPLES)]
@@ -51,11 +57,29 @@ def run(context: Context) -> dict[str, Any]:
     store = Store(with_decoder(context.settings.sources))
     describer = Describer(context.catalog, tuple(r.ref for r in found), {r.ref.name: r.table for r in found}, settings)
     folder = context.out / "shards" / release.name
-    worker = ShardWorker(planned, tables[0], folder, release.name, settings, describer, store)
-    done = context.work_off("shard", tables, worker, parts, "clips")
+    earlier = _earlier(context, release)
+    worker = ShardWorker(planned, tables[0], folder, release.name, settings, describer, store, earlier)
+    made: Counter[str] = Counter()
+
+    def count(event: dict[str, Any]) -> None:
+        made.update({stage["stage"]: stage["keys"] for stage in event["stages"]})
+
+    done = context.work_off("shard", tables, worker, parts, "clips", on_event=count)
     for table in [*tables, planned]:
         context.catalog.set_current(table)
-    return {**_outcome(context, release, tables), **rate(started, done)}
+    outcome = _outcome(context, release, tables)
+    if outcome["balance"]["advice"]:
+        console.err.print(f"[yellow]shards[/yellow] {outcome['balance']['advice']}", soft_wrap=True)
+    return {**outcome, "copied": made[COPY], "encoded": made[ENCODE], **rate(started, done)}
+
+
+def _earlier(context: Context, release: generation.Generation) -> tuple[Release, ...]:
+    """Other generations with clips encoded alike, the newest first."""
+    folder = context.out / "shards"
+    alike = [g for g in generation.listed(folder) if g.encode == release.encode and g.name != release.name]
+    return tuple(
+        Release(context.catalog.table("samples", g.recipe, SAMPLES), folder / g.name, g.shards) for g in alike[::-1]
+    )
 
 
 def _check_annotated(context: Context, tables: list[Table]) -> None:
@@ -84,7 +108,7 @@ def _content(context: Context, found: list[run_stages.Ready]) -> str:
     """What the shards are a function of: how they are made, the recipes and revisions of what is said of the clips, and
     which clips are kept, for what, under which licence."""
     settings = context.settings.shard
-    made_by = recipe("shard", VERSION, "", asdict(encode_recipe(settings)), {})
+    made_by = recipe("shard", VERSION, "", {}, {"encode": encoding(settings)})
     split = f"{settings.val} {settings.test}"
     known = [f"{r.ref.name}/{r.table.recipe}" for r in found]
     known += [f"{r.ref.name}/{name}" for r in found for name in r.table.state() if "~" in name]
@@ -171,5 +195,6 @@ def _outcome(context: Context, release: generation.Generation, tables: list[Tabl
         "quarantined": len(bad),
         "causes": causes,
         "bytes": sum(row["bytes"] for row in listed),
+        "balance": balance.of([row["count"] for row in listed], [row["bytes"] for row in listed]),
         "shards": [{"name": row["shard"], "sha256": row["sha256"], "count": row["count"]} for row in listed],
     }

@@ -1,14 +1,15 @@
 """Shard files: WebDataset tars whose bytes depend on their members alone."""
 
+import contextlib
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from manifests.files import AnyPath, again, publish
+from manifests.files import AnyPath, again, publish, replace
 
 Member = tuple[str, bytes | Path]
 """Name in the tar, and its bytes or the file that holds them."""
@@ -22,15 +23,71 @@ class Place:
     size: int
 
 
+@dataclass(frozen=True)
+class Packed:
+    """What a shard holds. bytes: its size. places: by sample key. names: of all its members, in order."""
+
+    sha256: str
+    bytes: int
+    places: dict[str, Place]
+    names: tuple[str, ...]
+
+
 def write(path: AnyPath, members: Iterable[Member]) -> bool:
     """Publish a tar of the members in the order given, with zeroed times and owners. False when it was there."""
+    return publish(path, lambda file: _fill(file, members))
+
+
+def pack(path: AnyPath, members: Sequence[Member]) -> Packed:
+    """`write`; what the shard at `path` holds then: ours or, read back, the one that was there."""
+    filled: list[Packed] = []
+    if publish(path, lambda file: filled.append(_fill(file, members))):
+        return filled[-1]
+    return read_back(path)
+
+
+def rewrite(path: AnyPath, keep: Callable[[str], bool]) -> Packed:
+    """Put a tar of the members whose names `keep` chooses in the place of the one at `path`, in one step: who reads the
+    old one reads on. The bytes are those of a tar that never had the others."""
+    filled: list[Packed] = []
 
     def fill(file: BinaryIO) -> None:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for name, data in members:
-                _add(tar, name, data)
+        with path.open("rb") as old, tarfile.open(fileobj=cast(IO[bytes], old), mode="r|") as tar:
+            chosen = ((info.name, cast(IO[bytes], tar.extractfile(info)).read()) for info in tar if keep(info.name))
+            filled.append(_fill(file, chosen))
 
-    return publish(path, fill)
+    replace(path, fill)
+    return filled[-1]
+
+
+def _fill(file: BinaryIO, members: Iterable[Member]) -> Packed:
+    out = _HashedOut(file)
+    places: dict[str, Place] = {}
+    names = []
+    with tarfile.open(fileobj=cast(IO[bytes], out), mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in members:
+            key = name.partition(".")[0]
+            first = places[key].offset if key in places else out.count
+            _add(tar, name, data)
+            names.append(name)
+            places[key] = Place(first, out.count - first)
+    return Packed(out.state.hexdigest(), out.count, places, tuple(names))
+
+
+class _HashedOut:
+    """A file that is written through once, and hashed on the way."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.count, self.state = file, 0, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._file.write(data)
+        self.count += len(data)
+        self.state.update(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.count
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes | Path) -> None:
@@ -45,13 +102,12 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes | Path) -> None:
         tar.addfile(info, file)
 
 
-@dataclass(frozen=True)
-class Packed:
-    """What a shard on disk (or in a bucket) holds. bytes: its size. places: by sample key."""
-
-    sha256: str
-    bytes: int
-    places: dict[str, Place]
+def member(data: bytes, name: str) -> bytes | None:
+    """A member by name out of a piece of a tar (a `Place` of it); None when it is not there, or not whole."""
+    with contextlib.suppress(KeyError, tarfile.TarError), tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        file = tar.extractfile(name)
+        return file.read() if file else None
+    return None
 
 
 def read_back(path: AnyPath) -> Packed:
@@ -61,17 +117,19 @@ def read_back(path: AnyPath) -> Packed:
 
 def _read_back(path: AnyPath) -> Packed:
     found: dict[str, list[int]] = {}
+    names = []
     with path.open("rb") as raw:
         file = _Hashed(raw)
         with tarfile.open(fileobj=cast(IO[bytes], file), mode="r|") as tar:
             for info in tar:
                 key = info.name.partition(".")[0]
+                names.append(info.name)
                 end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 found.setdefault(key, [info.offset, end])[1] = end
         while file.read(1 << 20):
             pass
     places = {key: Place(start, end - start) for key, (start, end) in found.items()}
-    return Packed(file.state.hexdigest(), file.count, places)
+    return Packed(file.state.hexdigest(), file.count, places, tuple(names))
 
 
 class _Hashed:

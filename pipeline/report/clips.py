@@ -1,20 +1,21 @@
 """Files that play: kept clips copied out of their shards, rejected ones rendered small. All under OUT/report/clips."""
 
-import io
-import tarfile
 from collections.abc import Mapping
-from pathlib import Path
+from operator import methodcaller
 from typing import Any
 
+from manifests import files
 from manifests.errors import KlearError
-from media.encode import EncodeRecipe, encode_clip
+from manifests.files import AnyPath
+from media.encode import EncodeRecipe, encode_bytes
+from pipeline.jobs import tars
 from pipeline.sources.clip import clip_of
 from pipeline.sources.store import Store
 
 SMALL = EncodeRecipe(preset="veryfast", crf=26, box=(426, 320))
 
 
-def extract(out: Path, sample: Mapping[str, Any]) -> Path:
+def extract(out: AnyPath, sample: Mapping[str, Any]) -> AnyPath:
     """Copy a sample's MP4 out of its shard by the index: one read, whatever the shard's size; the file's path.
 
     sample: clip_id, generation, shard, offset, size. Raises KlearError `report:shard` when it is not there.
@@ -23,38 +24,34 @@ def extract(out: Path, sample: Mapping[str, Any]) -> Path:
     target = _folder(out) / name
     shard = out / "shards" / sample["generation"] / sample["shard"]
     try:
-        with shard.open("rb") as file:
-            file.seek(sample["offset"])
-            data = file.read(sample["size"])
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            member = tar.extractfile(name)
-            assert member is not None
-            target.write_bytes(member.read())
-    except (OSError, KeyError, tarfile.TarError) as error:
-        raise KlearError("report:shard", f"{shard} does not hold {name} where its index says: {error}") from None
+        data = tars.member(files.read_range(shard, sample["offset"], sample["size"]), name)
+    except OSError as error:
+        raise KlearError("report:shard", f"{shard} cannot be read: {error}") from None
+    if data is None:
+        raise KlearError("report:shard", f"{shard} does not hold {name} where its index says: run `klear verify`")
+    files.replace(target, methodcaller("write", data))
     return target
 
 
-def render_small(out: Path, clip: Mapping[str, Any], store: Store) -> tuple[Path | None, str]:
+def render_small(out: AnyPath, clip: Mapping[str, Any], store: Store) -> tuple[AnyPath | None, str]:
     """Render a rejected clip small, once; its path, or None and why it cannot be rendered."""
     target = _folder(out) / f"rejected-{clip['clip_id'].hex()}.mp4"
-    if target.is_file():
+    if files.exists(target):
         return target, ""
     try:
-        encode_clip(clip_of(clip, store), target, SMALL)
+        data = encode_bytes(clip_of(clip, store), SMALL)
     except KlearError as error:
         return None, f"{error.code}: {error.message}"
+    files.replace(target, methodcaller("write", data))
     return target, ""
 
 
-def tidy(out: Path, keep: set[Path]) -> None:
-    """Remove clips of an earlier report that this one does not show."""
-    for path in _folder(out).iterdir():
-        if path.with_suffix(".mp4") not in keep:
-            path.unlink()
+def tidy(out: AnyPath, keep: set[str]) -> None:
+    """Remove clips of an earlier report that this one does not show. keep: names of the videos that it shows."""
+    for name in files.names(_folder(out)):
+        if f"{name.rpartition('.')[0]}.mp4" not in keep:
+            files.remove(_folder(out) / name)
 
 
-def _folder(out: Path) -> Path:
-    folder = out / "report" / "clips"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _folder(out: AnyPath) -> AnyPath:
+    return out / "report" / "clips"

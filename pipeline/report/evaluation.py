@@ -5,20 +5,21 @@ cells [{task, class, medium: {ratio}}]; and mixture-<stage>.json: changes [{capa
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
+from manifests import files
+from manifests.files import AnyPath
 from pipeline.report.figure import FAINT, KEPT, LIMIT, REJECTED, canvas, svg
 
 MEDIA = ("video", "audio")
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
+def read(folder: AnyPath) -> list[dict[str, Any]]:
     """The evaluations in a folder, by stage. A file of another form is left out, with its name and what it lacks."""
     found = []
-    for path in sorted(folder.glob("evaluate-*.json")):
+    for path in _named(folder, "evaluate-"):
         try:
-            body = json.loads(path.read_text())
+            body = json.loads(files.read(path))
             rows = [{"medium": medium, **_numbers(body["overall"][medium])} for medium in MEDIA]
             about = {key: body[key] for key in ("stage", "step", "split", "samples", "sigmas")}
             plot = _by_sigma(body["stage"], body["sigmas"], body["by_sigma"])
@@ -28,13 +29,17 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def mixtures(folder: Path) -> list[dict[str, Any]]:
+def mixtures(folder: AnyPath) -> list[dict[str, Any]]:
     """The re-balanced sampling weights, by stage."""
     found = []
-    for path in sorted(folder.glob("mixture-*.json")):
-        body = json.loads(path.read_text())
+    for path in _named(folder, "mixture-"):
+        body = json.loads(files.read(path))
         found.append({"stage": path.stem.partition("-")[2], "changes": body.get("changes", [])})
     return found
+
+
+def _named(folder: AnyPath, start: str) -> list[AnyPath]:
+    return [folder / name for name in files.names(folder) if name.startswith(start) and name.endswith(".json")]
 
 
 def _numbers(cell: dict[str, float]) -> dict[str, float]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from operator import methodcaller
-from pathlib import Path
 from typing import Any
 
 from filters.gates import Policy
 from manifests.errors import KlearError
-from manifests.files import replace
+from manifests.files import AnyPath, relative, replace
 from pipeline.report import (
     clips,
     costs,
@@ -30,8 +29,8 @@ Row = Mapping[str, Any]
 
 
 def index(
-    out: Path, facts: Facts, status: Mapping[str, Any], policy: Policy, stages: Iterable[Row], card: Path | None
-) -> Path:
+    out: AnyPath, facts: Facts, status: Mapping[str, Any], policy: Policy, stages: Iterable[Row], card: AnyPath | None
+) -> AnyPath:
     """Write the page of numbers and plots. status: of `klear status`. stages: of
     `overview.made_by`. card: the dataset card, where there is one."""
     bounds = limits.of(policy)
@@ -61,14 +60,14 @@ def index(
         costs=costs.by_job(facts),
         shards=released,
         generation=released[0]["generation"] if released else None,
-        card=f"../{card.relative_to(out).as_posix()}" if card else None,
+        card=f"../{relative(card, out)}" if card else None,
         evaluations=evaluation.read(out / "report"),
         mixtures=evaluation.mixtures(out / "report"),
     )
     return _write(out / "report" / "index.html", text)
 
 
-def gallery(out: Path, facts: Facts, policy: Policy, store: Store) -> tuple[Path, dict[str, int]]:
+def gallery(out: AnyPath, facts: Facts, policy: Policy, store: Store) -> tuple[AnyPath, dict[str, int]]:
     """Write the page of clips that play, and the clips; how many of each kind it shows."""
     bounds = limits.of(policy)
     kept, rejected, made = samples.kept(facts), samples.rejected(facts), generated.listed(out)
@@ -76,8 +75,7 @@ def gallery(out: Path, facts: Facts, policy: Policy, store: Store) -> tuple[Path
     kept_cards = [_card(row, origin, bounds, *_extracted(out, row)) for row in kept]
     rejected_cards = [_card(row, origin, bounds, *clips.render_small(out, row, store)) for row in rejected]
     groups = [{"class": name, "cards": [c for c in kept_cards if c["class"] == name]} for name in samples.SHOWN_CLASSES]
-    shown = {Path(out / "report" / card["href"]) for card in [*kept_cards, *rejected_cards] if card["href"]}
-    clips.tidy(out, shown)
+    clips.tidy(out, {card["href"].rpartition("/")[2] for card in [*kept_cards, *rejected_cards] if card["href"]})
     text = render(
         "samples.html.j2",
         title=out.name,
@@ -90,7 +88,7 @@ def gallery(out: Path, facts: Facts, policy: Policy, store: Store) -> tuple[Path
     return _write(out / "report" / "samples.html", text), counts
 
 
-def _extracted(out: Path, row: Mapping[str, Any]) -> tuple[Path | None, str]:
+def _extracted(out: AnyPath, row: Mapping[str, Any]) -> tuple[AnyPath | None, str]:
     try:
         return clips.extract(out, row), ""
     except KlearError as error:
@@ -98,14 +96,13 @@ def _extracted(out: Path, row: Mapping[str, Any]) -> tuple[Path | None, str]:
 
 
 def _card(
-    row: dict[str, Any], origin: Mapping[bytes, dict[str, Any]], bounds: Any, path: Path | None, absent: str
+    row: dict[str, Any], origin: Mapping[bytes, dict[str, Any]], bounds: Any, path: AnyPath | None, absent: str
 ) -> dict[str, Any]:
     found = samples.card(row, origin.get(row["source_id"], {}), bounds)
     href, still = (f"clips/{path.name}", f"clips/{poster(path).name}") if path else (None, None)
     return {**found, "href": href, "poster": still, "absent": absent}
 
 
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write(path: AnyPath, text: str) -> AnyPath:
     replace(path, methodcaller("write", text.encode()))
     return path

@@ -110,6 +110,14 @@ class Store:
         make_room(self.root, size, round(self.settings.cache_gb * 1e9))
         return held
 
+    def forget(self, uri: str) -> bool:
+        """Remove what this node has of a uri, in use or not; whether there was anything."""
+        folder = self._folder(uri)
+        if not folder.is_dir():
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+
     def _folder(self, uri: str) -> Path:
         name = digest(uri).hex()
         return self.root / "sources" / name[:2] / name

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 
 import webdataset
 
@@ -45,4 +46,6 @@ def test_a_generation_is_its_content(tmp_path):
     second = generation.find_or_start(tmp_path, "recipe-b", 8)
     assert first == again and (first.name, second.name) == ("g0001", "g0002")
     assert generation.latest(tmp_path) == second
+    shutil.rmtree(tmp_path / "g0001")
+    assert generation.find_or_start(tmp_path, "recipe-c", 4).name == "g0003"
     assert first.shard_names()[:2] == ["shard-00000.tar", "shard-00001.tar"]

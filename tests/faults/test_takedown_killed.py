@@ -1,0 +1,82 @@
+"""A takedown that ends at any of its writes, before or after it, is finished by the next one with the same bytes."""
+
+import shutil
+
+import pytest
+
+from manifests import files
+from pipeline.config import load
+from pipeline.context import Context
+from pipeline.jobs import annotate, decide, filter, ingest, shard, takedown
+
+pytestmark = pytest.mark.faults
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory, small_sources, small_preset):
+    context = Context(tmp_path_factory.mktemp("released") / "out", load(str(small_preset), []))
+    ingest.run(context, [small_sources])
+    filter.run(context)
+    annotate.run(context)
+    decide.run(context)
+    shard.run(context)
+    return context
+
+
+def content(context):
+    """Shards by name, and all tables but the events, as sorted rows."""
+    names = [name for name in context.catalog.names() if name != "events"]
+    tables = {name: sorted(context.catalog.require(name, "").read().to_pylist(), key=str) for name in names}
+    tars = {path.name: path.read_bytes() for path in (context.out / "shards").rglob("*.tar")}
+    return tables, tars
+
+
+def writes(monkeypatch, before, after):
+    """Have `before` and `after` called around every write to the store."""
+    for name in ("_link", "_swap"):
+        real = getattr(files, name)
+
+        def wrapped(path, write, real=real):
+            before()
+            found = real(path, write)
+            after()
+            return found
+
+        monkeypatch.setattr(files, name, wrapped)
+
+
+def test_a_takedown_killed_at_any_write(released, tmp_path, monkeypatch):
+    source = released.catalog.require("clips", "").read()["source_id"][0].as_py().hex()
+    calm = _copy(released, tmp_path / "calm")
+    count = [0]
+    with monkeypatch.context() as patch:
+        writes(patch, lambda: None, lambda: count.__setitem__(0, count[0] + 1))
+        takedown.run(calm, "source", source, "why")
+    assert count[0] >= 6
+    wanted = content(calm)
+    for place in range(count[0]):
+        for late in (False, True):
+            rough = _copy(released, tmp_path / f"rough-{place}-{late}")
+            left = [place]
+
+            def die(here, late=late, left=left):
+                if here == late:
+                    left[0] -= 1
+                    if left[0] < 0:
+                        raise Killed
+
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                writes(patch, lambda die=die: die(False), lambda die=die: die(True))
+                takedown.run(rough, "source", source, "why")
+            takedown.run(rough, "source", source, "why")
+            assert content(rough) == wanted, (place, late)
+            shutil.rmtree(rough.out)
+
+
+def _copy(context, out):
+    shutil.copytree(context.out, out)
+    return Context(out, context.settings)
