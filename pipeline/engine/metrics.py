@@ -5,13 +5,15 @@ Ray session nothing is recorded. Names and labels are few and fixed; the one lab
 code of an error, becomes `other` after MAX_CODES different ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
 import ray
 from ray.util.metrics import Counter, Gauge, Histogram
 
+from pipeline.engine.event import moved
 from pipeline.engine.job import TIMINGS, Rows
 
 JOB = "klear_job"
@@ -53,45 +55,47 @@ class Recorder:
         self._job = job
 
     def key(self, rows: Rows) -> None:
-        """One key is done: these are its rows, its seconds by stage with them."""
+        """One key is done: these are its rows, its seconds by stage and the bytes it moved with them."""
         if not ray.is_initialized():
             return
         for entry in rows.get(TIMINGS, []):
             _stage_seconds().observe(entry["seconds"], {JOB: self._job, "stage": entry["stage"]})
-        found = [row for name, table in rows.items() if name != TIMINGS for row in table if "status" in row]
+        found = [row for name, table in rows.items() if name[0] != "_" for row in table if "status" in row]
         bad = next((row for row in found if row["status"] == "quarantined"), None)
         outcome = "quarantined" if bad else found[-1]["status"] if found else "ok"
-        self._count("rows_total", "keys (clips, sources or shards) done, by outcome", outcome=outcome)
+        self._count("rows_total", "keys (clips or sources) done, by outcome", {"outcome": outcome})
         if bad:
             cause = {"stage": str(bad["error_stage"]), "code": folded(str(bad["error_code"]))}
-            self._count("quarantined_total", "keys quarantined, by stage and code", **cause)
+            self._count("quarantined_total", "keys quarantined, by stage and code", cause)
+        self.moved(rows)
 
-    def attempt(self, number: int) -> None:
-        """A part is started, for the `number`-th time."""
-        self._count(
-            "attempts_total", "parts started: for the first time, or again", kind="again" if number > 1 else "first"
-        )
+    def moved(self, rows: Rows) -> None:
+        """The bytes that these rows say were read from sources, or written to shards."""
+        for kind, count in moved(rows).items():
+            if count > 0:
+                self._count("bytes_total", "bytes read from sources, and written to shards", {"kind": kind}, count)
+
+    @contextmanager
+    def leased(self, attempt: int) -> Iterator[None]:
+        """This actor works on a part, inside, for the `attempt`-th time."""
+        kind = {"kind": "again" if attempt > 1 else "first"}
+        self._count("attempts_total", "parts started: for the first time, or again", kind)
+        self.parts(leased=1)
+        try:
+            yield
+        finally:
+            self.parts(leased=0)
 
     def death(self, ending: str) -> None:
         """A process that did keys ended before them, e.g. with `crash:SIGSEGV`."""
-        self._count("deaths_total", "processes that ended before their keys did", ending=folded(ending))
-
-    def moved(self, kind: str, count: int) -> None:
-        """`count` bytes were read from sources, or written to tables and shards. kind: read or written."""
-        if count > 0:
-            self._count("bytes_total", "bytes read from sources, and written to tables and shards", count, kind=kind)
+        self._count("deaths_total", "processes that ended before their keys did", {"ending": folded(ending)})
 
     def parts(self, **states: int) -> None:
         """Parts by state. left, done: of the whole job, said by the driver; leased: by each actor, 1 while it works."""
         for state, count in states.items():
-            _set(
-                "parts",
-                "parts of the job: left, done, and leased by an actor",
-                count,
-                **{JOB: self._job, "state": state},
-            )
+            _set("parts", "parts: left, done, and leased by an actor", count, {JOB: self._job, "state": state})
 
-    def _count(self, name: str, says: str, count: float = 1, **labels: str) -> None:
+    def _count(self, name: str, says: str, labels: dict[str, str], count: float = 1) -> None:
         if ray.is_initialized():
             _counter(name, says, JOB, *labels).inc(count, {JOB: self._job, **labels})
 
@@ -99,14 +103,14 @@ class Recorder:
 def decided(verdicts: Mapping[str, int], yields: list[dict[str, Any]]) -> None:
     """What the policy says now: verdict -> clips, and a row a gate with `gate`, `scope` and `rejected`."""
     for verdict, count in verdicts.items():
-        _set("verdicts", "clips kept and rejected by the newest decision", count, verdict=verdict)
+        _set("verdicts", "clips kept and rejected by the newest decision", count, {"verdict": verdict})
     rejected: dict[str, int] = {}
     for row in yields:
         rejected[row["gate"]] = rejected.get(row["gate"], 0) + int(row["rejected"] or 0)
     for gate, count in rejected.items():
-        _set("rejected", "clips that a gate of the policy rejects", count, gate=gate)
+        _set("rejected", "clips that a gate of the policy rejects", count, {"gate": gate})
 
 
-def _set(name: str, says: str, value: float, **labels: str) -> None:
+def _set(name: str, says: str, value: float, labels: dict[str, str]) -> None:
     if ray.is_initialized():
         _gauge(name, says, *labels).set(value, labels)

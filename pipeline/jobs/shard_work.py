@@ -15,7 +15,7 @@ from manifests.files import AnyPath
 from manifests.table import Table
 from media.encode import EncodeRecipe, encode_clip
 from pipeline.config import ShardSettings
-from pipeline.engine.job import Rows
+from pipeline.engine.job import MOVED, Rows
 from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import timed
 from pipeline.jobs import tars
@@ -88,7 +88,7 @@ class ShardWorker:
             "recipe": self.samples.recipe,
         }
         samples = [self._placed(row, path.name, packed.places) for key in sorted(done) for row in done[key]["samples"]]
-        return {"samples": samples, "shards": [shard]}
+        return {"samples": samples, "shards": [shard], MOVED: [{"kind": "written", "bytes": packed.bytes}]}
 
     def _described(self, part: Part, keys: Sequence[bytes]) -> dict[bytes, Described]:
         rows = {row["clip_id"]: row["bucket"] for row in self.release.read_part(part.name).to_pylist()}

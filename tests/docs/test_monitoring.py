@@ -2,13 +2,27 @@
 
 import json
 import re
+import signal
 import time
 import urllib.request
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+import ray
 import yaml
+
+from manifests.ids import digest
+from manifests.schema import STATUS
+from manifests.table import Table
+from pipeline.config import load
+from pipeline.context import Context
+from pipeline.engine import session
+from pipeline.engine.wanted import Listed
+from pipeline.engine.worker import Planned
+from pipeline.jobs import annotate, decide, filter, ingest, shard
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring"
 BOARD = json.loads((DOCS / "klear-dashboard.json").read_text())
@@ -104,3 +118,86 @@ def labels_on(text):
             labels = set(re.findall(r'(\w+)="(?:[^"\\]|\\.)*"', match[2] or ""))
             found[match[1]] = found.get(match[1], labels) & labels
     return found
+
+
+def samples(text, metric):
+    """(labels, value) of each sample of a metric."""
+    for line in text.splitlines():
+        if match := re.match(rf"{metric}{{(.*)}} (\S+)", line):
+            yield dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match[1])), float(match[2])
+
+
+@dataclass
+class Fragile(Planned):
+    """Its process dies of the first key whenever it meets it."""
+
+    def each(self, part, keys):
+        for key in keys:
+            if key == KEYS[0]:
+                signal.raise_signal(signal.SIGSEGV)
+            yield {"t": [{"key": key, "status": "ok", "attempts": 1}]}
+
+    def blame(self, part, key, error, attempts):
+        bad = {"error_stage": "work", "error_code": error.code, "error_message": error.message}
+        return {"t": [{"key": key, "status": "quarantined", "attempts": attempts, **bad}]}
+
+
+KEYS = [digest(n) for n in range(4)]
+
+
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory, small_sources, small_preset):
+    """What the metrics port of a session of its own says after real jobs, one of them with deaths."""
+    ray.shutdown()
+    session.start(cpus=2)
+    (node,) = ray.nodes()
+    context = Context(tmp_path_factory.mktemp("watched"), load(str(small_preset), []))
+    ingest.run(context, [small_sources])
+    filter.run(context)
+    annotate.run(context)
+    decide.run(context)
+    shard.run(context)
+    table = Table(context.out / "tables", "t", "r" * 32, pa.schema([pa.field("key", pa.binary(16), False), *STATUS]))
+    context.work("fragile", [table], Fragile(context.plan("fragile")), Listed(dict.fromkeys(KEYS, 0)), "keys")
+
+    def scrape():
+        url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        return urllib.request.urlopen(url, timeout=20).read().decode()
+
+    wanted = {metric for query in QUERIES for metric in asked(query)}
+    end = time.monotonic() + 60
+    while wanted - labels_on(text := scrape()).keys() and time.monotonic() < end:
+        time.sleep(1)
+    time.sleep(10)  # everything has been reported once more: the last counts too
+    return scrape() or text
+
+
+@pytest.mark.slow
+def test_every_metric_and_label_of_the_dashboard_is_exported(scraped):
+    there = labels_on(scraped)
+    for query in QUERIES:
+        for metric, labels in asked(query).items():
+            assert metric in there, f"{metric} of {query!r} is not exported"
+            assert labels - GIVEN_BY_PROMETHEUS <= there[metric], f"{metric}: {labels - there[metric]} of {query!r}"
+
+
+@pytest.mark.slow
+def test_the_numbers_are_those_of_the_jobs(scraped):
+    rows = defaultdict(float)
+    for labels, value in samples(scraped, "ray_klear_rows_total"):
+        rows[labels["klear_job"], labels["outcome"]] += value
+    assert (rows["probe", "ok"], rows["probe", "ineligible"], rows["probe", "quarantined"]) == (6, 1, 2)
+    assert (rows["cut", "ok"], rows["shard", "ok"]) == (5, 10)
+    assert (rows["fragile", "ok"], rows["fragile", "quarantined"]) == (3, 1)
+    causes = {(s["klear_job"], s["code"]): n for s, n in samples(scraped, "ray_klear_quarantined_total")}
+    assert causes["fragile", "crash:SIGSEGV"] == 1
+    deaths = {s["ending"]: n for s, n in samples(scraped, "ray_klear_deaths_total")}
+    assert deaths["crash:SIGSEGV"] == 3  # on the way through the part, and twice alone
+    verdicts = {s["verdict"]: n for s, n in samples(scraped, "ray_klear_verdicts")}
+    assert verdicts == {"kept": 10, "rejected": 0}
+    stages = {s["stage"] for s, n in samples(scraped, "ray_klear_stage_seconds_count") if n}
+    assert {"probe", "cut", "render", "audio.loudness", "encode", "cpu"} <= stages
+    moved = {(s["klear_job"], s["kind"]): n for s, n in samples(scraped, "ray_klear_bytes_total")}
+    assert moved["probe", "read"] > 10_000 and moved["shard", "written"] > 10_000
+    datasets = {s["dataset"].rsplit("_", 2)[0] for s, _ in samples(scraped, "ray_data_num_tasks_finished")}
+    assert {"probe", "cut", "shard"} <= datasets
