@@ -11,7 +11,7 @@ from manifests.schema import EVENTS
 from manifests.table import Table
 from pipeline.engine import pool, session
 from pipeline.engine.job import Job
-from pipeline.engine.metrics import Recorder
+from pipeline.engine.metrics import Recorder, beating
 from pipeline.engine.plan import Part
 from pipeline.engine.pool import OnEvent
 from pipeline.live import watching
@@ -35,7 +35,7 @@ def work_off(
     job = replace(job, workers=workers or session.room(job.needs))
     recorder, done = Recorder(job.name), 0
     recorder.parts(left=len(pending), done=0)
-    with watching(job.name, rows, unit, job.workers) as watch, recording(catalog, job.name) as record:
+    with watching(job.name, rows, unit, job.workers) as watch, recording(catalog, job.name) as record, beating():
 
         def heard(event: dict[str, Any]) -> None:
             nonlocal done

@@ -5,6 +5,7 @@ Ray session nothing is recorded. Names and labels are few and fixed; the one lab
 code of an error, becomes `other` after MAX_CODES different ones.
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -19,10 +20,13 @@ from pipeline.engine.job import TIMINGS, Rows
 JOB = "klear_job"
 """The label that names the job. Not `job`: Prometheus gives that one to every series, for the scrape it came by."""
 MAX_CODES = 50
+BEAT_S = 5.0
+"""Processes report every 10 s, and a gauge that was not set since the report before is forgotten."""
 STAGE_SECONDS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
 
 _M = TypeVar("_M", Counter, Gauge, Histogram)
 _codes: set[str] = set()
+_held: dict[tuple[str, ...], tuple[Gauge, float, dict[str, str]]] = {}
 
 
 @cache
@@ -82,7 +86,8 @@ class Recorder:
         self._count("attempts_total", "parts started: for the first time, or again", kind)
         self.parts(leased=1)
         try:
-            yield
+            with beating():
+                yield
         finally:
             self.parts(leased=0)
 
@@ -113,4 +118,25 @@ def decided(verdicts: Mapping[str, int], yields: list[dict[str, Any]]) -> None:
 
 def _set(name: str, says: str, value: float, labels: dict[str, str]) -> None:
     if ray.is_initialized():
-        _gauge(name, says, *labels).set(value, labels)
+        gauge = _gauge(name, says, *labels)
+        gauge.set(value, labels)
+        _held[name, *labels.values()] = (gauge, value, labels)
+
+
+@contextmanager
+def beating() -> Iterator[None]:
+    """Inside, the gauges of this process are set again every BEAT_S: Ray exports each value only once."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_S):
+            for gauge, value, labels in list(_held.values()):
+                gauge.set(value, labels)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -19,7 +19,7 @@ from manifests.schema import STATUS
 from manifests.table import Table
 from pipeline.config import load
 from pipeline.context import Context
-from pipeline.engine import session
+from pipeline.engine import metrics, session
 from pipeline.engine.wanted import Listed
 from pipeline.engine.worker import Planned
 from pipeline.jobs import filter, ingest
@@ -163,10 +163,11 @@ def scraped(tmp_path_factory, small_sources, small_preset):
 
     wanted = {metric for query in QUERIES for metric in asked(query)}
     end = time.monotonic() + 60
-    while wanted - labels_on(scrape()).keys() and time.monotonic() < end:
-        time.sleep(1)
-    time.sleep(10)  # everything has been reported once more: the last counts too
-    return scrape()
+    with metrics.beating():  # as while a job runs
+        while wanted - labels_on(scrape()).keys() and time.monotonic() < end:
+            time.sleep(1)
+        time.sleep(10)  # everything has been reported once more: the last counts too
+        return scrape()
 
 
 @pytest.mark.slow
