@@ -294,14 +294,12 @@ def compact(
 
 @app.command()
 def dashboard(
-    address: Annotated[str | None, typer.Option("--address", envvar="RAY_ADDRESS", help="of a running cluster")] = None,
+    address: Annotated[str, typer.Option("--address", envvar="RAY_ADDRESS", help="HEAD:6379, or http://...")] = "auto",
     show: Annotated[bool, typer.Option("--open", help="open it in a browser")] = False,
 ) -> None:
-    """Where the Ray dashboard of a running cluster is. (For a local run: give the job itself --dashboard.)"""
+    """Where the Ray dashboard of a running cluster is. A local run has one when the job is given --dashboard."""
     from pipeline import dashboard as found
 
-    if not address:
-        raise ConfigError("dashboard:address", "give --address HEAD:6379; a local run serves its own with --dashboard")
     url = found.find(address)
     console.err.print("[dim]it asks for the cluster's token: RAY_AUTH_TOKEN, or `ray get-auth-token`[/dim]")
     typer.echo(url)

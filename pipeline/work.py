@@ -9,11 +9,12 @@ from typing import Any
 from manifests.catalog import Catalog
 from manifests.schema import EVENTS
 from manifests.table import Table
-from pipeline import console
 from pipeline.engine import pool, session
 from pipeline.engine.job import Job
+from pipeline.engine.metrics import Recorder, beating
 from pipeline.engine.plan import Part
 from pipeline.engine.pool import OnEvent
+from pipeline.live import watching
 
 FLUSH_S = 15.0
 """Events are written so often while a job runs: `klear status` reads its rate from them."""
@@ -40,10 +41,15 @@ def work_off(
         return 0
     session.start(address)
     job = replace(job, workers=workers or session.room(job.needs))
-    with console.ticking(job.name, rows, unit) as ticker, recording(catalog, job.name) as record:
+    recorder, done = Recorder(job.name), 0
+    recorder.parts(left=len(pending), done=0)
+    with watching(job.name, rows, unit, job.workers) as watch, recording(catalog, job.name) as record, beating():
 
         def heard(event: dict[str, Any]) -> None:
-            ticker.advance(event["rows"])
+            nonlocal done
+            done += 1
+            recorder.parts(left=len(pending) - done, done=done)
+            watch.heard(event)
             record(event)
             on_event(event)
 

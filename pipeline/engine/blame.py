@@ -17,18 +17,28 @@ _OUTSIDE = "crash:SIGKILL"
 _OUTSIDE_TRIES = 5
 
 
-def do_keys(job: Job, part: Part, keys: list[bytes], hand: Hand, on_death: Callable[[str], None]) -> dict[bytes, Rows]:
-    """The rows of each of the keys, whatever it takes. `on_death` hears of each death's ending."""
+def do_keys(
+    job: Job,
+    part: Part,
+    keys: list[bytes],
+    hand: Hand,
+    on_death: Callable[[str], None],
+    on_rows: Callable[[Rows], None] = lambda rows: None,
+) -> dict[bytes, Rows]:
+    """The rows of each of the keys, whatever it takes. `on_death` hears of each death's ending, `on_rows` of each key's
+    rows as soon as they are there."""
     done: dict[bytes, Rows] = {}
     while left := [key for key in keys if key not in done]:
         found = iter(left)
         try:
             for rows in hand.each(part, left):
                 done[next(found)] = rows
+                on_rows(rows)
         except Died as death:
             on_death(death.ending)
             suspect = next(found)
             done[suspect] = alone(job, part, suspect, on_death)
+            on_rows(done[suspect])
     return done
 
 

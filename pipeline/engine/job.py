@@ -14,6 +14,8 @@ Rows = dict[str, list[dict[str, Any]]]
 """Rows by table name. Every key of the part has a row in the last table of the job, whatever became of it."""
 TIMINGS = "_seconds"
 """An entry of Rows that is no table: seconds by stage, for the metrics and the events."""
+MOVED = "_moved"
+"""Another: bytes read from sources and written to shards, entries {kind, bytes}; kind is read or written."""
 
 
 class PartWorker(Protocol):

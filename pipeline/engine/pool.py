@@ -19,9 +19,10 @@ from manifests.errors import KlearError
 from pipeline import console
 from pipeline.engine import lease, redo
 from pipeline.engine.blame import do_keys
-from pipeline.engine.event import Clock
+from pipeline.engine.event import Clock, moved
 from pipeline.engine.hand import Hand
-from pipeline.engine.job import Job
+from pipeline.engine.job import Job, Rows
+from pipeline.engine.metrics import Recorder
 from pipeline.engine.plan import Part
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -89,6 +90,7 @@ class _Actor:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._hand = Hand(job.worker, job.limits)
+        self._recorder = Recorder(job.name)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """One part, committed. An error comes back as text: it must stop the job in its own words."""
@@ -97,7 +99,7 @@ class _Actor:
         )
         clock = Clock()
         try:
-            return {"event": [do_part(self._job, part, self._hand, clock)]}
+            return {"event": [do_part(self._job, part, self._hand, clock, self._recorder)]}
         except KlearError as error:
             return {"event": [clock.event(self._job.name, part, 0, error=f"{error.code}|{error.message}")]}
         except Exception as error:
@@ -105,15 +107,27 @@ class _Actor:
             return {"event": [clock.event(self._job.name, part, 0, error=text)]}
 
 
-def do_part(job: Job, part: Part, hand: Hand, clock: Clock) -> dict[str, Any]:
+def do_part(job: Job, part: Part, hand: Hand, clock: Clock, recorder: Recorder | None = None) -> dict[str, Any]:
     """Do and commit one part, in this process with its hand; the event."""
+    recorder = recorder or Recorder(job.name)
     if job.redo is None and job.is_done(part):  # another driver was faster
         return clock.event(job.name, part, 0)
     attempt = lease.take(job.leases, part.name)
     keys = list(job.worker.keys(part)) if job.redo is None else redo.keys(job, part)
-    with job.worker.open(part):
-        done = do_keys(job, part, keys, hand, clock.deaths.append)
+    with job.worker.open(part), recorder.leased(attempt):
+
+        def died(ending: str) -> None:
+            clock.deaths.append(ending)
+            recorder.death(ending)
+
+        def heard(rows: Rows) -> None:
+            clock.moved.update(moved(rows))
+            recorder.key(rows)
+
+        done = do_keys(job, part, keys, hand, died, heard)
         rows = job.worker.finish(part, done)
+        recorder.moved(rows)
+        clock.moved.update(moved(rows))
         if job.redo is None:
             job.commit(part, rows)
         else:

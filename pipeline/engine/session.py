@@ -4,13 +4,16 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
+from manifests.errors import ConfigError
 from pipeline import console
 from pipeline.engine.job import Needs
 
@@ -34,11 +37,30 @@ def start(address: str | None = None, cpus: int | None = None, dashboard: bool =
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address:
         quiet = {name: os.environ.get(name, value) for name, value in _QUIET.items()}
-        url = ray.init(address=address, runtime_env={"env_vars": quiet}, **options).dashboard_url
+        url = connect(address, runtime_env={"env_vars": quiet}, **options)
     else:
         url = _start_local(cpus, dashboard, options)
     if dashboard:
         _tell(url, None if address else os.environ.get("RAY_AUTH_TOKEN"))
+
+
+def connect(address: str, **options: Any) -> str | None:
+    """Connect to a running cluster; the host and port of its dashboard, None when it has none.
+
+    Raises ConfigError `session:address` when nobody answers there, or only to who has another token.
+    """
+    try:
+        if ":" in address.removeprefix("ray://"):
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), timeout=10).close()  # Ray itself would try for minutes
+        with _hushed():  # a line of complaint each second, before it gives up
+            return ray.init(address=address, **options).dashboard_url
+    except (OSError, ValueError, RuntimeError, RayError) as error:
+        said = str(error).splitlines()[0]
+        raise ConfigError(
+            "session:address",
+            f"no cluster to work with at {address}: {said}; is it HEAD:6379, and RAY_AUTH_TOKEN the cluster's token?",
+        ) from None
 
 
 def _start_local(cpus: int | None, dashboard: bool, options: dict[str, Any]) -> str | None:

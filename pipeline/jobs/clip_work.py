@@ -12,7 +12,8 @@ from media.clip import Clip
 from media.stage import Stage
 from media.views import View, Views
 from pipeline import stages
-from pipeline.engine.job import TIMINGS, Rows
+from pipeline.engine.event import read_bytes
+from pipeline.engine.job import MOVED, TIMINGS, Rows
 from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import Stopwatch
 from pipeline.engine.worker import Planned, gathered
@@ -74,6 +75,7 @@ class ClipWorker(Planned):
         bad = next(((r["error_stage"], r["error_code"], r["error_message"]) for r in before.values() if _bad(r)), None)
         facts = {name: _columns(row) for name, row in before.items()}
         rows: Rows = {}
+        before_render = read_bytes()
         with contextlib.ExitStack() as stack, Stopwatch() as watch:
             views = Views({})
             if bad is None and (wanted := _views(todo)):
@@ -84,6 +86,7 @@ class ClipWorker(Planned):
                 except Exception as error:
                     bad = _cause("render", error)
             watch.lap("render")
+            rows[MOVED] = [{"kind": "read", "bytes": read_bytes() - before_render}]
             for stage in todo:
                 values: dict[str, Any] = {}
                 if bad is None:

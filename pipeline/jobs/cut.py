@@ -22,7 +22,7 @@ from media.weights import digest_of
 from media.windows import plan_windows
 from pipeline.config import CutSettings
 from pipeline.context import Context
-from pipeline.engine.job import Rows
+from pipeline.engine.job import MOVED, Rows
 from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import timed
 from pipeline.engine.wanted import Asked
@@ -90,7 +90,8 @@ class CutWorker(Planned):
         except Exception as error:  # one source must not stop the others
             return {"clips": [], NAME: [self._row(source, number, error=KlearError(*cause_of(error)))]}
         values = {"shots": shots, "frames_decoded": decoded, "clips": len(clips)}
-        return {"clips": clips, NAME: [self._row(source, number, values)]}
+        read = {"kind": "read", "bytes": source["bytes"]}
+        return {"clips": clips, NAME: [self._row(source, number, values)], MOVED: [read]}
 
     def _clips(self, source: Mapping[str, Any], number: int, here: Sources) -> tuple[int, int, list[dict[str, Any]]]:
         path = here.get(source).path

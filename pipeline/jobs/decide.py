@@ -17,6 +17,7 @@ from manifests.schema import VERDICTS
 from manifests.table import Table
 from pipeline import console, stages
 from pipeline.context import Context, rate
+from pipeline.engine import metrics
 from pipeline.jobs import run_stages
 from pipeline.stages import StageRef
 
@@ -51,6 +52,7 @@ def run(context: Context) -> dict[str, Any]:
         kept.update({str(entry["values"]): entry["counts"] for entry in classes})
         yields = _summed(yields, rows(con, yields_sql(policy, con, "judged")))
     context.catalog.set_current(table)
+    metrics.decided({"kept": kept.total(), "rejected": judged_clips - kept.total()}, yields)
     return {
         "job": "decide",
         "policy": policy.name,

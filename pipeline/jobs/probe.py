@@ -10,7 +10,7 @@ from manifests.ids import file_digest, recipe
 from manifests.schema import PROBES
 from manifests.table import Table
 from pipeline.context import Context
-from pipeline.engine.job import Rows
+from pipeline.engine.job import MOVED, Rows
 from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import timed
 from pipeline.engine.wanted import Asked
@@ -59,7 +59,8 @@ class ProbeWorker(Planned):
         return {NAME: [self._entry(listed, {}, ("quarantined", error.code, error.message), attempts)]}
 
     def _rows(self, listed: Mapping[str, Any], sources: Sources) -> Rows:
-        return {NAME: [self._row(listed, sources)]}
+        row = self._row(listed, sources)
+        return {NAME: [row], MOVED: [{"kind": "read", "bytes": row["bytes"] if row["status"] == "ok" else 0}]}
 
     def _row(self, listed: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
         try:

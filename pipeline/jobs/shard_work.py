@@ -17,7 +17,7 @@ from manifests.files import AnyPath
 from manifests.table import Table
 from media.encode import encode_bytes
 from pipeline.config import ShardSettings
-from pipeline.engine.job import TIMINGS, Rows
+from pipeline.engine.job import MOVED, TIMINGS, Rows
 from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import Stopwatch
 from pipeline.jobs import tars
@@ -98,7 +98,7 @@ class ShardWorker:
             "recipe": self.samples.recipe,
         }
         samples = [placed(row, path.name, packed.places) for key in sorted(done) for row in done[key]["samples"]]
-        return {"samples": samples, "shards": [shard]}
+        return {"samples": samples, "shards": [shard], MOVED: [{"kind": "written", "bytes": packed.bytes}]}
 
     def _stored(self, part: Part, keys: Sequence[bytes]) -> dict[bytes, Stored]:
         """Clips that an earlier generation holds."""

@@ -9,7 +9,7 @@ from manifests.ids import recipe
 from media import hardware as cards
 from pipeline import console, hardware
 from pipeline.config import load
-from pipeline.jobs.shard_work import encode_recipe
+from pipeline.jobs.encoded import encode_recipe
 
 
 def test_auto_falls_back_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
