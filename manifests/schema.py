@@ -161,6 +161,26 @@ VERDICTS = pa.schema(
         pa.field("tasks", pa.list_(pa.string()), False),
     ]
 )
+NEAR = pa.schema(
+    [
+        pa.field("pair", pa.binary(32), False),  # a, then b
+        pa.field("a", ID, False),  # clip ids, a < b
+        pa.field("b", ID, False),
+        pa.field("a_source", ID, False),
+        pa.field("b_source", ID, False),
+        pa.field("picture", pa.float64()),  # share of differing bits at the best shift; NULL: not comparable
+        pa.field("sound", pa.float64()),
+    ]
+)
+DUPLICATES = pa.schema(
+    [
+        pa.field("clip_id", ID, False),
+        pa.field("source_id", ID, False),
+        pa.field("canonical", ID, False),  # the clip that stays in its place
+        pa.field("picture", pa.float64()),  # distances of the two
+        pa.field("sound", pa.float64()),
+    ]
+)
 SHARDS = pa.schema(
     [
         pa.field("generation", pa.string(), False),

@@ -150,6 +150,18 @@ def filter_(
 
 
 @app.command()
+def dedup(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = False) -> None:
+    """Find near duplicates among the measured clips (same pictures and sound, re-encoded or re-cut); decide again."""
+    from pipeline.jobs import dedup as job
+
+    context = _context(out, preset, sets)
+    result: dict[str, Any] = {}
+    _run(lambda: result.update(job.run(context)) or result, context, ["near", "duplicates", "verdicts"], json)
+    if not json:
+        job.show(result)
+
+
+@app.command()
 def annotate(
     out: Out,
     preset: Preset = "local",

@@ -74,6 +74,21 @@ class SourceSettings(Settings):
     private_hosts: bool = Field(default=False, description="fetch from loopback, link-local and private addresses too")
 
 
+class DedupSettings(Settings):
+    """What counts as a near duplicate. Distances are shares of differing bits: strangers have 0.4 to 0.5."""
+
+    require: Literal["both", "either", "picture", "sound"] = Field(
+        default="both", description="what must agree; both: the same pictures with another sound are another sample"
+    )
+    picture: float = Field(default=0.2, ge=0, le=0.3, description="largest distance of the pictures")
+    sound: float = Field(default=0.2, ge=0, le=0.3, description="largest distance of the sounds")
+    overlap: float = Field(default=0.6, gt=0, le=1, description="share of the longer clip that both show, at least")
+    same_source: float = Field(
+        default=0.3, ge=0, le=1, description="factor on both limits for two clips of one source; 0: never duplicates"
+    )
+    neighbours: int = Field(default=8, gt=0, le=64, description="words after it that a word is compared with in a band")
+
+
 class TierSettings(Settings):
     """Measures that run in one pass over each clip, after which the policy decides who goes on."""
 
@@ -113,6 +128,7 @@ class PipelineSettings(Settings):
     sources: SourceSettings = Field(default_factory=SourceSettings)
     cut: CutSettings = Field(default_factory=CutSettings)
     tiers: list[TierSettings] = Field(description="measures by tier, cheap before dear")
+    dedup: DedupSettings = Field(default_factory=DedupSettings)
     policy: str = Field(description="a policy of filters/policies/ by name, or a path to a YAML file")
     bypass: float = Field(default=0.01, ge=0, le=1, description="share of clips that all tiers measure, kept or not")
     annotate: list[StageRef] = Field(description="captioner stages, in order; the last writes the texts")

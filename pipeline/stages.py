@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pydantic import Field
 
 from manifests.errors import BackendAbsent, ConfigError
@@ -57,6 +58,16 @@ def known() -> list[str]:
         for room, path in files
         if _MARK in path.read_text()
     ]
+
+
+def told(stage: Stage) -> list[str]:
+    """The columns that policies, people and samples read: not those of bytes or of unsigned words for machines."""
+    return [name for name, kind in stage.COLUMNS.items() if not _for_machines(kind)]
+
+
+def _for_machines(kind: pa.DataType) -> bool:
+    words = pa.types.is_list(kind) and pa.types.is_unsigned_integer(kind.value_type)
+    return words or pa.types.is_binary(kind)
 
 
 def absence(stage: Stage) -> str | None:

@@ -38,11 +38,14 @@ class Demo:
         yield from self._model_steps()
 
     def _data_steps(self) -> Iterator[Step]:
-        from pipeline.jobs import annotate, card, decide, filter, ingest, shard
+        from pipeline.jobs import annotate, card, decide, dedup, elect, filter, ingest, shard
 
         stages = [ref.name for ref in self.context.settings.stages]
         yield "ingest", self._validated(["sources", "cuts", "clips"], lambda: ingest.run(self.context, self.sources))
         yield "measure and decide", self._validated(["verdicts", *stages], lambda: filter.run(self.context))
+        if elect.STAGE in stages:
+            found = ["near", "duplicates", "verdicts"]
+            yield "dedup", self._validated(found, lambda: dedup.run(self.context))
         yield "annotate", self._validated(stages, lambda: annotate.run(self.context))
         yield "decide", self._validated(["verdicts"], lambda: decide.run(self.context))
         yield "shard", self._validated(["samples", "shards"], lambda: shard.run(self.context))

@@ -1,9 +1,11 @@
 """PySceneDetect's adaptive detector: a frame that changes several times as much as its neighbours starts a shot.
 
-Finds hard cuts; a dissolve or a fade changes a little on every frame and stays inside a shot.
+Finds hard cuts; a dissolve or a fade changes a little on every frame and stays inside a shot. A flash would be a cut
+to the detector, so a cut after which the picture comes back to what it was is taken back.
 """
 
 import importlib.metadata
+from collections import deque
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -13,6 +15,10 @@ from media import grid
 from media.detect import Transition
 
 WIDTH = 192
+_FLASH = 6
+_BACK = 0.25
+"""A flash: within 6 frames the picture is back to within a quarter of the jump that it made."""
+_THUMB = (32, 18)
 
 
 class Adaptive:
@@ -32,7 +38,8 @@ class Adaptive:
     def digest(self) -> str:
         """The package's version and the thresholds."""
         version = importlib.metadata.version("scenedetect-headless")
-        return f"scenedetect=={version} adaptive {self.threshold} {self.min_content} {self.min_shot_s}"
+        flashes = f"flash {_FLASH} {_BACK}"
+        return f"scenedetect=={version} adaptive {self.threshold} {self.min_content} {self.min_shot_s} {flashes}"
 
     def size(self, shown: tuple[int, int]) -> tuple[int, int]:
         """192 wide in the source's own shape."""
@@ -45,9 +52,31 @@ class Adaptive:
 
         apart = max(1, round(self.min_shot_s * float(fps)))
         detector = AdaptiveDetector(self.threshold, apart, min_content_val=self.min_content)
-        cuts = [
-            cut.frame_num
-            for number, frame in enumerate(frames)
-            for cut in detector.process_frame(FrameTimecode(number, float(fps)), frame)
-        ]
+        seen: deque[np.ndarray] = deque(maxlen=3 * _FLASH)
+        cuts: list[int] = []
+        maybe: list[int] = []
+        number = -1
+        for number, frame in enumerate(frames):
+            seen.append(_thumb(frame))
+            maybe += [cut.frame_num for cut in detector.process_frame(FrameTimecode(number, float(fps)), frame)]
+            while maybe and number >= maybe[0] + _FLASH:
+                cuts += [maybe[0]] if not _is_flash(seen, number + 1 - maybe[0]) else []
+                del maybe[0]
+        cuts += [cut for cut in maybe if not _is_flash(seen, number + 1 - cut)]
         return [(cut, cut) for cut in sorted(set(cuts))]
+
+
+def _thumb(frame: np.ndarray) -> np.ndarray:
+    """A grey 32 x 18 picture of a frame, float32."""
+    import cv2
+
+    grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_BGR2GRAY)
+    return cv2.resize(grey, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _is_flash(seen: deque[np.ndarray], ago: int) -> bool:
+    """Whether the change `ago` frames before the end of `seen` undoes itself in the frames after it."""
+    recent = list(seen)[-ago - 1 :]
+    before, jumped, after = recent[0], recent[1], recent[2:]
+    jump = np.abs(jumped - before).mean()
+    return any(np.abs(frame - before).mean() < _BACK * jump for frame in after)

@@ -4,9 +4,11 @@ import difflib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from filters.bypass import bypass_sql
 from filters.policy import Policy, compiled, load_policy, yields_sql
@@ -18,7 +20,7 @@ from manifests.table import Table
 from pipeline import console, stages
 from pipeline.context import Context, rate
 from pipeline.engine import metrics
-from pipeline.jobs import run_stages
+from pipeline.jobs import elect, run_stages
 from pipeline.stages import StageRef
 
 NAME = "verdicts"
@@ -38,19 +40,26 @@ def run(context: Context) -> dict[str, Any]:
     policy = policy_of(context)
     context.catalog.require("clips", "ingest")
     found, _ = run_stages.ready(context, context.settings.stages)
-    table = _verdicts(context, policy, [r.table for r in found])
+    compared = any(r.ref.name == elect.STAGE for r in found)
+    same = elect.duplicates(context, partial(_kept, context, policy, found)) if compared else None
+    table = _verdicts(context, policy, [*(r.table for r in found), *([same] if same else [])])
     kept: Counter[str] = Counter()
     judged_clips = 0
     yields: list[dict[str, Any]] = []
     for bucket in buckets(context.catalog):
         con = judged(context, found, bucket)
         share = bypass_sql(context.settings.bypass)
-        verdicts = con.sql(f"SELECT *, {share} AS bypass FROM ({compiled(policy, con, 'judged')})").to_arrow_table()
+        judge = compiled(policy, con, "judged")
+        if same:
+            register(con, same, bucket=bucket)
+            judge = elect.gated(judge, context.settings.dedup)
+        verdicts = con.sql(f"SELECT *, {share} AS bypass FROM ({judge})").to_arrow_table()
         table.publish_table(f"b{bucket:04x}-all", verdicts)
         judged_clips += len(verdicts)
         classes = verdicts.filter(verdicts["keep"])["audio_class"].value_counts().to_pylist()
         kept.update({str(entry["values"]): entry["counts"] for entry in classes})
-        yields = _summed(yields, rows(con, yields_sql(policy, con, "judged")))
+        extra = [elect.yield_of(verdicts)] if same else []
+        yields = _summed(yields, [*rows(con, yields_sql(policy, con, "judged")), *extra])
     context.catalog.set_current(table)
     metrics.decided({"kept": kept.total(), "rejected": judged_clips - kept.total()}, yields)
     return {
@@ -77,15 +86,32 @@ def policy_of(context: Context) -> Policy:
     return policy
 
 
-def judged(context: Context, found: Sequence[run_stages.Ready], bucket: int) -> duckdb.DuckDBPyConnection:
-    """A connection with the table `judged`: a row for each clip of the bucket, columns `<stage>.<column>`."""
+def _kept(
+    context: Context, policy: Policy, found: Sequence[run_stages.Ready], bucket: int, members: pa.Table
+) -> pa.Table:
+    """Those of the members (a table with clip_id, of one bucket) that the policy keeps."""
+    con = judged(context, found, bucket, members)
+    kept: pa.Table = con.sql(f"SELECT clip_id FROM ({compiled(policy, con, 'judged')}) WHERE keep").to_arrow_table()
+    return kept
+
+
+def judged(
+    context: Context, found: Sequence[run_stages.Ready], bucket: int, members: pa.Table | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A connection with the table `judged`: a row for each clip of the bucket, columns `<stage>.<column>`.
+
+    members: a table with clip_id, when only these clips are asked for.
+    """
     con = connect(context.catalog, bucket)
     for r in found:
         register(con, r.table, bucket=bucket)
     first = {ref.name for ref in context.settings.tiers[0].stages}
-    columns = {r.ref.name: list(r.stage.COLUMNS) for r in found}
+    columns = {r.ref.name: stages.told(r.stage) for r in found}
     fit = [f'c.clip_id IN (SELECT clip_id FROM "{r.ref.name}")' for r in found if r.ref.name in first]
     fit += [f"c.clip_id NOT IN (SELECT clip_id FROM \"{r.ref.name}\" WHERE status = 'quarantined')" for r in found]
+    if members is not None:
+        con.register("members", members)
+        fit.append("c.clip_id IN (SELECT clip_id FROM members)")
     con.execute(f"CREATE TEMP TABLE judged AS {wide(columns, ' AND '.join(fit))}")
     return con
 

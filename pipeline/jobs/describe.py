@@ -41,7 +41,7 @@ class Describer:
         for table in self.tables.values():
             register(con, table, bucket=bucket)
         con.register("asked", pa.table({"clip_id": pa.array(keys, ID)}))
-        columns = [(name, c) for name in self.tables for c in stages.make(self._ref(name)).COLUMNS]
+        columns = [(name, c) for name in self.tables for c in stages.told(stages.make(self._ref(name)))]
         told = "".join(f', "{name}"."{c}" AS "{name}.{c}"' for name, c in columns)
         joins = "".join(f' LEFT JOIN "{name}" ON "{name}".clip_id = c.clip_id' for name in self.tables)
         found = rows(

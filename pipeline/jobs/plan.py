@@ -8,7 +8,7 @@ from media import detect
 from pipeline import console, stages
 from pipeline.context import Context
 from pipeline.engine.wanted import Asked
-from pipeline.jobs import balance, decide, run_stages
+from pipeline.jobs import balance, decide, elect, run_stages
 from pipeline.jobs.encoded import AUDIO_RATE
 from pipeline.stages import StageRef
 
@@ -25,6 +25,8 @@ def of(context: Context) -> dict[str, Any]:
     for i, tier in enumerate(settings.tiers):
         steps += _stages(context, f"measure.{tier.name}", tier.stages, "true" if i == 0 else decide.SURVIVORS)
         steps.append(_step("decide", f"policy {settings.policy}", "DuckDB query"))
+    if elect.STAGE in {ref.name for ref in settings.stages}:
+        steps.append(_step("dedup", f"{settings.dedup.require} alike", "DuckDB queries, exact distances"))
     steps += _stages(context, "annotate", settings.annotate, decide.KEPT)
     steps.append(_step("decide", f"policy {settings.policy}", "DuckDB query"))
     steps.append(

@@ -132,7 +132,8 @@ def _kept(context: Context) -> Iterator[str]:
     for bucket, con in _by_bucket(context, []):
         sql = f"SELECT count(*), bit_xor(md5_number({text}))::VARCHAR FROM {MEMBERS}"
         count, mixed = con.execute(sql).fetchall()[0]
-        yield f"{bucket} {count} {mixed}"
+        if count:
+            yield f"{bucket} {count} {mixed}"
 
 
 MEMBERS = (

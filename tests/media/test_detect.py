@@ -61,8 +61,14 @@ def test_motion_is_no_cut(name: detect.Name, disturb: Callable[[np.ndarray], np.
     assert found(name, disturb(scene(2))) == []
 
 
-def test_a_flash_is_no_cut_for_transnet() -> None:
-    assert found("transnetv2", flashed(scene(2), 20, 2)) == []
+@pytest.mark.parametrize("name", ["pyscenedetect", "transnetv2"])
+def test_a_flash_is_no_cut(name: detect.Name) -> None:
+    assert found(name, flashed(scene(2), 20, 2)) == []
+
+
+@pytest.mark.parametrize("at", [1, 39, 43, 44])
+def test_flashes_at_the_ends_of_a_film(at: int) -> None:
+    assert len(found("pyscenedetect", flashed(scene(2), at, 1))) <= 1
 
 
 def test_runs_become_transitions() -> None:
