@@ -92,6 +92,6 @@ if ORDERS:
     os.link, os.replace = link, replace
 if (wanted := os.environ.get("KLEAR_POISON")) and "pipeline.engine.serve" in sys.orig_argv:
     poison(*wanted.split())
-if (wanted := os.environ.get("KLEAR_BAD_PROBE")) and any("probe_child" in word for word in sys.orig_argv):
-    if any(word.endswith(wanted.split()[1]) for word in sys.orig_argv):
-        misbehave(wanted.split()[0])
+wanted = os.environ.get("KLEAR_BAD_PROBE")
+if wanted and all(any(word.endswith(end) for word in sys.orig_argv) for end in ("probe_child", wanted.split()[1])):
+    misbehave(wanted.split()[0])
