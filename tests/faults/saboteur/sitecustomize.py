@@ -88,10 +88,23 @@ def poison(ending, clip):
     ClipWorker._clip = one
 
 
+def spoil_probe(ending, name):
+    """Make PyAV misbehave when it opens the file of that name: wraps it in the probing child."""
+    import av
+
+    healthy = av.open
+
+    def opened(file, *rest, **options):
+        if str(file).endswith(name):
+            misbehave(ending)
+        return healthy(file, *rest, **options)
+
+    av.open = opened
+
+
 if ORDERS:
     os.link, os.replace = link, replace
 if (wanted := os.environ.get("KLEAR_POISON")) and "pipeline.engine.serve" in sys.orig_argv:
     poison(*wanted.split())
-wanted = os.environ.get("KLEAR_BAD_PROBE")
-if wanted and all(any(word.endswith(end) for word in sys.orig_argv) for end in ("probe_child", wanted.split()[1])):
-    misbehave(wanted.split()[0])
+if (wanted := os.environ.get("KLEAR_BAD_PROBE")) and "media.probe_child" in sys.orig_argv:
+    spoil_probe(*wanted.split())
