@@ -17,6 +17,10 @@ VIDEO_TASKS = ("T2AV", "TI2AV", "TI2V", "T2V")
 """Tasks that generate sound, and tasks that generate pictures (section 3.3 of the paper names the five)."""
 
 
+CLASS_COLUMNS = ("audio.classes.audio_class", "audio.voices.speakers")
+"""What `final_class` reads."""
+
+
 def quote(name: str) -> str:
     """A SQL identifier for any column name, e.g. `"audio.silence.vad_silence_ratio"`."""
     return '"' + name.replace('"', '""') + '"'

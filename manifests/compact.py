@@ -125,9 +125,5 @@ def _write(table: Table, path: AnyPath, group: Sequence[Piece]) -> list[tuple[st
                 entries.append((part, place.revision, len(rows)))
 
     if not files.publish(path, fill):  # one that was killed, or is at work beside this one, wrote the same
-        entries[:] = [(part, place.revision, _count(place, table.schema)) for part, place in group]
+        entries[:] = [(part, place.revision, folded.count(place)) for part, place in group]
     return entries
-
-
-def _count(place: Place, schema: pa.Schema) -> int:
-    return sum(len(rows) for rows in folded.read([place], schema, schema.names[:1]))

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -18,39 +19,59 @@ PIECE = 20_000
 """Rows of a part that comes out of a query."""
 
 
-def connect(catalog: Catalog, bucket: int | None = None) -> duckdb.DuckDBPyConnection:
+Buckets = int | Sequence[int] | None
+"""One bucket, several, or all."""
+GROUP = 500
+"""Parts of the clips table in a group of buckets, unless one bucket alone has more."""
+
+
+def connect(catalog: Catalog, bucket: Buckets = None, asked: str | None = None) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with a view for each current table of the catalog, named like the table.
 
-    bucket: show the parts of one bucket only. Everything that is said of a clip lies in its source's bucket, so a
-    question about clips can be asked bucket by bucket, in the memory of one.
+    bucket: show the parts of these buckets only. Everything that is said of a clip lies in its source's bucket, so a
+    question about clips can be asked bucket by bucket, in the memory of one. asked: the SQL to come; tables that it
+    does not name get no view, which saves opening them.
     `clips` holds the clips of live sources only (of a file that was replaced, the new ones); `all_clips` every one.
     What is taken down is in no view but `all_clips`.
     """
     con = open_duckdb(catalog)
-    tables = catalog.currents(catalog.names())
+    text = asked if asked is None else f"{asked} canonical taken"
+    tables = catalog.currents(name for name in catalog.names() if text is None or name in text)
     unseen = ""
     if "clips" in tables:
         register(con, tables["clips"], view="all_clips", bucket=bucket)
-    if {"clips", "taken"} <= tables.keys():
+    if {"clips", "taken"} <= tables.keys() and tables["taken"].published():
         register(con, tables["taken"], bucket=bucket)
-        con.execute(f"CREATE VIEW taken_clips AS {takedowns.TAKEN_CLIPS}")
+        con.execute(f"CREATE OR REPLACE TEMP VIEW taken_clips AS {takedowns.TAKEN_CLIPS}")
         unseen = "clip_id NOT IN (SELECT clip_id FROM taken_clips)"
     for table in tables.values():
         register(con, table, bucket=bucket, where=unseen if "clip_id" in table.schema.names else "")
     if {"clips", "canonical"} <= tables.keys():
         live = "SELECT * FROM all_clips WHERE source_id IN (SELECT source_id FROM canonical)"
-        con.execute(f"CREATE OR REPLACE VIEW clips AS {live}{unseen and f' AND {unseen}'}")
+        con.execute(f"CREATE OR REPLACE TEMP VIEW clips AS {live}{unseen and f' AND {unseen}'}")
     return con
 
 
 def open_duckdb(catalog: Catalog) -> duckdb.DuckDBPyConnection:
-    """An empty DuckDB that may read the catalog's place, uses 3 GB and then a temporary folder."""
+    """A connection without tables that may read the catalog's place. Its views and tables must be temporary ones.
+
+    All of a process share one database, which uses 3 GB and then a temporary folder: opening one takes 20 ms.
+    """
+    con = _database().cursor()
+    if not files.is_local(catalog.out):
+        system = files.system(catalog.out)
+        protocols = [system.protocol] if isinstance(system.protocol, str) else system.protocol
+        if not any(con.filesystem_is_registered(protocol) for protocol in protocols):
+            con.register_filesystem(system)
+    return con
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
     con.execute(f"SET memory_limit = '{MEMORY}'")
     con.execute(f"SET temp_directory = {_literal(tempfile.gettempdir())}")
     con.execute("SET preserve_insertion_order = false")
-    if not files.is_local(catalog.out):
-        con.register_filesystem(files.system(catalog.out))
     return con
 
 
@@ -58,12 +79,12 @@ def with_probes(catalog: Catalog, plan: list[tuple[int, files.AnyPath]]) -> duck
     """`connect`, with the views `live_probes` and `first_of_content` of all probes. plan: (epoch, file) of its keys."""
     con = connect(catalog)
     epochs = " UNION ALL ".join(f"SELECT key, {epoch} AS epoch FROM {_parquet([path])}" for epoch, path in plan)
-    con.execute(f'CREATE VIEW "plan.probe" AS {epochs}')
+    con.execute(f'CREATE TEMP VIEW "plan.probe" AS {epochs}')
     if catalog.current("takedowns") is None:
         register(con, takedowns.tombstones(catalog))
-    con.execute(f"CREATE VIEW taken_contents AS {takedowns.TAKEN_CONTENTS}")
-    con.execute(f"CREATE VIEW live_probes AS {LIVE_PROBES}")
-    con.execute(f"CREATE VIEW first_of_content AS {FIRST_OF_CONTENT}")
+    con.execute(f"CREATE TEMP VIEW taken_contents AS {takedowns.TAKEN_CONTENTS}")
+    con.execute(f"CREATE TEMP VIEW live_probes AS {LIVE_PROBES}")
+    con.execute(f"CREATE TEMP VIEW first_of_content AS {FIRST_OF_CONTENT}")
     return con
 
 
@@ -74,9 +95,24 @@ def buckets(catalog: Catalog, more: Sequence[Table] = ()) -> list[int]:
     return sorted({number for table in tables for number in table.buckets() if number is not None})
 
 
+def groups(catalog: Catalog) -> list[list[int]]:
+    """The buckets that hold clips, in groups that one question may be asked of at a time in bounded memory."""
+    clips = catalog.current("clips")
+    found: list[list[int]] = []
+    held = GROUP
+    for bucket in buckets(catalog):
+        parts_here = len(clips.places(bucket)) if clips else 0
+        if held + parts_here > GROUP:
+            found.append([])
+            held = 0
+        found[-1].append(bucket)
+        held += parts_here
+    return found
+
+
 def publish_by_bucket(con: duckdb.DuckDBPyConnection, sql: str, table: Table, bits: int, place: str) -> None:
     """Publish the rows of a query in parts, by the id that `place` (SQL) gives; buckets are its first `bits` bits."""
-    number = f"(('0x' || left(hex({place}), 4))::INTEGER >> {16 - bits})"
+    number = bucket_sql(place, bits)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, {place} AS _place, {number} AS _bucket FROM ({sql}) "
         f"ORDER BY _bucket"
@@ -90,6 +126,11 @@ def publish_by_bucket(con: duckdb.DuckDBPyConnection, sql: str, table: Table, bi
     con.execute("DROP TABLE found")
 
 
+def bucket_sql(place: str, bits: int) -> str:
+    """`ids.bucket` as a DuckDB expression of an id."""
+    return f"(('0x' || left(hex({place}), 4))::INTEGER >> {16 - bits})"
+
+
 def rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     """The rows of a query, as mappings."""
     result = con.execute(sql)
@@ -101,24 +142,24 @@ def register(
     con: duckdb.DuckDBPyConnection,
     table: Table,
     view: str | None = None,
-    bucket: int | None = None,
+    bucket: Buckets = None,
     where: str = "",
 ) -> None:
     """Make a view (named like the table) over its committed parts; an empty one with the right columns without any.
 
-    bucket: only parts of this bucket, and those of none. where: a condition on its rows, in SQL.
+    bucket: only parts of these buckets, and those of none. where: a condition on its rows, in SQL.
     """
     name = view or table.name
-    surveys = [table.survey(number) for number in (table.buckets() if bucket is None else (None, bucket))]
+    some = [bucket] if isinstance(bucket, int) else bucket
+    surveys = [table.survey(number) for number in (table.buckets() if some is None else (None, *some))]
     paths = sorted({place.path for found in surveys for place in found.places.values()})
-    held = (
-        _select(paths, [span for found in surveys for span in found.hidden])
-        if paths
-        else f'SELECT * FROM "{name}__empty"'
-    )
-    if not paths:
+    if paths:
+        held = _select(paths, [span for found in surveys for span in found.hidden])
+    else:
+        held = f'SELECT * FROM "{name}__empty"'
         con.register(f"{name}__empty", table.schema.empty_table())
-    con.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM ({held}){where and f" WHERE {where}"}')
+    whole = f"SELECT * FROM ({held}) WHERE {where}" if where else held
+    con.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {whole}')
 
 
 def _select(paths: Sequence[files.AnyPath], hidden: Sequence[Hidden]) -> str:

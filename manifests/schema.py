@@ -21,6 +21,7 @@ PLAN_PARTS = pa.schema(
         pa.field("file", pa.string(), False),  # of the plan, with its keys
     ]
 )
+JOB_PARTS = pa.schema([pa.field("part", pa.string(), False), pa.field("count", pa.int32(), False)])
 
 LISTING = pa.schema(
     [

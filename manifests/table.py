@@ -67,6 +67,10 @@ class Table:
         found = self.all_places().items()
         return sorted(f"{part}{REVISION}{place.revision}" if place.revision else part for part, place in found)
 
+    def counts(self) -> dict[str, int]:
+        """Rows of each committed part, from the ends of the files."""
+        return {part: folded.count(place) for part, place in self.all_places().items()}
+
     def has(self, part: str) -> bool:
         """Whether a part is committed."""
         return files.exists(self.path(part)) or part in self.places(parts.bucket_of(part))

@@ -285,11 +285,11 @@ def validate(out: Out, json: Json = False) -> None:
 
 @app.command()
 def status(out: Out, json: Json = False) -> None:
-    """What became of every source and clip, and what is left; at any time."""
+    """What became of every source and clip, and what is left of each job; at any time, also while one runs."""
     from pipeline.jobs import status as job
 
     found = job.of(_there(out))
-    _report(found, True) if json else console.outcome("status", found)
+    _report(found, True) if json else job.show(found)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Any
 from manifests.catalog import Catalog
 from manifests.schema import EVENTS
 from manifests.table import Table
-from pipeline.engine import pool, session
+from pipeline.engine import note, pool, session
 from pipeline.engine.job import Job
 from pipeline.engine.metrics import Recorder, beating
 from pipeline.engine.plan import Part
@@ -35,7 +35,9 @@ def work_off(
     on_event: hears of each part done.
     workers: actors, by default as many as the session has room for. address: of a cluster, else a local session.
     """
-    pending = parts if job.redo is not None else job.pending(parts)
+    if job.redo is None:
+        note.write(catalog.root, job, parts, unit)
+    pending = job.pending(parts)
     rows = sum(part.count for part in pending)
     if not pending:
         return 0

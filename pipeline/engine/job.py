@@ -86,9 +86,9 @@ class Job:
     redo: frozenset[str] | None = None
 
     def pending(self, parts: list[Part]) -> list[Part]:
-        """Planned parts that some table of this job still lacks."""
+        """Planned parts that some table of this job still lacks; to be done again: those that all tables have."""
         done = set.intersection(*(table.published() for table in self.tables)) if self.tables else set()
-        return [part for part in parts if part.name not in done]
+        return [part for part in parts if (part.name in done) == (self.redo is not None)]
 
     def is_done(self, part: Part) -> bool:
         """Whether every table has the part: another driver may have been faster."""

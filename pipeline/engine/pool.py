@@ -34,7 +34,7 @@ def run(job: Job, parts: list[Part], on_event: OnEvent = lambda event: None) -> 
     Raises KlearError: `engine:unfinished` when parts are left after all attempts (planned rows are never dropped),
     `job:error_rate` when too many rows were quarantined, and what a worker raised.
     """
-    left = parts if job.redo is not None else job.pending(parts)
+    left = job.pending(parts)
     for _ in range(job.limits.attempts + 1):
         if not left:
             return

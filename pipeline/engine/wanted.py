@@ -56,7 +56,7 @@ class Asked:
 
     def of(self, bucket: int) -> pa.Table:
         """The query's answer over one bucket of every table."""
-        con = connect(self.catalog, bucket)
+        con = connect(self.catalog, bucket, self.sql)
         for table in self.more:
             register(con, table, bucket=bucket)
         found: pa.Table = con.sql(self.sql).to_arrow_table()

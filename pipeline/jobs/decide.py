@@ -9,12 +9,14 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.bypass import bypass_sql
+from filters.capability import CLASS_COLUMNS
 from filters.policy import Policy, compiled, load_policy, yields_sql
 from manifests.errors import ConfigError
 from manifests.ids import digest
-from manifests.query import buckets, connect, register, rows, wide
+from manifests.query import Buckets, bucket_sql, connect, groups, register, rows, wide
 from manifests.schema import VERDICTS
 from manifests.table import Table
 from pipeline import console, stages
@@ -33,8 +35,8 @@ KEPT = "c.clip_id IN (SELECT clip_id FROM verdicts WHERE keep)"
 def run(context: Context) -> dict[str, Any]:
     """Publish the verdicts of what is known now and make them current; counts, classes, and yields by gate.
 
-    A clip is judged when the first tier has measured it and no stage has quarantined it. Bucket by bucket: the memory
-    of one, however many there are.
+    A clip is judged when the first tier has measured it and no stage has quarantined it. A few buckets at a time:
+    the memory of these, however many there are.
     """
     started = time.monotonic()
     policy = policy_of(context)
@@ -46,15 +48,17 @@ def run(context: Context) -> dict[str, Any]:
     kept: Counter[str] = Counter()
     judged_clips = 0
     yields: list[dict[str, Any]] = []
-    for bucket in buckets(context.catalog):
-        con = judged(context, found, bucket)
+    for some in groups(context.catalog):
+        con = judged(context, policy, found, some)
         share = bypass_sql(context.settings.bypass)
         judge = compiled(policy, con, "judged")
         if same:
-            register(con, same, bucket=bucket)
+            register(con, same, bucket=some)
             judge = elect.gated(judge, context.settings.dedup)
-        verdicts = con.sql(f"SELECT *, {share} AS bypass FROM ({judge})").to_arrow_table()
-        table.publish_table(f"b{bucket:04x}-all", verdicts)
+        placed = f"SELECT v.*, {share} AS bypass, bucket FROM ({judge}) v JOIN judged USING (clip_id)"
+        verdicts = con.sql(placed).to_arrow_table()
+        for bucket in some:
+            table.publish_table(f"b{bucket:04x}-all", verdicts.filter(pc.equal(verdicts["bucket"], bucket)))
         judged_clips += len(verdicts)
         classes = verdicts.filter(verdicts["keep"])["audio_class"].value_counts().to_pylist()
         kept.update({str(entry["values"]): entry["counts"] for entry in classes})
@@ -90,29 +94,39 @@ def _kept(
     context: Context, policy: Policy, found: Sequence[run_stages.Ready], bucket: int, members: pa.Table
 ) -> pa.Table:
     """Those of the members (a table with clip_id, of one bucket) that the policy keeps."""
-    con = judged(context, found, bucket, members)
+    con = judged(context, policy, found, bucket, members)
     kept: pa.Table = con.sql(f"SELECT clip_id FROM ({compiled(policy, con, 'judged')}) WHERE keep").to_arrow_table()
     return kept
 
 
 def judged(
-    context: Context, found: Sequence[run_stages.Ready], bucket: int, members: pa.Table | None = None
+    context: Context,
+    policy: Policy,
+    found: Sequence[run_stages.Ready],
+    some: Buckets,
+    members: pa.Table | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """A connection with the table `judged`: a row for each clip of the bucket, columns `<stage>.<column>`.
+    """A connection with the table `judged`: a row for each clip of these buckets that can be judged, with its bucket
+    and the columns `<stage>.<column>` that the policy reads.
 
     members: a table with clip_id, when only these clips are asked for.
     """
-    con = connect(context.catalog, bucket)
+    con = connect(context.catalog, some, "clips")
     for r in found:
-        register(con, r.table, bucket=bucket)
+        register(con, r.table, bucket=some)
+    read = {*policy.measures(), *CLASS_COLUMNS}
     first = {ref.name for ref in context.settings.tiers[0].stages}
-    columns = {r.ref.name: stages.told(r.stage) for r in found}
-    fit = [f'c.clip_id IN (SELECT clip_id FROM "{r.ref.name}")' for r in found if r.ref.name in first]
-    fit += [f"c.clip_id NOT IN (SELECT clip_id FROM \"{r.ref.name}\" WHERE status = 'quarantined')" for r in found]
+    columns = {r.ref.name: [c for c in stages.told(r.stage) if f"{r.ref.name}.{c}" in read] for r in found}
+    joined = {name: own for name, own in columns.items() if own or name in first}
+    fit = [f'"{r.ref.name}".clip_id IS NOT NULL' for r in found if r.ref.name in first]
+    bad = " UNION ALL ".join(f"SELECT clip_id FROM \"{r.ref.name}\" WHERE status = 'quarantined'" for r in found)
+    fit += [f"c.clip_id NOT IN ({bad})"] if bad else []
     if members is not None:
         con.register("members", members)
         fit.append("c.clip_id IN (SELECT clip_id FROM members)")
-    con.execute(f"CREATE TEMP TABLE judged AS {wide(columns, ' AND '.join(fit))}")
+    number = bucket_sql("source_id", context.settings.engine.bucket_bits)
+    told = f"SELECT * EXCLUDE (source_id, name, uri), {number} AS bucket FROM ({wide(joined, ' AND '.join(fit) or 'true')})"
+    con.execute(f"CREATE TEMP TABLE judged AS {told}")
     return con
 
 

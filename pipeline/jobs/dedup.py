@@ -56,7 +56,7 @@ def _connect(context: Context, prints: Table) -> duckdb.DuckDBPyConnection:
     con = connect(context.catalog)
     register(con, prints)
     con.execute(
-        f"CREATE VIEW prints AS SELECT * FROM \"{STAGE}\" f SEMI JOIN clips USING (clip_id) WHERE f.status = 'ok'"
+        f"CREATE TEMP VIEW prints AS SELECT * FROM \"{STAGE}\" f SEMI JOIN clips USING (clip_id) WHERE f.status = 'ok'"
     )
     return con
 

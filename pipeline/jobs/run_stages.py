@@ -104,7 +104,7 @@ def _counts(wanted: Asked, found: list[Ready]) -> dict[str, Any]:
 
 def _outcomes(wanted: Asked, found: list[Ready], bucket: int) -> list[tuple[int, bool, str | None]]:
     """(clips, whether all stages are done, cause of quarantine) of one bucket."""
-    con = connect(wanted.catalog, bucket)
+    con = connect(wanted.catalog, bucket, wanted.sql)
     for r in found:
         register(con, r.table, bucket=bucket)
     names = [r.ref.name for r in found]

@@ -9,7 +9,7 @@ A shard takes its clips from one stretch of buckets, so planning and writing it 
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -89,16 +89,18 @@ def _check_annotated(context: Context, tables: list[Table]) -> None:
         raise ConfigError("config:annotate", f"the preset's annotate has no {TEXTS}: it writes what the trainer reads")
     without = f"SELECT count(*) FROM clips c WHERE {KEPT} AND c.clip_id NOT IN "
     written = f"(SELECT clip_id FROM \"{TEXTS}\" WHERE status = 'ok')"
-    left = sum(con.execute(without + written).fetchall()[0][0] for _, con in _by_bucket(context, [texts]))
+    left = sum(con.execute(without + written).fetchall()[0][0] for _, con in _by_bucket(context, without, [texts]))
     if left:
         raise ConfigError(
             "shard:no_texts", f"{left} kept clips have no texts: run `klear annotate`, then `klear decide`, then shard"
         )
 
 
-def _by_bucket(context: Context, tables: list[Table]) -> Iterator[tuple[int, duckdb.DuckDBPyConnection]]:
+def _by_bucket(
+    context: Context, asked: str, tables: Sequence[Table] = ()
+) -> Iterator[tuple[int, duckdb.DuckDBPyConnection]]:
     for bucket in buckets(context.catalog):
-        con = connect(context.catalog, bucket)
+        con = connect(context.catalog, bucket, asked)
         for table in tables:
             register(con, table, bucket=bucket)
         yield bucket, con
@@ -129,7 +131,7 @@ def _kept(context: Context) -> Iterator[str]:
         "c.name",
     )
     text = "concat_ws('|', " + ", ".join(f"coalesce(CAST({name} AS VARCHAR), '-')" for name in fields) + ")"
-    for bucket, con in _by_bucket(context, []):
+    for bucket, con in _by_bucket(context, MEMBERS):
         sql = f"SELECT count(*), bit_xor(md5_number({text}))::VARCHAR FROM {MEMBERS}"
         count, mixed = con.execute(sql).fetchall()[0]
         if count:
@@ -147,7 +149,7 @@ def _plan(context: Context, release: generation.Generation, planned: Table) -> l
     names = [name.removesuffix(".tar") for name in release.shard_names()]
     if planned.published() < set(names):
         _write_plan(context, release, planned, names)
-    counts = {name: len(planned.read_part(name)) for name in names}
+    counts = planned.counts()
     return [Part(name, number, counts[name]) for number, name in enumerate(names)]
 
 
@@ -155,7 +157,7 @@ def _write_plan(context: Context, release: generation.Generation, planned: Table
     count = 1 << context.settings.engine.bucket_bits
     held: dict[int, list[pa.Table]] = {}
     written = 0
-    for bucket, con in _by_bucket(context, []):
+    for bucket, con in _by_bucket(context, MEMBERS):
         sql = f"SELECT c.clip_id, c.source_id, c.bucket, {_shard_sql(count, release.shards)} AS shard FROM {MEMBERS}"
         rows: pa.Table = con.sql(f"{sql} ORDER BY shard, c.clip_id").to_arrow_table()
         for number in rows["shard"].unique().to_pylist():

@@ -1,38 +1,82 @@
-"""Status: what became of every source and clip so far, from the tables alone; at any time, also while a job runs."""
+"""Status: what became of every source and clip so far, and what is left of each job; at any time, also while one runs.
+
+From the tables, the plans and the events alone, a few buckets at a time: in bounded memory, however many clips.
+"""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
 
 from manifests.catalog import Catalog
-from manifests.query import buckets, connect, rows
+from manifests.query import connect, groups, rows
+from pipeline import console
+from pipeline.jobs import progress
 
 CLIPS = ("total", "ok", "kept", "rejected", "quarantined", "pending")
 OUTCOMES = ("ok", "ineligible", "duplicate", "quarantined", "pending")
 
 
 def of(catalog: Catalog) -> dict[str, Any]:
-    """Counts of sources and clips by outcome, causes of quarantine, and the shards of the newest generation.
+    """Counts of sources and clips by outcome, causes of quarantine, the shards of the newest generation, and `jobs`, a
+    row a job as `progress.of` says.
 
     Row conservation: sources total = ok + ineligible + duplicate + quarantined + pending;
-    clips total = ok + quarantined + pending, and ok = kept + rejected. Clips are counted bucket by bucket.
+    clips total = ok + quarantined + pending, and ok = kept + rejected.
     """
-    con = connect(catalog)
+    con = connect(catalog, asked="listing sources shards")
     have = set(catalog.names())
     stages = sorted(name for name in have if "." in name)
     clips = Counter(dict.fromkeys(CLIPS, 0))
     causes: Counter[str] = Counter()
-    for bucket in buckets(catalog):
-        one = connect(catalog, bucket)
-        clips.update(_clips(one, have, stages))
-        causes.update(_clip_causes(one, stages))
+    for one in _by_group(catalog, stages):
+        clips.update(_clips(one, have))
+        causes.update(_causes(one, "SELECT error_code, count(DISTINCT clip_id) n FROM bad GROUP BY ALL"))
+    if "sources" in have:
+        sql = "SELECT error_code, count(*) n FROM sources WHERE outcome = 'quarantined' GROUP BY ALL"
+        causes.update(_causes(con, sql))
     return {
         "sources": _sources(con, have),
         "clips": {name: clips[name] for name in CLIPS},
-        "causes": dict(sorted((causes + _source_causes(con, have)).items())),
+        "causes": dict(sorted(causes.items())),
+        "jobs": progress.of(catalog),
         "shards": rows(con, "SELECT shard AS name, sha256, count FROM shards ORDER BY ALL") if "shards" in have else [],
     }
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """The counts, a table of the jobs, and the parts that were started and are not committed."""
+    console.outcome("status", {name: value for name, value in found.items() if name not in {"jobs", "shards"}})
+    keys = ["job", "parts", "parts_left", "rows", "rows_left", "rows_per_second", "eta_s", "started", "lost_attempts"]
+    header = ["job", "parts", "left", "rows", "left", "rows/s", "ETA, s", "started", "lost attempts", "deaths"]
+    body = [[job[key] for key in keys] + [_told(job["deaths"])] for job in found["jobs"]]
+    body += [
+        ["  " + stage["stage"], job["parts"], stage["parts_left"], job["rows"], stage["rows_left"], *[""] * 5]
+        for job in found["jobs"]
+        for stage in job["stages"]
+        if stage["parts_left"]
+    ]
+    console.rows("Jobs, and the tables that they have not finished", header, body)
+    leases = [[job["job"], *lease.values()] for job in found["jobs"] for lease in job["leases"]]
+    if leases:
+        console.rows("Started and not committed", ["job", "part", "attempt", "host", "pid", "age, s"], leases)
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())
+
+
+def _by_group(catalog: Catalog, stages: list[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for each group of buckets, with the table `bad`: what each stage has quarantined."""
+    bad = " UNION ALL ".join(
+        f"SELECT clip_id, error_code FROM \"{name}\" WHERE status = 'quarantined'" for name in stages
+    )
+    bad = bad or "SELECT NULL::BLOB AS clip_id, NULL::VARCHAR AS error_code WHERE false"
+    for some in groups(catalog):
+        con = connect(catalog, some, f"clips verdicts {bad}")
+        con.execute(f"CREATE TEMP TABLE bad AS SELECT * FROM ({bad}) WHERE clip_id IN (SELECT clip_id FROM clips)")
+        yield con
 
 
 def _sources(con: duckdb.DuckDBPyConnection, have: set[str]) -> dict[str, int]:
@@ -47,39 +91,20 @@ def _sources(con: duckdb.DuckDBPyConnection, have: set[str]) -> dict[str, int]:
     return {"total": total, **known}
 
 
-def _clips(con: duckdb.DuckDBPyConnection, have: set[str], stages: list[str]) -> dict[str, int]:
-    total = _one(con, "SELECT count(*) FROM clips")
-    bad = _one(con, f"SELECT count(*) FROM clips WHERE clip_id IN ({_quarantined(stages)})") if stages else 0
+def _clips(con: duckdb.DuckDBPyConnection, have: set[str]) -> dict[str, int]:
+    total, bad = _one(con, "SELECT count(*) FROM clips"), _one(con, "SELECT count(DISTINCT clip_id) FROM bad")
     judged = {False: 0, True: 0}
     if "verdicts" in have:
-        where = f"WHERE clip_id NOT IN ({_quarantined(stages)})" if stages else ""
-        judged |= {r["keep"]: r["n"] for r in rows(con, f"SELECT keep, count(*) n FROM verdicts {where} GROUP BY ALL")}
+        where = "clip_id NOT IN (SELECT clip_id FROM bad) AND clip_id IN (SELECT clip_id FROM clips)"
+        judged |= dict(con.execute(f"SELECT keep, count(*) FROM verdicts WHERE {where} GROUP BY ALL").fetchall())
     kept, rejected = judged[True], judged[False]
     pending = total - kept - rejected - bad
     return dict(zip(CLIPS, (total, kept + rejected, kept, rejected, bad, pending), strict=True))
 
 
-def _quarantined(stages: list[str]) -> str:
-    return " UNION ".join(f"SELECT clip_id FROM \"{name}\" WHERE status = 'quarantined'" for name in stages)
-
-
-def _clip_causes(con: duckdb.DuckDBPyConnection, stages: list[str]) -> Counter[str]:
-    """Error code -> clips of the bucket quarantined for it."""
-    parts = [
-        f"SELECT clip_id, error_code FROM \"{name}\" JOIN clips USING (clip_id) WHERE status = 'quarantined'"
-        for name in stages
-    ]
-    if not parts:
-        return Counter()
-    sql = f"SELECT error_code, count(DISTINCT clip_id) n FROM ({' UNION ALL '.join(parts)}) GROUP BY ALL"
-    return Counter({r["error_code"]: r["n"] for r in rows(con, sql)})
-
-
-def _source_causes(con: duckdb.DuckDBPyConnection, have: set[str]) -> Counter[str]:
-    if "sources" not in have:
-        return Counter()
-    sql = "SELECT error_code, count(*) n FROM sources WHERE outcome = 'quarantined' GROUP BY ALL"
-    return Counter({r["error_code"]: r["n"] for r in rows(con, sql)})
+def _causes(con: duckdb.DuckDBPyConnection, sql: str) -> Counter[str]:
+    """Error code -> how many, of a query that selects `error_code` and `n`."""
+    return Counter({row["error_code"]: row["n"] for row in rows(con, sql)})
 
 
 def _one(con: duckdb.DuckDBPyConnection, sql: str) -> int:

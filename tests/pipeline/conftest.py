@@ -191,3 +191,38 @@ def copy(released, tmp_path, one_by_one):
     context, _ = released
     shutil.copytree(context.out, tmp_path / "copy")
     return Context(tmp_path / "copy", context.settings)
+
+
+class Here:
+    """A hand that does the keys in this process."""
+
+    def __init__(self, worker, limits):
+        self.worker = worker
+
+    def each(self, part, keys):
+        return self.worker.each(part, keys)
+
+    def stop(self):
+        pass
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Jobs are worked off in this process, part after part, without Ray; shards by a hand (they know its parent).
+
+    The list given holds (job, part, rows done) of everything that was worked on.
+    """
+    done = []
+
+    def run(job, pending, on_event=lambda event: None):
+        for part in job.pending(pending):
+            hand = (Hand if job.name == "shard" else Here)(job.worker, job.limits)
+            event = do_part(job, part, hand, Clock())
+            hand.stop()
+            done.append((job.name, part.name, event["rows"]))
+            on_event(event)
+
+    monkeypatch.setattr(pool, "run", run)
+    monkeypatch.setattr(session, "start", lambda *arguments, **options: None)
+    monkeypatch.setattr(session, "room", lambda needs: 1)
+    return done
