@@ -37,6 +37,7 @@ def loop_back(graph: str) -> tuple[list[str], str]:
         return [], graph
     source, rate, channels, end_s, label = mark.groups()
     layouts = _LAYOUTS.get(int(channels), f"{channels}C")
-    shape = f"aformat=sample_fmts=flt:sample_rates={rate}:channel_layouts={layouts}"
-    raw = ["-map", source, "-af", shape, "-c:a", "pcm_f32le", "-to", end_s, "-f", "null", "-", "-dec", "0:0"]
+    # not by the option -to, which drops what is before time 0: a wrapped clock has negative times
+    shape = f"aformat=sample_fmts=flt:sample_rates={rate}:channel_layouts={layouts},atrim=end={end_s}"
+    raw = ["-map", source, "-af", shape, "-c:a", "pcm_f32le", "-f", "null", "-", "-dec", "0:0"]
     return raw, graph.replace(mark[0], "").replace(f"[{label}]", "[dec:0]")

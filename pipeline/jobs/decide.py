@@ -125,7 +125,8 @@ def judged(
         con.register("members", members)
         fit.append("c.clip_id IN (SELECT clip_id FROM members)")
     number = bucket_sql("source_id", context.settings.engine.bucket_bits)
-    told = f"SELECT * EXCLUDE (source_id, name, uri), {number} AS bucket FROM ({wide(joined, ' AND '.join(fit) or 'true')})"
+    known = wide(joined, " AND ".join(fit) or "true")
+    told = f"SELECT * EXCLUDE (source_id, name, uri), {number} AS bucket FROM ({known})"
     con.execute(f"CREATE TEMP TABLE judged AS {told}")
     return con
 

@@ -61,6 +61,7 @@ def causes(out, table, key):
     return {row[key].hex(): (row["error_stage"], row["error_code"]) for row in rows if row["status"] == "quarantined"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ALL or ["segfault"])
 def test_at_a_source_while_its_shots_are_found(lone, undisturbed, tmp_path, tally, bad_ffmpeg, victim, ending):
     out, source = tmp_path / "out", victim[0]["source_id"].hex()
@@ -70,6 +71,7 @@ def test_at_a_source_while_its_shots_are_found(lone, undisturbed, tmp_path, tall
     tally(f"a source whose decoding ends in: {ending}", 1, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ALL or ["hang", "segfault"])
 def test_at_a_clip_while_it_is_rendered(lone, undisturbed, tmp_path, tally, bad_ffmpeg, victim, ending):
     out, clip = undisturbed.before("filter", tmp_path / "out"), victim[1]["clip_id"].hex()
@@ -96,6 +98,7 @@ def test_at_a_source_while_it_is_probed(lone, undisturbed, tmp_path, tally, vict
     tally(f"a source at which PyAV ends in: {ending}", 1, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ALL or ["segfault"])
 def test_at_a_clip_in_a_stage(lone, undisturbed, tmp_path, tally, victim, ending):
     """Native code of a model that takes its process with it, in a real hand."""

@@ -65,6 +65,7 @@ def test_who_has_no_token_stays_outside(three_nodes):
         assert run.returncode != 0 and b"inside" not in said
 
 
+@pytest.mark.slow
 def test_ingest_runs_on_the_cluster(three_nodes, tmp_path, small_sources, small_preset):
     options = ("--out", tmp_path, "--preset", small_preset, "--source", small_sources, "--json")
     done = three_nodes.klear("ingest", *options, "--address", three_nodes.address)

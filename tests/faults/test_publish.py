@@ -15,6 +15,7 @@ SHARES = {"ingest": 0.1, "filter": 0.1, "annotate": 0.1, "decide": 1.0, "shard":
 MOMENTS = 60 if results.FULL else 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 def test_death_before_and_after_every_publish(lone, undisturbed, tmp_path, tally, job):
     """One run after another dies at the first publish where none died before, until one comes through."""
@@ -30,6 +31,7 @@ def test_death_before_and_after_every_publish(lone, undisturbed, tmp_path, tally
         tally(f"the rest of the run, after that in {job}", deaths, differences(out, undisturbed.after("shard")))
 
 
+@pytest.mark.slow
 def test_death_at_random_moments(lone, undisturbed, tmp_path, tally):
     """Each life is short: from nothing to a few times what the whole run takes undisturbed, if it takes 4 s."""
     draw = random.Random(20261123)
@@ -43,6 +45,7 @@ def test_death_at_random_moments(lone, undisturbed, tmp_path, tally):
     tally("kill -9 of a run at random moments", deaths, differences(out, undisturbed.after("shard")))
 
 
+@pytest.mark.slow
 def test_another_clock_changes_nothing(lone, undisturbed, tmp_path, tally):
     """Half of the run happens a year later than the other half, on a machine whose clock was wrong."""
     lone.finish(tmp_path, ["ingest", "filter"], shift_s=-4e7)

@@ -112,6 +112,7 @@ def content(out):
     return tables, [(row["name"], row["sha256"]) for row in status.of(catalog)["shards"]]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)  # two whole runs, each with a session of its own
 def test_a_run_whose_connection_is_cut_and_killed_ends_like_any_other(
     server, make_proxy, monkeypatch, tmp_path, small_preset

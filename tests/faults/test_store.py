@@ -70,6 +70,7 @@ def calm(tmp_path_factory, small_preset, small_sources):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_store_that_fails_one_call_in_twenty(calm, tmp_path, small_preset, small_sources):
     log = tmp_path / "failed"

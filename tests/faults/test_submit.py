@@ -15,6 +15,7 @@ def head(cluster):
     return cluster
 
 
+@pytest.mark.slow
 def test_a_command_runs_as_a_job_and_its_exit_code_is_ours(head, tmp_path, small_sources, small_preset):
     submit = ("submit", "--address", head.dashboard, "--env", "KLEAR_NOTE=a b", "--")
     out, options = tmp_path / "out", ("--preset", small_preset, "--source", small_sources)

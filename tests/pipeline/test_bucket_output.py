@@ -128,6 +128,8 @@ def test_large_files_go_up_in_pieces(place, monkeypatch):
     assert files.read_range(place / "big", len(data) - 5, 5) == data[-5:]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_run_in_a_bucket_equals_one_on_a_disk(released, endpoint, small_sources, small_preset, one_by_one):
     from pipeline.config import load
     from pipeline.context import Context
