@@ -35,8 +35,9 @@ def connect(catalog: Catalog, bucket: Buckets = None, asked: str | None = None) 
     What is taken down is in no view but `all_clips`.
     """
     con = open_duckdb(catalog)
-    text = asked if asked is None else f"{asked} canonical taken"
-    tables = catalog.currents(name for name in catalog.names() if text is None or name in text)
+    names = catalog.names()
+    hiding = "taken clips" if "taken" in names else ""  # what is taken down is known by the clips, whatever is asked
+    tables = catalog.currents(name for name in names if asked is None or name in f"{asked} canonical {hiding}")
     unseen = ""
     if "clips" in tables:
         register(con, tables["clips"], view="all_clips", bucket=bucket)

@@ -71,11 +71,11 @@ class CutWorker(Planned):
     store: Store = field(default_factory=Store)
 
     def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
-        """The clips of each source, and its cuts row."""
+        """The clips of each source, and its cuts row; nothing of one that was taken down or replaced since its plan."""
         sources = self.sources.read_keys(part.name, keys)
-        with fetching(self.store, (sources[key] for key in keys)) as here:
+        with fetching(self.store, (sources[key] for key in keys if key in sources)) as here:
             for key in keys:
-                yield timed("cut", self._rows, sources[key], part.bucket, here)
+                yield timed("cut", self._rows, sources[key], part.bucket, here) if key in sources else {}
 
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """The quarantined row of a source that kills whoever decodes it."""

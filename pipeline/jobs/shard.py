@@ -17,7 +17,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests import files
 from manifests.errors import ConfigError
+from manifests.files import AnyPath
 from manifests.ids import digest, recipe
 from manifests.query import buckets, connect, register
 from manifests.schema import RELEASE, SAMPLES, SHARDS
@@ -34,6 +36,8 @@ from pipeline.jobs.shard_work import COPY, ENCODE, ShardWorker
 from pipeline.sources.store import Store
 
 VERSION = 4
+MENDED = pa.schema([pa.field("shard", pa.string(), False)])
+"""Says which tars were written once more; without rows, its parts are all there is to say."""
 TEXTS = "compose.texts"
 """The stage whose columns are the texts of a sample."""
 
@@ -64,13 +68,24 @@ def run(context: Context) -> dict[str, Any]:
     def count(event: dict[str, Any]) -> None:
         made.update({stage["stage"]: stage["keys"] for stage in event["stages"]})
 
+    lost = _lost(folder, tables, parts)
     done = context.work_off("shard", tables, worker, parts, "clips", on_event=count)
+    if lost:  # their rows stay: the bytes are the same
+        mended = context.catalog.table("mended", digest(release.recipe, time.time_ns()).hex(), MENDED)
+        done += context.work_off("shard", [mended], worker, lost, "clips", on_event=count)
     for table in [*tables, planned]:
         context.catalog.set_current(table)
     outcome = _outcome(context, release, tables)
     if outcome["balance"]["advice"]:
         console.err.print(f"[yellow]shards[/yellow] {outcome['balance']['advice']}", soft_wrap=True)
     return {**outcome, "copied": made[COPY], "encoded": made[ENCODE], **rate(started, done)}
+
+
+def _lost(folder: AnyPath, tables: list[Table], parts: list[Part]) -> list[Part]:
+    """Parts that are committed and whose tar is gone: someone removed it, perhaps because it was damaged."""
+    there = set(files.names(folder))
+    committed = set.intersection(*(table.published() for table in tables))
+    return [part for part in parts if part.name in committed and f"{part.name}.tar" not in there]
 
 
 def _earlier(context: Context, release: generation.Generation) -> tuple[Release, ...]:

@@ -7,7 +7,6 @@ from manifests import files
 from manifests.errors import ConfigError
 from manifests.ids import digest
 from manifests.schema import RELEASE, SAMPLES, SHARDS
-from manifests.table import Table
 from pipeline.context import Context, rate
 from pipeline.engine.plan import Part
 from pipeline.jobs import generation
@@ -23,7 +22,7 @@ def run(
 ) -> dict[str, Any]:
     """Verify a generation (by default the newest). `damaged` lists each shard that is not as it should be, and why.
 
-    forget: remove the damaged shards and their rows, so that the next `klear shard` writes them again.
+    forget: remove the damaged shards, so that the next `klear shard` writes them again.
     """
     started = time.monotonic()
     release = _release(context, name)
@@ -41,7 +40,8 @@ def run(
     found = catalog.set_current(table).read().to_pylist()
     damaged = [{"shard": row["shard"], "problems": row["problems"]} for row in found if row["status"] != "ok"]
     if forget:
-        _forget(folder, [samples, shards], [row["shard"] for row in damaged])
+        for row in damaged:
+            files.remove(folder / row["shard"])
     return {
         "job": "verify",
         "generation": release.name,
@@ -62,17 +62,6 @@ def _release(context: Context, name: str | None) -> generation.Generation:
     if name not in known:
         raise ConfigError("verify:generation", f"no generation {name!r} in {folder}: there are {sorted(known)}")
     return known[name]
-
-
-def _forget(folder: files.AnyPath, tables: list[Table], damaged: list[str]) -> None:
-    """The tar first: rows without a tar say that it is missing, a tar without rows would be taken as it is."""
-    for name in damaged:
-        files.remove(folder / name)
-        part = name.removesuffix(".tar")
-        for table in tables:
-            for file in files.names(table.folder):
-                if file.startswith((f"{part}.", f"{part}~")):
-                    files.remove(table.folder / file)
 
 
 def _strangers(folder: files.AnyPath, release: generation.Generation) -> list[dict[str, Any]]:

@@ -72,6 +72,7 @@ def test_members_that_say_something_else(copy):
     assert first.partition(".")[0] in said
 
 
+@pytest.mark.slow  # a session of its own
 def test_the_command_names_what_is_wrong_and_fails(copy, small_preset):
     shard_paths(copy)[0].unlink()
     argv = [sys.executable, "-m", "pipeline.cli", "verify", "--out", copy.out, "--preset", small_preset, "--json"]
