@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 from ray.util.metrics import Counter, Gauge, Histogram
@@ -24,7 +24,6 @@ BEAT_S = 5.0
 """Processes report every 10 s, and a gauge that was not set since the report before is forgotten."""
 STAGE_SECONDS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
 
-_M = TypeVar("_M", Counter, Gauge, Histogram)
 _codes: set[str] = set()
 _held: dict[tuple[str, ...], tuple[Gauge, float, dict[str, str]]] = {}
 
