@@ -37,7 +37,6 @@ def loop_back(graph: str) -> tuple[list[str], str]:
         return [], graph
     source, rate, channels, end_s, label = mark.groups()
     layouts = _LAYOUTS.get(int(channels), f"{channels}C")
-    # not by the option -to, which drops what is before time 0: a wrapped clock has negative times
-    shape = f"aformat=sample_fmts=flt:sample_rates={rate}:channel_layouts={layouts},atrim=end={end_s}"
-    raw = ["-map", source, "-af", shape, "-c:a", "pcm_f32le", "-f", "null", "-", "-dec", "0:0"]
+    shape = f"aformat=sample_fmts=flt:sample_rates={rate}:channel_layouts={layouts}"
+    raw = ["-map", source, "-af", shape, "-c:a", "pcm_f32le", "-to", end_s, "-f", "null", "-", "-dec", "0:0"]
     return raw, graph.replace(mark[0], "").replace(f"[{label}]", "[dec:0]")
