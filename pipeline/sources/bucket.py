@@ -6,6 +6,7 @@ GOOGLE_APPLICATION_CREDENTIALS, STORAGE_EMULATOR_HOST ...).
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -19,6 +20,7 @@ T = TypeVar("T")
 Object = tuple[str, int, str]
 """Key (`bucket/name`), bytes, version."""
 _RANGE = 8 << 20
+_LEAST = 1 << 15
 _OURS = ("botocore", "aiobotocore", "aiohttp", "urllib3", "requests", "gcsfs", "google", "fsspec")
 _DENIED = frozenset({"AccessDenied", "403", "AllAccessDisabled", "InvalidObjectState"})
 
@@ -106,20 +108,37 @@ def download(
         raise MediaError("source:too_big", f"{key} has {size} bytes, over sources.max_gb = {settings.max_gb:g}")
     if partial.version() != now or partial.have() > size:
         partial.start(now)
-    until = time.monotonic() + settings.max_seconds
+    reader, until = _Reader(uri), time.monotonic() + settings.max_seconds
     while (have := partial.have()) < size:
         if time.monotonic() > until:
             raise MediaError(
                 "source:too_slow", f"{key}: {have} bytes in sources.max_seconds = {settings.max_seconds:g}"
             )
-        begin, end = start + have, start + min(size, have + _RANGE)
-        data = asked(lambda begin=begin, end=end: _ranged(uri, begin, end), key, settings)  # type: ignore[misc]
+        data = asked(lambda have=have: reader.read(start + have, start + size), key, settings)  # type: ignore[misc]
         if not data:
             raise MediaError("media:changed", f"{key} ends early: it was replaced while it was read")
         with into.open("ab") as file:
             file.write(data)
     _check(key, now, look(uri, settings)[1])
     return now
+
+
+@dataclass
+class _Reader:
+    """Reads an object in ranges: shorter ones after a failure, so that a bad line gets on too, then longer again."""
+
+    uri: str
+    length: int = field(default_factory=lambda: _RANGE)
+
+    def read(self, begin: int, end: int) -> bytes:
+        """Bytes from `begin` on, at most to `end`."""
+        try:
+            data = _ranged(self.uri, begin, min(end, begin + self.length))
+        except Exception:
+            self.length = max(_LEAST, self.length // 8)
+            raise
+        self.length = min(_RANGE, 2 * self.length)
+        return data
 
 
 def _ranged(uri: str, begin: int, end: int) -> bytes:

@@ -151,6 +151,24 @@ def test_large_objects_come_in_ranges_and_go_on(s3, make_store, monkeypatch):
     assert asked == [0, 100_000, 200_000, 200_000, 300_000, 400_000]
 
 
+def test_ranges_get_shorter_until_they_come_through(s3, make_store, monkeypatch):
+    data = os.urandom(450_000)
+    s3.pipe_file("raw/line.mp4", data)
+    (row,) = find.rows(["s3://raw/line.mp4"], make_store())
+    lengths = []
+    ranged = bucket._ranged
+
+    def short_only(uri, begin, end):
+        lengths.append(end - begin)
+        if end - begin > 70_000:
+            raise ConnectionResetError("cut")
+        return ranged(uri, begin, end)
+
+    monkeypatch.setattr(bucket, "_ranged", short_only)
+    assert make_store(retries=3).get(row).path.read_bytes() == data
+    assert lengths[0] == len(data) and len(lengths) < 40
+
+
 def test_a_bucket_that_is_not_there(s3, make_store):
     with pytest.raises(ConfigError, match="bucket 'nosuchbucket'"):
         list(find.rows(["s3://nosuchbucket/x"], make_store()))
