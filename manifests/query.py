@@ -1,5 +1,6 @@
 """Questions to the tables, asked in DuckDB: facts are columns, everything else is a query over them."""
 
+import atexit
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -73,7 +74,14 @@ def _database() -> duckdb.DuckDBPyConnection:
     con.execute(f"SET memory_limit = '{MEMORY}'")
     con.execute(f"SET temp_directory = {_literal(tempfile.gettempdir())}")
     con.execute("SET preserve_insertion_order = false")
+    atexit.register(_close)
     return con
+
+
+def _close() -> None:
+    """Before the interpreter goes: DuckDB complains on stderr of what it finds open then."""
+    _database().close()
+    _database.cache_clear()
 
 
 def with_probes(catalog: Catalog, plan: list[tuple[int, files.AnyPath]]) -> duckdb.DuckDBPyConnection:

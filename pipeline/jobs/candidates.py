@@ -42,13 +42,13 @@ def find(con: duckdb.DuckDBPyConnection, fingerprints: str, neighbours: int) -> 
     a word is compared with. Counts: words filed, the most under one key, the share of words under keys with more than
     the neighbours reach, candidates.
     """
-    con.execute("CREATE OR REPLACE TABLE met (a UBIGINT, b UBIGINT)")
+    con.execute("CREATE OR REPLACE TEMP TABLE met (a UBIGINT, b UBIGINT)")
     counts = []
     for band in BANDS:
         entries = f"SELECT hash(clip_id) AS clip, unnest({band.column}) AS word FROM {fingerprints}"
         (added,) = con.execute(f"INSERT INTO met {_meeting(entries, band, neighbours)}").fetchall()[0]
         counts.append({"band": band.column, **_crowding(con, entries, band, neighbours), "candidates": added})
-    con.execute("CREATE OR REPLACE TABLE candidates AS SELECT DISTINCT a, b FROM met")
+    con.execute("CREATE OR REPLACE TEMP TABLE candidates AS SELECT DISTINCT a, b FROM met")
     con.execute("DROP TABLE met")
     return counts
 

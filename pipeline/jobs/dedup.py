@@ -79,7 +79,7 @@ def _near(context: Context, prints: Table, con: duckdb.DuckDBPyConnection) -> li
 def _publish(con: duckdb.DuckDBPyConnection, table: Table, overlap: float) -> None:
     """Write the pairs in parts of fixed contents, and after them an empty part that says that they are all there."""
     con.register("none", NEAR.empty_table())
-    con.execute("CREATE TABLE verified AS SELECT * FROM none")
+    con.execute("CREATE TEMP TABLE verified AS SELECT * FROM none")
     writer = con.cursor()
     for rows in nearness.near_pairs(con, "prints", overlap):
         writer.register("rows", rows)

@@ -32,7 +32,7 @@ def duplicates(context: Context, kept: Kept) -> Table | None:
         return None
     con = open_duckdb(context.catalog)
     register(con, near)
-    con.execute(f"CREATE TABLE edges AS SELECT * FROM near WHERE {_alike(context.settings.dedup)}")
+    con.execute(f"CREATE TEMP TABLE edges AS SELECT * FROM near WHERE {_alike(context.settings.dedup)}")
     _rank(context, con, kept)
     _assign(con)
     found = con.sql("SELECT * FROM elected ORDER BY clip_id").to_arrow_table()
@@ -63,7 +63,7 @@ def _alike(settings: DedupSettings) -> str:
 
 def _rank(context: Context, con: duckdb.DuckDBPyConnection, kept: Kept) -> None:
     """Make the table `ranked` (clip_id, n): the kept clips of any edge, who stays first having the smallest number."""
-    con.execute("CREATE TABLE staying (clip_id BLOB)")
+    con.execute("CREATE TEMP TABLE staying (clip_id BLOB)")
     places = con.execute("SELECT DISTINCT a_source FROM edges UNION SELECT DISTINCT b_source FROM edges").fetchall()
     bits = context.settings.engine.bucket_bits
     by_bucket: dict[int, list[bytes]] = {}
@@ -79,14 +79,14 @@ def _rank(context: Context, con: duckdb.DuckDBPyConnection, kept: Kept) -> None:
         con.execute("INSERT INTO staying SELECT clip_id FROM fine")
     _released(context, con)
     con.execute(
-        "CREATE TABLE ranked AS SELECT clip_id, row_number() OVER first_come - 1 AS n FROM staying "
+        "CREATE TEMP TABLE ranked AS SELECT clip_id, row_number() OVER first_come - 1 AS n FROM staying "
         "LEFT JOIN released USING (clip_id) WINDOW first_come AS (ORDER BY coalesce(generation, '~'), clip_id)"
     )
 
 
 def _released(context: Context, con: duckdb.DuckDBPyConnection) -> None:
     """Make the table `released` (clip_id, generation): the first release of each clip that still stands."""
-    con.execute("CREATE TABLE released (clip_id BLOB, generation VARCHAR)")
+    con.execute("CREATE TEMP TABLE released (clip_id BLOB, generation VARCHAR)")
     for number, release in enumerate(generation.listed(context.out / "shards")):
         samples = Table(context.catalog.root, "samples", release.recipe, SAMPLES)
         register(con, samples, view=f"samples_{number}")
@@ -107,7 +107,7 @@ def _assign(con: duckdb.DuckDBPyConnection) -> None:
     gone = np.flatnonzero(stands_for != np.arange(count))
     con.register("assigned", pa.table({"n": gone, "canonical": stands_for[gone]}))
     con.execute("""
-CREATE TABLE elected AS
+CREATE TEMP TABLE elected AS
 SELECT x.clip_id, CASE WHEN e.a = x.clip_id THEN e.a_source ELSE e.b_source END AS source_id, y.clip_id AS canonical,
     e.picture, e.sound
 FROM assigned JOIN ranked x USING (n) JOIN ranked y ON y.n = assigned.canonical
