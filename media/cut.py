@@ -5,19 +5,15 @@ clock (`-copyts`), where the two tracks keep their relation whatever time either
 source's constant-rate grid, the audio is cut to the sample at the same instant and padded where it is absent.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from manifests.errors import MediaError
-from media import ffmpeg, grid, hardware, magic, picture
+import ffmpeg as ffmpeg_python
+
+from media import ffmpeg, grid, hardware, picture
 from media.clip import Clip
-from media.steady import steady
 
-_SEEKS_S = (2.0, 60.0)
-_UNINDEXED_SEEKS_S = (12.0, 60.0)
-_TOO_LATE = frozenset({"media:short", "media:ffmpeg_failed", "media:decode_errors"})
 _MICRO = 1_000_000
 _TIE = Fraction(1, 20)
 _TIE_S = Fraction(9, 10_000)
@@ -29,40 +25,57 @@ _NAMED = frozenset({10, 12, 14, 16, 24})  # above 8: 5.1.4, 7.1.4, 9.1.4, 16 aro
 _DRIFT_S = 0.002
 _PATIENCE = 12
 
-Made = TypeVar("Made")
 
+@dataclass(frozen=True)
+class Opening:
+    """How a source is opened for a clip. back_s: seconds before the clip that it is sought to, None for its start.
 
-def from_far_enough(clip: Clip, render: Callable[[float | None], Made]) -> Made:
-    """`render(back_s)`, seeking to `back_s` before the clip; again from farther back while frames are missing.
-
-    A seek is only a saving, and one that lands too late (no index, rare key frames, a broken index) looks like missing
-    or broken frames at the head of the clip. The last try reads from the start of the file (None).
+    pipe: a descriptor from which the clip's sound comes instead (`media.steady`).
     """
-    for back_s in _SEEKS_S if magic.has_index(Path(clip.path)) else _UNINDEXED_SEEKS_S:
-        if clip.start_s <= back_s:
-            break
-        try:
-            return render(back_s)
-        except MediaError as error:
-            if error.code not in _TOO_LATE:
-                raise
-    return render(None)
+
+    back_s: float | None = None
+    pipe: int | None = None
+
+    @property
+    def keep(self) -> list[int]:
+        """Descriptors that the ffmpeg that renders must inherit."""
+        return [] if self.pipe is None else [self.pipe]
 
 
-def open_range(clip: Clip, back_s: float | None = None) -> tuple[Any, Any]:
-    """(video, audio) ffmpeg-python streams of the clip's source, from `back_s` or more before the clip; audio may be
-    None. The exact cut is made later, on decoded timestamps.
+START = Opening()
+
+
+def open_range(clip: Clip, opening: Opening = START) -> tuple[Any, Any]:
+    """(video, audio) ffmpeg-python streams of the clip's source; audio may be None, and is `placed`.
+
+    The exact cut is made later, on decoded timestamps. Sound that changes its shape fails with media:sound_changes.
     """
     on_card = hardware.decoder_options(clip.decoder) if clip.look.exact else {}
-    options: dict[str, Any] = {"copyts": None, "max_error_rate": "0.1", **picture.decoder_options(clip.look), **on_card}
-    if back_s is not None:
-        start = clip.origin_s + clip.start_s - back_s
-        options |= {"noaccurate_seek": None, "seek_timestamp": 1, "ss": f"{start:.6f}"}
-    file = ffmpeg.source(clip.path, **options)
+    options = _options(clip, opening.back_s) | picture.decoder_options(clip.look) | on_card
+    file = ffmpeg.source(clip.path, **options, **{"reinit_filter:a": 0})
     video = file["v:0" if clip.video_index is None else str(clip.video_index)]
     if not clip.audio_rate:
         return video, None
-    return video, file["a:0" if clip.audio_index is None else str(clip.audio_index)]
+    if opening.pipe is not None:
+        return video, ffmpeg_python.input(f"pipe:{opening.pipe}", f="nut", copyts=None)["a:0"]
+    return video, placed(_track(file, clip), clip)
+
+
+def source_sound(clip: Clip, back_s: float | None) -> Any:
+    """The clip's audio track as it is, changes and all."""
+    return _track(ffmpeg.source(clip.path, **_options(clip, back_s)), clip)
+
+
+def _options(clip: Clip, back_s: float | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"copyts": None, "max_error_rate": "0.1"}
+    if back_s is not None:
+        start = clip.origin_s + clip.start_s - back_s
+        options |= {"noaccurate_seek": None, "seek_timestamp": 1, "ss": f"{start:.6f}"}
+    return options
+
+
+def _track(file: Any, clip: Clip) -> Any:
+    return file["a:0" if clip.audio_index is None else str(clip.audio_index)]
 
 
 def on_grid(video: Any, clip: Clip) -> Any:
@@ -107,27 +120,30 @@ def rate_samples(clip: Clip, rate: int) -> int:
     return grid.count(Fraction(clip.frames) / clip.fps, rate)
 
 
-def on_samples(audio: Any, clip: Clip) -> Any:
-    """The clip's sound at its own rate, sample by sample from `_first_sample` on, a little before its frame 0.
+def placed(audio: Any, clip: Clip) -> Any:
+    """The blocks of sound around the clip, timed in samples from `_first_sample` on, a little before frame 0.
 
-    Silence where the source has none: before its sound begins, and in holes, so that what follows stays in place. The
-    end is not yet padded. Blocks are put back where the sample count has them when coarse timestamps (milliseconds in
-    Matroska, FLV and ASF) say no more than that: the first block after a seek must not bring its own rounding error.
+    Blocks are put back where the sample count has them when coarse timestamps (milliseconds in Matroska, FLV and ASF)
+    say no more than that: the first block after a seek must not bring its own rounding error.
     """
     first, rate = _first_sample(clip), clip.audio_rate
     last = first + grid.count(Fraction(clip.frames) / clip.fps + _LEAD + _TAIL, rate)
-    hole = min(max(1.5 * clip.audio_slack_s, _LEAST_HOLE_S), _MOST_HOLE_S)
-    sound = steady(audio, rate, clip.audio_channels, float(Fraction(last, rate)))
     return (
-        _on_lattice(sound.filter("asettb", f"1/{rate}"), clip)
+        _on_lattice(audio.filter("asettb", f"1/{rate}"), clip)
         .filter("atrim", start_pts=first, end_pts=last)
         .filter("asetpts", f"PTS-({first})")
-        .filter(
-            "aresample",
-            str(rate),
-            **{"async": 1, "first_pts": 0, "min_comp": f"{0.5 / rate:.9f}", "min_hard_comp": f"{hole:.6f}"},
-        )
     )
+
+
+def on_samples(sound: Any, clip: Clip) -> Any:
+    """`placed` sound, sample by sample at its own rate.
+
+    Silence where the source has none: before its sound begins, and in holes, so that what follows stays in place. The
+    end is not yet padded.
+    """
+    hole = min(max(1.5 * clip.audio_slack_s, _LEAST_HOLE_S), _MOST_HOLE_S)
+    gaps = {"min_comp": f"{0.5 / clip.audio_rate:.9f}", "min_hard_comp": f"{hole:.6f}"}
+    return sound.filter("aresample", str(clip.audio_rate), **{"async": 1, "first_pts": 0, **gaps})
 
 
 def _on_lattice(sound: Any, clip: Clip) -> Any:

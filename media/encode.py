@@ -15,6 +15,7 @@ from media.child import Limits
 from media.clip import Clip
 from media.render import check_gauge, gauge_output
 from media.scratch import Scratch
+from media.seek import from_far_enough
 
 VERSION = 1
 """Of the bytes: one more whenever a change here, in `cut` or in `picture` makes other ones."""
@@ -62,13 +63,13 @@ def encode_bytes(clip: Clip, recipe: EncodeRecipe, *, timeout_s: float = 300.0, 
     if not clip.audio_rate:
         raise MediaError("media:no_audio", f"{Path(clip.path).name} has no sound to encode")
     limits = Limits(timeout_s, max_rss, _MAX_BYTES)
-    return cut.from_far_enough(clip, lambda back_s: _encode(clip, back_s, recipe, limits))
+    return from_far_enough(clip, limits, lambda opening: _encode(clip, opening, recipe, limits))
 
 
-def _encode(clip: Clip, back_s: float | None, recipe: EncodeRecipe, limits: Limits) -> bytes:
+def _encode(clip: Clip, opening: cut.Opening, recipe: EncodeRecipe, limits: Limits) -> bytes:
     with Scratch() as out, Scratch() as gauge:
-        argv = encode_argv(clip, recipe, out.path, gauge, back_s)
-        ffmpeg.run(argv, limits, [out.fd, gauge.fd])
+        argv = encode_argv(clip, recipe, out.path, gauge, opening)
+        ffmpeg.run(argv, limits, [out.fd, gauge.fd, *opening.keep])
         check_gauge(clip, gauge)
         _check_sound(clip, recipe, out)
         return out.read()
@@ -89,9 +90,11 @@ def _check_sound(clip: Clip, recipe: EncodeRecipe, out: Scratch) -> None:
         )
 
 
-def encode_argv(clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Scratch, back_s: float | None = None) -> list[str]:
+def encode_argv(
+    clip: Clip, recipe: EncodeRecipe, out: Path, gauge: Scratch, opening: cut.Opening = cut.START
+) -> list[str]:
     """The ffmpeg argument list that writes the sample to `out` and 4 bytes a frame to `gauge`."""
-    video, audio = cut.open_range(clip, back_s)
+    video, audio = cut.open_range(clip, opening)
     frames = cut.on_grid(video, clip).filter_multi_output("split", 2)
     sound = cut.channels_to(cut.on_samples(audio, clip), clip.audio_channels, recipe.audio_channels)
     sound = cut.resampled(sound, clip, recipe.audio_rate).filter("aformat", sample_fmts="s16")

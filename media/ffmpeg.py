@@ -14,12 +14,12 @@ from manifests.errors import MediaError
 from media import child
 from media.allowed import DEMUXERS, MAX_PIXELS, PROTOCOLS
 from media.child import Limits
-from media.steady import loop_back
 
 _GLOBAL = ("-nostdin", "-hide_banner", "-loglevel", "error", "-y", "-max_alloc", str(1 << 30))
 _BYTES = range(0xDC80, 0xDD00)
 _HIDDEN = 0x10_0000
 """Bytes of a name that are no UTF-8 (PEP 383) wait here, in a private plane, while ffmpeg-python hashes its graph."""
+_CHANGES = "Changing audio frame properties on the fly"
 _TOO_MANY_ERRORS = 69
 """ffmpeg's exit status when more than `-max_error_rate` of the frames could not be decoded."""
 
@@ -49,8 +49,7 @@ def compile_argv(*outputs: Any) -> list[str]:
     threads = ["-filter_threads", "1", "-filter_complex_threads", "1"]
     if "-filter_complex" in argv:
         at = argv.index("-filter_complex")
-        looped = [loop_back(graph) for graph in _apart(argv[at + 1])]
-        argv[at : at + 2] = [word for before, graph in looped for word in (*before, "-filter_complex", graph)]
+        argv[at : at + 2] = [word for graph in _apart(argv[at + 1]) for word in ("-filter_complex", graph)]
     return [argv[0], *_GLOBAL, *threads, *argv[1:]]
 
 
@@ -82,7 +81,10 @@ def run(argv: list[str], limits: Limits, keep: Sequence[int] = ()) -> str:
 
 
 def explain(error: MediaError) -> MediaError:
-    """The same error, with ffmpeg's own exit status for undecodable input as `media:decode_errors`."""
+    """The same error in words of its own: `media:decode_errors` for ffmpeg's exit status of undecodable input,
+    `media:sound_changes` where the sound's rate or channels change on the way."""
     if error.code == "media:ffmpeg_failed" and f"ended with {_TOO_MANY_ERRORS}:" in error.message:
         return MediaError("media:decode_errors", error.message)
+    if error.code == "media:ffmpeg_failed" and _CHANGES in error.message:
+        return MediaError("media:sound_changes", error.message)
     return error

@@ -55,7 +55,7 @@ def decide(seen: Mapping[str, int]) -> str:
 def _count(path: Path, found: Probe, start: int) -> dict[str, int]:
     """idet's counts over some frames around grid frame `start`; where nothing decodes there, none."""
     clip = clip_from_probe(path, found, start, _FRAMES, clip_id=bytes(16), source_id=bytes(16))
-    video = cut.open_range(replace(clip, audio_rate=0), 0.0 if start else None)[0]
+    video = cut.open_range(replace(clip, audio_rate=0), cut.Opening(0.0 if start else None))[0]
     with Scratch() as notes:
         looked = video.filter("trim", end_frame=2 * _FRAMES).filter("idet")
         looked = looked.filter("metadata", mode="print", file=ffmpeg.file_url(notes.path))

@@ -13,6 +13,7 @@ from media import cut, ffmpeg, grid, picture
 from media.child import Limits
 from media.clip import Clip
 from media.scratch import Scratch, scratch_dir
+from media.seek import from_far_enough
 from media.views import AudioView, VideoView, View, Views
 
 __all__ = ["check_gauge", "count_frames", "gauge_output", "render_views", "scratch_dir"]
@@ -55,7 +56,7 @@ def render_views(
     with ExitStack() as open_files:
         gauge, *files = [open_files.enter_context(Scratch()) for _ in range(len(wanted) + 1)]
         limits, places = Limits(timeout_s, max_rss), dict(zip(wanted, files))
-        outputs = cut.from_far_enough(clip, lambda back_s: _decode(clip, back_s, places, gauge, limits))
+        outputs = from_far_enough(clip, limits, lambda opening: _decode(clip, opening, places, gauge, limits))
         arrays = {view: output.file.map(output.shape, output.dtype) for view, output in outputs.items()}
     yield Views(arrays=arrays, rates=_rates(clip, wanted), times=_times(clip, wanted))
 
@@ -102,9 +103,9 @@ def _check(view: View, clip: Clip) -> None:
 
 
 def _decode(
-    clip: Clip, back_s: float | None, files: dict[View, Scratch], gauge: Scratch, limits: Limits
+    clip: Clip, opening: cut.Opening, files: dict[View, Scratch], gauge: Scratch, limits: Limits
 ) -> dict[View, _Output]:
-    video, audio = cut.open_range(clip, back_s)
+    video, audio = cut.open_range(clip, opening)
     pictures = [view for view in files if isinstance(view, VideoView)]
     sounds = [view for view in files if isinstance(view, AudioView)]
     outputs: dict[View, _Output] = {}
@@ -118,7 +119,7 @@ def _decode(
         outputs |= {view: _sound(clip, view, sound, files[view]) for view, sound in zip(sounds, parts)}
     argv = ffmpeg.compile_argv(*nodes, *(output.node for output in outputs.values()))
     largest = max(gauge_size(clip), *(output.size for output in outputs.values()))
-    keep = [gauge.fd, *(file.fd for file in files.values())]
+    keep = [gauge.fd, *(file.fd for file in files.values()), *opening.keep]
     complaint = ffmpeg.run(argv, replace(limits, max_file=largest + 4096), keep)
     if pictures:
         check_gauge(clip, gauge)

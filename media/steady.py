@@ -1,12 +1,18 @@
-"""Sound whose rate or channels change on the way, made steady before it meets filters that remember.
+"""Sound whose rate or channels change on the way, made steady by an ffmpeg of its own.
 
 ffmpeg builds a filter graph anew whenever what it is fed changes shape, as broadcast sound does between stereo and 5.1.
-Filters that pad, count and fill holes then start again, and what follows comes late. So decoded sound passes a graph
-without memory into raw samples, and a decoder of those (ffmpeg's loopback) feeds the graph that cuts.
+Filters that pad, count and fill holes then start again, and what follows comes late. So the graph that cuts refuses
+such sound, and gets it a second time through a pipe, from a process whose filters remember nothing.
+(ffmpeg's loopback decoders could do it in one process; 9.0.2 deadlocks on them in one run of ten.)
 """
 
-import re
-from typing import Any
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from media import cut, ffmpeg
+from media.child import Child, Limits
+from media.clip import Clip
 
 _LAYOUTS = {
     1: "mono",
@@ -19,24 +25,26 @@ _LAYOUTS = {
     8: "7.1|7.1(wide)|7.1(wide-side)|octagonal",
 }
 """Layouts of so many channels, which stay as they are; anything else becomes the first."""
-_MARK = re.compile(r"\[([\w:]+)\]steady=(\d+):(\d+):(-?[\d.]+)\[(\w+)\];")
 
 
-def steady(sound: Any, rate: int, channels: int, end_s: float) -> Any:
-    """Sound as float samples at `rate` Hz and of `channels` channels throughout, read up to `end_s` of its own clock.
+@contextmanager
+def steady_pipe(clip: Clip, back_s: float | None, limits: Limits) -> Iterator[int]:
+    """The reading end of a pipe of the clip's sound at its own rate and channels throughout, placed as by `cut.placed`.
 
-    A mark in an ffmpeg-python graph, which `loop_back` turns into options when the graph is compiled.
+    Its container is NUT. Raises MediaError as `media.ffmpeg.run`.
     """
-    return sound.filter("steady", rate, channels, f"{end_s:.6f}")
-
-
-def loop_back(graph: str) -> tuple[list[str], str]:
-    """(options that go before a filter graph, the graph that reads what they make) of a graph with a mark in it."""
-    mark = _MARK.search(graph)
-    if mark is None:
-        return [], graph
-    source, rate, channels, end_s, label = mark.groups()
-    layouts = _LAYOUTS.get(int(channels), f"{channels}C")
-    shape = f"aformat=sample_fmts=flt:sample_rates={rate}:channel_layouts={layouts}"
-    raw = ["-map", source, "-af", shape, "-c:a", "pcm_f32le", "-to", end_s, "-f", "null", "-", "-dec", "0:0"]
-    return raw, graph.replace(mark[0], "").replace(f"[{label}]", "[dec:0]")
+    reader, writer = os.pipe()
+    try:
+        shape = {"sample_rates": clip.audio_rate, "channel_layouts": _LAYOUTS.get(clip.audio_channels, "")}
+        sound = cut.source_sound(clip, back_s).filter(
+            "aformat", sample_fmts="flt", **{name: value for name, value in shape.items() if value}
+        )
+        node = cut.placed(sound, clip).output(f"pipe:{writer}", f="nut", acodec="pcm_f32le")
+        with Child(ffmpeg.compile_argv(node), limits, failed="media:ffmpeg_failed", keep=[writer]):
+            os.close(writer)
+            writer = -1
+            yield reader
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
