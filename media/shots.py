@@ -21,6 +21,8 @@ from media.detect.adaptive import Adaptive
 from media.probe import Probe
 
 _MIN_SHARE = 0.95
+_MORE = 4
+"""Frames by which a container may promise too much: MPEG streams only guess the times of their last ones."""
 _SLACK_S = 2
 
 
@@ -79,8 +81,8 @@ def between(transitions: list[Transition], total: int) -> tuple[tuple[int, int],
 
 
 def check_decoded(path: Path, found: Probe, frames: int) -> None:
-    """Raise MediaError media:truncated when `frames` are fewer than 95% of what the probe was promised."""
-    if frames < max(1, _MIN_SHARE * found.video.frames - 1):
+    """Raise MediaError media:truncated when `frames` are fewer than 95% of what the probe was promised, less four."""
+    if frames < max(1, _MIN_SHARE * found.video.frames - _MORE):
         raise MediaError(
             "media:truncated", f"{path.name} promises {found.video.frames} frames but only {frames} decode"
         )
