@@ -293,6 +293,25 @@ def status(out: Out, json: Json = False) -> None:
 
 
 @app.command()
+def retry(
+    out: Out,
+    cause: Annotated[list[str], typer.Option("--cause", help="error code of quarantined rows; may be repeated")],
+    only: Annotated[list[str] | None, typer.Option("--job", help="probe, cut, measure.<tier>, annotate, shard")] = None,
+    preset: Preset = "local",
+    sets: Sets = None,
+    json: Json = False,
+    address: Address = None,
+) -> None:
+    """Do again what some causes quarantined, and nothing else; then decide."""
+    from pipeline.jobs import retry as job
+
+    result = job.run(_context(out, preset, sets, address), cause, only or [])
+    _report(result, json)
+    if not json:
+        job.show(result)
+
+
+@app.command()
 def compact(
     out: Out,
     keep_s: Annotated[float, typer.Option("--keep-s", help="seconds that replaced files stay, for readers")] = 3600.0,

@@ -1,5 +1,6 @@
 """What every job is given: where its tables lie, its settings, and how its engine is set up."""
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -12,7 +13,8 @@ from manifests.table import Table
 from pipeline.config import PipelineSettings
 from pipeline.engine.job import Job, Limits, Needs, PartWorker
 from pipeline.engine.plan import Part, Plan
-from pipeline.engine.wanted import Wanted
+from pipeline.engine.redo import quarantined_sql
+from pipeline.engine.wanted import Asked, Wanted
 from pipeline.sources import listing
 from pipeline.work import OnEvent, work_off
 
@@ -54,10 +56,20 @@ class Context:
         return Plan(self.out / "tables" / "plan" / name)
 
     def work(self, name: str, tables: list[Table], worker: PartWorker, wanted: Wanted, unit: str) -> int:
-        """Plan the wanted keys, work off what is pending of the parts that hold them; the rows done now."""
+        """Plan the wanted keys, work off what is pending of the parts that hold them; the rows done now.
+
+        With `redo`, only what the causes quarantined is wanted.
+        """
         self.check_layout()
+        if self.redo is not None:
+            wanted = self.quarantined(tables, self.redo)
         parts = self.plan(name).extend(wanted, self.settings.engine.part_clips)
         return self.work_off(name, tables, worker, parts, unit)
+
+    def quarantined(self, tables: list[Table], causes: frozenset[str]) -> Asked:
+        """The keys that one of the causes quarantined in one of the tables."""
+        asked = [sql for table in tables if (sql := quarantined_sql(table, causes))]
+        return Asked(self.catalog, f"SELECT DISTINCT key, place FROM ({' UNION ALL '.join(asked)})", tuple(tables))
 
     def work_off(
         self,
@@ -68,26 +80,30 @@ class Context:
         unit: str,
         needs: Needs = ONE_CPU,
         on_event: OnEvent = lambda event: None,
+        whole: bool = False,
     ) -> int:
         """Commit what is pending of these parts, as the engine settings say; the rows done now.
 
-        on_event: hears of each part done.
+        on_event: hears of each part done. whole: see `Job`.
         """
         engine = self.settings.engine
-        recipes = digest(*(table.recipe for table in tables)).hex()[:16]
+        attempt = digest(*(table.recipe for table in tables)).hex()[:16]
+        attempt += "" if self.redo is None else f"-again-{time.time_ns()}"
+        most = engine.max_error_rate * sum(part.count for part in parts) if self.redo is None else math.inf
         job = Job(
             name=name,
             tables=tuple(tables),
             worker=worker,
-            leases=self.catalog.root / "leases" / name / recipes,
+            leases=self.catalog.root / "leases" / name / attempt,
             needs=needs,
             limits=Limits(
                 attempts=engine.attempts,
                 key_timeout_s=engine.clip_timeout_s + self._fetch_s(),
                 max_rss_gib=engine.max_rss_gib,
-                quarantined=max(engine.max_error_rate * sum(part.count for part in parts), MIN_ERRORS),
+                quarantined=max(most, MIN_ERRORS),
             ),
             redo=self.redo,
+            whole=whole,
         )
         return work_off(self.catalog, job, parts, unit, workers=engine.workers, address=self.address, on_event=on_event)
 

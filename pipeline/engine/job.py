@@ -74,6 +74,7 @@ class Job:
     name: for people. tables: what a part commits; a part is done when all of them have it.
     worker: pickled to each process that uses it, so each has its own. leases: folder of the lease files.
     redo: None, or the error codes whose quarantined rows are to be done again in committed parts.
+    whole: a part is one thing (a shard): when one of its keys is done again, all of them are.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Job:
     needs: Needs = Needs()
     limits: Limits = Limits()
     redo: frozenset[str] | None = None
+    whole: bool = False
 
     def pending(self, parts: list[Part]) -> list[Part]:
         """Planned parts that some table of this job still lacks; to be done again: those that all tables have."""

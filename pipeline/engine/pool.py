@@ -112,8 +112,11 @@ def do_part(job: Job, part: Part, hand: Hand, clock: Clock, recorder: Recorder |
     recorder = recorder or Recorder(job.name)
     if job.redo is None and job.is_done(part):  # another driver was faster
         return clock.event(job.name, part, 0)
+    keys = None if job.redo is None else redo.keys(job, part)
+    if keys == []:  # another retry was faster
+        return clock.event(job.name, part, 0)
     attempt = lease.take(job.leases, part.name)
-    keys = list(job.worker.keys(part)) if job.redo is None else redo.keys(job, part)
+    keys = list(job.worker.keys(part)) if keys is None else keys
     with job.worker.open(part), recorder.leased(attempt):
 
         def died(ending: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from manifests.errors import KlearError, MachineError, cause_of
+from manifests.ids import digest
 from manifests.schema import KEY
 from manifests.table import Table
 from media.clip import Clip
@@ -63,12 +64,14 @@ class ClipWorker(Planned):
         return {name: [self._row(name, clip, {}, bad, attempts)] for name in self.tables}
 
     def finish(self, part: Part, done: Mapping[bytes, Rows]) -> Rows:
-        """The rows of all clips; the files that stages keep go into one tar a part, beside the stage's table."""
+        """The rows of all clips; the files that stages keep go into one tar a part, beside the stage's table. Those of
+        clips that were done again lie in a tar of their own."""
         rows = gathered(done)
+        again = "" if len(done) == part.count else f"~{digest(*sorted(done)).hex()[:8]}"
         for name in self.tables:
             members = [(f"{row['clip_id'].hex()}.{n}", data) for row in rows.get(name, []) for n, data in _files(row)]
             if members:
-                tars.write(self.tables[name].path(part.name).with_suffix(".tar"), sorted(members))
+                tars.write(self.tables[name].path(f"{part.name}{again}").with_suffix(".tar"), sorted(members))
         return rows
 
     def _clip(self, clip: Mapping[str, Any], sources: Sources, todo: list[Stage], before: dict[str, dict]) -> Rows:

@@ -21,12 +21,13 @@ from manifests import files
 from manifests.errors import ConfigError
 from manifests.files import AnyPath
 from manifests.ids import digest, recipe
-from manifests.query import buckets, connect, register
+from manifests.query import buckets, connect, open_duckdb, register
 from manifests.schema import RELEASE, SAMPLES, SHARDS
 from manifests.table import Table
 from pipeline import console
 from pipeline.context import Context, check_error_rate, rate
 from pipeline.engine.plan import Part
+from pipeline.engine.redo import quarantined_sql
 from pipeline.hardware import with_decoder, with_encoder
 from pipeline.jobs import balance, generation, run_stages
 from pipeline.jobs.decide import KEPT
@@ -51,9 +52,11 @@ def run(context: Context) -> dict[str, Any]:
     context.catalog.require("verdicts", "decide")
     found, _ = run_stages.ready(context, context.settings.stages)
     _check_annotated(context, [r.table for r in found])
-    release = generation.find_or_start(
-        context.out / "shards", _content(context, found), settings.shards, encoding(settings)
-    )
+    content = _content(context, found)
+    again = context.redo is not None
+    if again and content not in {known.recipe for known in generation.listed(context.out / "shards")}:
+        return {"job": "shard", "next": "its clips are in no generation as they are now: `klear shard` makes a new one"}
+    release = generation.find_or_start(context.out / "shards", content, settings.shards, encoding(settings))
     planned = context.catalog.table("release", release.recipe, RELEASE)
     parts = _plan(context, release, planned)
     tables = [context.catalog.table("samples", release.recipe, SAMPLES)]
@@ -62,17 +65,20 @@ def run(context: Context) -> dict[str, Any]:
     describer = Describer(context.catalog, tuple(r.ref for r in found), {r.ref.name: r.table for r in found}, settings)
     folder = context.out / "shards" / release.name
     earlier = _earlier(context, release)
-    worker = ShardWorker(planned, tables[0], folder, release.name, settings, describer, store, earlier)
+    if again:  # a shard is rebuilt where it lies: the clips that it holds are copied, and are as they were
+        earlier = (Release(tables[0], folder, release.shards), *earlier)
+        parts = _with_quarantined(context, tables[0], planned, parts)
+    worker = ShardWorker(planned, tables[0], folder, release.name, settings, describer, store, earlier, rebuild=again)
     made: Counter[str] = Counter()
 
     def count(event: dict[str, Any]) -> None:
         made.update({stage["stage"]: stage["keys"] for stage in event["stages"]})
 
-    lost = _lost(folder, tables, parts)
-    done = context.work_off("shard", tables, worker, parts, "clips", on_event=count)
+    lost = [] if again else _lost(folder, tables, parts)
+    done = context.work_off("shard", tables, worker, parts, "clips", on_event=count, whole=True)
     if lost:  # their rows stay: the bytes are the same
         mended = context.catalog.table("mended", digest(release.recipe, time.time_ns()).hex(), MENDED)
-        done += context.work_off("shard", [mended], worker, lost, "clips", on_event=count)
+        done += context.work_off("shard.mended", [mended], worker, lost, "clips", on_event=count)
     for table in [*tables, planned]:
         context.catalog.set_current(table)
     outcome = _outcome(context, release, tables)
@@ -86,6 +92,16 @@ def _lost(folder: AnyPath, tables: list[Table], parts: list[Part]) -> list[Part]
     there = set(files.names(folder))
     committed = set.intersection(*(table.published() for table in tables))
     return [part for part in parts if part.name in committed and f"{part.name}.tar" not in there]
+
+
+def _with_quarantined(context: Context, samples: Table, planned: Table, parts: list[Part]) -> list[Part]:
+    """The shards with samples that the causes of the context's `redo` quarantined."""
+    con = open_duckdb(context.catalog)
+    register(con, samples)
+    register(con, planned)
+    bad = quarantined_sql(samples, context.redo or frozenset())
+    found = con.execute(f"SELECT DISTINCT shard FROM release WHERE clip_id IN (SELECT key FROM ({bad}))").fetchall()
+    return [part for part in parts if (part.bucket,) in found]
 
 
 def _earlier(context: Context, release: generation.Generation) -> tuple[Release, ...]:

@@ -40,7 +40,8 @@ MEMBERS = "_members"
 class ShardWorker:
     """Writes shards. release: the clips of each shard. samples: the table whose recipe this is. folder: of the tars.
 
-    earlier: generations whose encoded clips may be copied, the newest first.
+    earlier: generations whose encoded clips may be copied, the newest first. rebuild: put shards in the place of those
+    that are there (of the same clips, less some that could not be encoded then).
     """
 
     release: Table
@@ -51,6 +52,7 @@ class ShardWorker:
     describer: Describer
     store: Store = field(default_factory=Store)
     earlier: tuple[Release, ...] = ()
+    rebuild: bool = False
 
     def keys(self, part: Part) -> Sequence[bytes]:
         """Clips of the shard, in the order in which they lie in it."""
@@ -87,7 +89,7 @@ class ShardWorker:
         """Pack and publish the tar; the rows of the shard and of its samples, with their places in it."""
         path = self.folder / f"{part.name}.tar"
         members = [(m["name"], m["data"]) for key in sorted(done) for m in done[key].get(MEMBERS, [])]
-        packed = tars.pack(path, members)
+        packed = (tars.repack if self.rebuild else tars.pack)(path, members)
         shard = {
             "generation": self.generation,
             "shard": path.name,

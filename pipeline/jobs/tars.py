@@ -46,6 +46,13 @@ def pack(path: AnyPath, members: Sequence[Member]) -> Packed:
     return read_back(path)
 
 
+def repack(path: AnyPath, members: Sequence[Member]) -> Packed:
+    """Put a tar of these members in the place of the one at `path`, in one step: who reads the old one reads on."""
+    filled: list[Packed] = []
+    replace(path, lambda file: filled.append(_fill(file, members)))
+    return filled[-1]
+
+
 def rewrite(path: AnyPath, keep: Callable[[str], bool]) -> Packed:
     """Put a tar of the members whose names `keep` chooses in the place of the one at `path`, in one step: who reads the
     old one reads on. The bytes are those of a tar that never had the others."""

@@ -1,6 +1,7 @@
 """A small web server that can be told to behave badly, for the tests of sources."""
 
 import contextlib
+import os
 import re
 import shutil
 import threading
@@ -16,7 +17,7 @@ from pipeline.engine import pool, session
 from pipeline.engine.event import Clock
 from pipeline.engine.hand import Hand
 from pipeline.engine.pool import do_part
-from pipeline.jobs import annotate, decide, filter, ingest, shard
+from pipeline.jobs import annotate, decide, filter, ingest, shard, shard_work
 from pipeline.sources.store import Store
 
 
@@ -202,13 +203,10 @@ class Here:
     def each(self, part, keys):
         return self.worker.each(part, keys)
 
-    def stop(self):
-        pass
-
 
 @pytest.fixture
 def in_process(monkeypatch):
-    """Jobs are worked off in this process, part after part, without Ray; shards by a hand (they know its parent).
+    """Jobs are worked off in this process, part after part, without Ray and without a hand.
 
     The list given holds (job, part, rows done) of everything that was worked on.
     """
@@ -216,12 +214,13 @@ def in_process(monkeypatch):
 
     def run(job, pending, on_event=lambda event: None):
         for part in job.pending(pending):
-            hand = (Hand if job.name == "shard" else Here)(job.worker, job.limits)
+            hand = Here(job.worker, job.limits)
             event = do_part(job, part, hand, Clock())
-            hand.stop()
             done.append((job.name, part.name, event["rows"]))
             on_event(event)
 
+    scratch = shard_work._scratch
+    monkeypatch.setattr(shard_work, "_scratch", lambda actor: scratch(os.getpid()))  # hand and actor are one here
     monkeypatch.setattr(pool, "run", run)
     monkeypatch.setattr(session, "start", lambda *arguments, **options: None)
     monkeypatch.setattr(session, "room", lambda needs: 1)
