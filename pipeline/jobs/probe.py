@@ -51,7 +51,7 @@ class ProbeWorker(Planned):
         listed = self.listing.read_keys(part.name, keys)
         with fetching(self.store, (listed[key] for key in keys)) as sources:
             for key in keys:
-                yield timed(NAME, self._rows, listed[key], sources)
+                yield timed("probe", self._rows, listed[key], sources)
 
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """The quarantined row of a source that kills whoever opens it."""
