@@ -36,7 +36,7 @@ BANDS = (
 
 
 def find(con: duckdb.DuckDBPyConnection, fingerprints: str, neighbours: int) -> list[dict[str, Any]]:
-    """Fill the table `candidates` (a, b: `hash(clip_id)`, a < b, each pair once); a row of counts for each band.
+    """Make the temporary table `candidates` (a, b: `hash(clip_id)`, a < b, each pair once); a row of counts a band.
 
     fingerprints: a relation of `con` with `clip_id` and the bands' columns. neighbours: how many of the words after it
     a word is compared with. Counts: words filed, the most under one key, the share of words under keys with more than

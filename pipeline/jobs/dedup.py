@@ -3,16 +3,19 @@
 fingerprints -> candidates (a band at a time) -> near (pairs with their distances: facts) -> decide (elects who stays)
 """
 
+import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from manifests.errors import ConfigError
 from manifests.ids import digest, recipe
-from manifests.query import connect, register
+from manifests.query import connect, open_duckdb, register
 from manifests.schema import NEAR
 from manifests.table import Table
 from pipeline import console
@@ -53,7 +56,7 @@ def _fingerprints(context: Context) -> Table:
 
 def _connect(context: Context, prints: Table) -> duckdb.DuckDBPyConnection:
     """All tables, with the view `prints`: the fingerprints of live clips."""
-    con = connect(context.catalog)
+    con = connect(context.catalog, asked=f"clips {STAGE}")
     register(con, prints)
     con.execute(
         f"CREATE TEMP VIEW prints AS SELECT * FROM \"{STAGE}\" f SEMI JOIN clips USING (clip_id) WHERE f.status = 'ok'"
@@ -78,21 +81,20 @@ def _near(context: Context, prints: Table, con: duckdb.DuckDBPyConnection) -> li
 
 def _publish(con: duckdb.DuckDBPyConnection, table: Table, overlap: float) -> None:
     """Write the pairs in parts of fixed contents, and after them an empty part that says that they are all there."""
-    con.register("none", NEAR.empty_table())
-    con.execute("CREATE TEMP TABLE verified AS SELECT * FROM none")
-    writer = con.cursor()
-    for rows in nearness.near_pairs(con, "prints", overlap):
-        writer.register("rows", rows)
-        writer.execute("INSERT INTO verified SELECT * FROM rows")
-    reader = con.sql("SELECT * FROM verified ORDER BY pair").to_arrow_reader(_PIECE)
-    for number, batch in enumerate(reader):
-        table.publish_table(f"pairs-{number:05d}", pa.Table.from_batches([batch]))
+    with tempfile.TemporaryDirectory(prefix="klear-near-") as folder:
+        found = Path(folder) / "near.parquet"
+        with pq.ParquetWriter(found, NEAR) as writer:
+            for rows in nearness.near_pairs(con, "prints", overlap):
+                writer.write_table(rows)
+        reader = con.sql(f"SELECT * FROM '{found}' ORDER BY pair").to_arrow_reader(_PIECE)
+        for number, batch in enumerate(reader):
+            table.publish_table(f"pairs-{number:05d}", pa.Table.from_batches([batch]))
     table.publish("done", [])
 
 
 def _count(context: Context, name: str) -> tuple[int]:
     table = context.catalog.require(name, "dedup")
-    con = duckdb.connect()
+    con = open_duckdb(context.catalog)
     register(con, table)
     return con.execute(f'SELECT count(*) FROM "{name}"').fetchall()[0]
 
