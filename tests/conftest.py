@@ -1,6 +1,8 @@
 """Shared fixtures. Tests that need the real media or the golden files skip, saying so, when they are not given."""
 
+import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,59 @@ engine: {part_clips: 2, bucket_bits: 1}
         "name: small\ngates:\n  - {name: quiet, measure: audio.loudness.rms_db, min: -60, source: ours}\n"
     )
     return path
+
+
+@contextlib.contextmanager
+def without_ray():
+    """Jobs are done part by part in this process, by a hand: for tests of what they write, not of how they are run."""
+    from pipeline.engine import pool, session
+    from pipeline.engine.event import Clock
+    from pipeline.engine.hand import Hand
+
+    def run(job, parts, on_event):
+        hand = Hand(job.worker, job.limits)
+        try:
+            for part in job.pending(parts):
+                event = pool.do_part(job, part, hand, Clock())
+                on_event(event)
+        finally:
+            hand.stop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "run", run)
+        patch.setattr(session, "start", lambda *arguments, **options: None)
+        patch.setattr(session, "room", lambda needs: 1)
+        yield
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory, small_sources, small_preset):
+    """A whole run to shards, for tests to copy: its context, and the outcome of `shard`."""
+    from pipeline.config import load
+    from pipeline.context import Context
+    from pipeline.jobs import annotate, decide, filter, ingest, shard
+
+    context = Context(tmp_path_factory.mktemp("released") / "out", load(str(small_preset), []))
+    with without_ray():
+        ingest.run(context, [small_sources])
+        filter.run(context)
+        annotate.run(context)
+        decide.run(context)
+        return context, shard.run(context)
+
+
+@pytest.fixture
+def one_by_one():
+    """See `without_ray`."""
+    with without_ray():
+        yield
+
+
+@pytest.fixture
+def copy(released, tmp_path, one_by_one):
+    """A copy of that run to do things to."""
+    from pipeline.context import Context
+
+    context, _ = released
+    shutil.copytree(context.out, tmp_path / "copy")
+    return Context(tmp_path / "copy", context.settings)

@@ -5,26 +5,14 @@ import shutil
 import pytest
 
 from manifests import files
-from pipeline.config import load
 from pipeline.context import Context
-from pipeline.jobs import annotate, decide, filter, ingest, shard, takedown
+from pipeline.jobs import takedown
 
 pytestmark = pytest.mark.faults
 
 
 class Killed(BaseException):
     """Nothing catches it, as nothing catches a kill."""
-
-
-@pytest.fixture(scope="module")
-def released(tmp_path_factory, small_sources, small_preset):
-    context = Context(tmp_path_factory.mktemp("released") / "out", load(str(small_preset), []))
-    ingest.run(context, [small_sources])
-    filter.run(context)
-    annotate.run(context)
-    decide.run(context)
-    shard.run(context)
-    return context
 
 
 def content(context):
@@ -49,7 +37,9 @@ def writes(monkeypatch, before, after):
         monkeypatch.setattr(files, name, wrapped)
 
 
-def test_a_takedown_killed_at_any_write(released, tmp_path, monkeypatch):
+@pytest.mark.timeout(1200)
+def test_a_takedown_killed_at_any_write(released, one_by_one, tmp_path, monkeypatch):
+    released, _ = released
     source = released.catalog.require("clips", "").read()["source_id"][0].as_py().hex()
     calm = _copy(released, tmp_path / "calm")
     count = [0]

@@ -1,9 +1,7 @@
 """A small web server that can be told to behave badly, for the tests of sources."""
 
-import contextlib
 import os
 import re
-import shutil
 import threading
 import time
 from dataclasses import dataclass, field
@@ -11,13 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pipeline.config import SourceSettings, load
-from pipeline.context import Context
+from pipeline.config import SourceSettings
 from pipeline.engine import pool, session
 from pipeline.engine.event import Clock
-from pipeline.engine.hand import Hand
 from pipeline.engine.pool import do_part
-from pipeline.jobs import annotate, decide, filter, ingest, shard, shard_work
+from pipeline.jobs import shard_work
 from pipeline.sources.store import Store
 
 
@@ -145,53 +141,6 @@ def make_store(tmp_path):
         return Store(SourceSettings(**{"cache": str(tmp_path / "cache"), **quick, **settings}))
 
     return make
-
-
-@contextlib.contextmanager
-def without_ray():
-    """Jobs are done part by part in this process, by a hand: for tests of what they write, not of how they are run."""
-
-    def run(job, parts, on_event):
-        hand = Hand(job.worker, job.limits)
-        try:
-            for part in job.pending(parts):
-                event = do_part(job, part, hand, Clock())
-                on_event(event)
-        finally:
-            hand.stop()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "run", run)
-        patch.setattr(session, "start", lambda *arguments, **options: None)
-        patch.setattr(session, "room", lambda needs: 1)
-        yield
-
-
-@pytest.fixture(scope="session")
-def released(tmp_path_factory, small_sources, small_preset):
-    """A whole run to shards, for tests to copy: its context, and the outcome of `shard`."""
-    context = Context(tmp_path_factory.mktemp("released") / "out", load(str(small_preset), []))
-    with without_ray():
-        ingest.run(context, [small_sources])
-        filter.run(context)
-        annotate.run(context)
-        decide.run(context)
-        return context, shard.run(context)
-
-
-@pytest.fixture
-def one_by_one():
-    """See `without_ray`."""
-    with without_ray():
-        yield
-
-
-@pytest.fixture
-def copy(released, tmp_path, one_by_one):
-    """A copy of that run to do things to."""
-    context, _ = released
-    shutil.copytree(context.out, tmp_path / "copy")
-    return Context(tmp_path / "copy", context.settings)
 
 
 class Here:
