@@ -183,8 +183,8 @@ def exists(path: AnyPath) -> bool:
 
 
 def read(path: AnyPath) -> bytes:
-    """All bytes of a file. Raises FileNotFoundError."""
-    return again(path.read_bytes, path)
+    """All bytes of a file, from a bucket in one request. Raises FileNotFoundError."""
+    return again(path.read_bytes if is_local(path) else lambda: bytes(system(path).cat_file(str(path))), path)
 
 
 def size(path: AnyPath) -> int:

@@ -13,6 +13,7 @@ from manifests import files, parts, takedowns
 from manifests.catalog import Catalog
 from manifests.folded import Hidden
 from manifests.ids import digest
+from manifests.remembered import remembering
 from manifests.table import Table
 
 MEMORY = "3GB"
@@ -64,7 +65,7 @@ def open_duckdb(catalog: Catalog) -> duckdb.DuckDBPyConnection:
         system = files.system(catalog.out)
         protocols = [system.protocol] if isinstance(system.protocol, str) else system.protocol
         if not any(con.filesystem_is_registered(protocol) for protocol in protocols):
-            con.register_filesystem(system)
+            con.register_filesystem(remembering(system))
     return con
 
 

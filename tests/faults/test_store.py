@@ -20,7 +20,7 @@ from manifests.errors import KlearError
 from manifests.files import root
 from pipeline.config import load
 from pipeline.context import Context
-from pipeline.jobs import annotate, decide, filter, ingest, shard, takedown, verify
+from pipeline.jobs import annotate, decide, filter, ingest, shard
 out, preset, source = sys.argv[1:4]
 context = Context(root(out), load(preset, []))
 steps = {
@@ -30,8 +30,11 @@ steps = {
     "decide": lambda: decide.run(context),
     "shard": lambda: shard.run(context),
 }
-for name in sys.argv[4:]:
-    steps[name]()
+try:
+    for name in sys.argv[4:]:
+        steps[name]()
+except KlearError as error:
+    sys.exit(f"{error.code}: {error.message}")
 """
 ALL = ("ingest", "filter", "annotate", "decide", "shard")
 

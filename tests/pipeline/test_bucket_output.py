@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from upath import UPath
 
-from manifests import files
+from manifests import files, remembered
 from manifests.catalog import Catalog
 from manifests.query import connect
 from pipeline.jobs import tars
@@ -159,3 +159,21 @@ def test_a_run_in_a_bucket_equals_one_on_a_disk(released, endpoint, small_source
     clip = context.catalog.require("samples", "").read()["clip_id"][0].as_py().hex()
     assert takedown.run(context, "clip", clip, "why")["clips"] == 1
     assert verify.run(context, decode="none")["damaged"] == [] and status.of(context.catalog)["clips"]["kept"] == 9
+
+
+def test_a_file_of_a_table_is_asked_for_its_size_once(place, monkeypatch):
+    made = remembered.remembering(files.system(place))
+    files.publish(place / "x.parquet", writing(b"four"))
+    files.publish(place / "x.json", writing(b"two"))
+    asked = []
+    real = made._call_s3
+
+    async def count(method, *arguments, **options):
+        asked.append(options["Key"].rpartition("/")[2])
+        return await real(method, *arguments, **options)
+
+    monkeypatch.setattr(made, "_call_s3", count)
+    for name in ("x.parquet", "x.json"):
+        sizes = [made.info(str(place / name))["size"] for _ in range(3)]
+        assert made.exists(str(place / name)) and len(set(sizes)) == 1
+    assert asked.count("x.parquet") == 1 and asked.count("x.json") == 4
