@@ -312,6 +312,31 @@ def retry(
 
 
 @app.command()
+def replay(
+    out: Out,
+    what: Annotated[str, typer.Argument(help="first digits of a clip's id; for probe, cut: a source's id or name")],
+    stage: Annotated[str, typer.Argument(help="a stage, e.g. audio.loudness; probe; cut")],
+    preset: Preset = "local",
+    sets: Sets = None,
+    save: Annotated[Path | None, typer.Option("--save", help="folder for the views that the stage sees")] = None,
+    guarded: Annotated[bool, typer.Option("--guarded", help="in a process of its own, as jobs do it")] = False,
+    json: Json = False,
+) -> None:
+    """Run one stage on one clip here: what comes out beside what is stored. Exit code 1 when they differ."""
+    from pipeline.jobs import replay as job
+    from pipeline.jobs import replay_source
+
+    context = _context(out, preset, sets)
+    if stage in replay_source.JOBS:
+        result = replay_source.run(context, what, stage, guarded)
+    else:
+        result = job.run(context, what, stage, save, guarded)
+    console.print_json(result) if json else job.show(result)
+    if result["equal"] is False:
+        raise typer.Exit(1)
+
+
+@app.command()
 def compact(
     out: Out,
     keep_s: Annotated[float, typer.Option("--keep-s", help="seconds that replaced files stay, for readers")] = 3600.0,

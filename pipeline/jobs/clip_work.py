@@ -76,7 +76,7 @@ class ClipWorker(Planned):
 
     def _clip(self, clip: Mapping[str, Any], sources: Sources, todo: list[Stage], before: dict[str, dict]) -> Rows:
         bad = next(((r["error_stage"], r["error_code"], r["error_message"]) for r in before.values() if _bad(r)), None)
-        facts = {name: _columns(row) for name, row in before.items()}
+        facts = {name: columns_of(row) for name, row in before.items()}
         rows: Rows = {}
         before_render = read_bytes()
         with contextlib.ExitStack() as stack, Stopwatch() as watch:
@@ -133,7 +133,8 @@ def _views(todo: list[Stage]) -> list[View]:
     return list(dict.fromkeys(view for stage in todo for view in stage.VIEWS))
 
 
-def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
+def columns_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A stage's own columns of a row of its table."""
     return {name: value for name, value in row.items() if name not in _KEY}
 
 

@@ -84,7 +84,7 @@ class CutWorker(Planned):
 
     def _rows(self, source: Mapping[str, Any], number: int, here: Sources) -> Rows:
         try:
-            shots, decoded, clips = self._clips(source, number, here)
+            shots, decoded, clips = self.clips_of(source, number, here)
         except MachineError:
             raise
         except Exception as error:  # one source must not stop the others
@@ -93,7 +93,8 @@ class CutWorker(Planned):
         read = {"kind": "read", "bytes": source["bytes"]}
         return {"clips": clips, NAME: [self._row(source, number, values)], MOVED: [read]}
 
-    def _clips(self, source: Mapping[str, Any], number: int, here: Sources) -> tuple[int, int, list[dict[str, Any]]]:
+    def clips_of(self, source: Mapping[str, Any], number: int, here: Sources) -> tuple[int, int, list[dict[str, Any]]]:
+        """Shots, frames decoded, and the rows of the clips of a source, in bucket `number`."""
         path = here.get(source).path
         probed = probe(path, audio_order=self.cut.audio_order)
         watch = BorderWatch() if self.cut.crop_borders else None

@@ -64,7 +64,7 @@ class ProbeWorker(Planned):
 
     def _row(self, listed: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
         try:
-            return self._entry(listed, self._values(listed, sources), ("ok", None, None))
+            return self._entry(listed, self.values(listed, sources), ("ok", None, None))
         except MachineError:
             raise
         except KlearError as error:
@@ -73,7 +73,8 @@ class ProbeWorker(Planned):
         except Exception as error:  # one source must not stop the others
             return self._entry(listed, {}, ("quarantined", *cause_of(error)))
 
-    def _values(self, listed: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
+    def values(self, listed: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
+        """The columns of a source, from its file. Raises what makes it ineligible or quarantined."""
         from media.probe import probe
 
         if listed["refused"]:

@@ -84,7 +84,7 @@ def test_a_source_heals_into_clips(context, sources, tmp_path, monkeypatch, smal
     from pipeline.jobs import cut, probe
 
     module, name = (probe, "ProbeWorker") if where == "probe" else (cut, "CutWorker")
-    method = "_values" if where == "probe" else "_clips"
+    method = "values" if where == "probe" else "clips_of"
     real = getattr(getattr(module, name), method)
 
     def down(self, row, *more):
@@ -163,7 +163,7 @@ def test_a_compacted_folder_heals_too(context, sources, tmp_path):
 def test_killed_between_two_tables_it_heals_at_the_next_try(context, sources, monkeypatch):
     from pipeline.jobs import cut
 
-    real = cut.CutWorker._clips
+    real = cut.CutWorker.clips_of
 
     def down(self, row, *more):
         if row["name"] == "clip2.mp4":
@@ -171,7 +171,7 @@ def test_killed_between_two_tables_it_heals_at_the_next_try(context, sources, mo
         return real(self, row, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cut.CutWorker, "_clips", down)
+        patch.setattr(cut.CutWorker, "clips_of", down)
         ingest.run(context, [sources])
     revise = Table.revise
 
