@@ -28,7 +28,7 @@ def storm(orders, over, done):
                 over.wait(draw.uniform(0, 4))  # into its imports, or into its work
                 kill(pid)
                 done.append(pid)
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def test_hands_die_at_random_moments(lone, undisturbed, tmp_path, tally):
