@@ -216,6 +216,7 @@ class LocalCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "RAY_worker_niceness": "0",  # not the last in line on a busy machine
             "RAY_health_check_period_ms": "500",  # a dead node is noticed in seconds, not in half a minute
             "RAY_health_check_failure_threshold": "4",
             "RAY_health_check_initial_delay_ms": "1000",
