@@ -10,7 +10,7 @@ import av
 import ffmpeg as ffmpeg_python
 
 from manifests.errors import MediaError
-from media import cut, ffmpeg, grid, hardware, picture
+from media import cut, ffmpeg, grid, hardware, patience, picture
 from media.child import Limits
 from media.clip import Clip
 from media.render import check_gauge, gauge_output
@@ -41,7 +41,7 @@ class EncodeRecipe:
 
 
 def encode_clip(
-    clip: Clip, out: Path, recipe: EncodeRecipe, *, timeout_s: float = 300.0, max_rss: int = 3 << 30
+    clip: Clip, out: Path, recipe: EncodeRecipe, *, timeout_s: float | None = None, max_rss: int = 3 << 30
 ) -> None:
     """Write `encode_bytes` to `out`, which appears only when complete. Raises MediaError as `encode_bytes`."""
     data = encode_bytes(clip, recipe, timeout_s=timeout_s, max_rss=max_rss)
@@ -53,7 +53,7 @@ def encode_clip(
         part.unlink(missing_ok=True)
 
 
-def encode_bytes(clip: Clip, recipe: EncodeRecipe, *, timeout_s: float = 300.0, max_rss: int = 3 << 30) -> bytes:
+def encode_bytes(clip: Clip, recipe: EncodeRecipe, *, timeout_s: float | None = None, max_rss: int = 3 << 30) -> bytes:
     """The clip as the bytes of an MP4: H.264 yuv420p at the clip's constant rate without B-frames, and FLAC.
 
     Frame i is at i / fps and sample 0 at 0, with no edit list needed; exactly `clip.frames` frames and
@@ -62,7 +62,7 @@ def encode_bytes(clip: Clip, recipe: EncodeRecipe, *, timeout_s: float = 300.0, 
     """
     if not clip.audio_rate:
         raise MediaError("media:no_audio", f"{Path(clip.path).name} has no sound to encode")
-    limits = Limits(timeout_s, max_rss, _MAX_BYTES)
+    limits = Limits(timeout_s or patience.working_s(clip, patience.ENCODE_S), max_rss, _MAX_BYTES)
     return from_far_enough(clip, limits, lambda opening: _encode(clip, opening, recipe, limits))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from manifests.errors import ConfigError, MediaError
-from media import cut, ffmpeg, grid, picture
+from media import cut, ffmpeg, grid, patience, picture
 from media.child import Limits
 from media.clip import Clip
 from media.scratch import Scratch, scratch_dir
@@ -18,7 +18,6 @@ from media.views import AudioView, VideoView, View, Views
 
 __all__ = ["check_gauge", "count_frames", "gauge_output", "render_views", "scratch_dir"]
 
-TIMEOUT_S = 120.0
 MAX_RSS = 3 << 30
 _MAX_FULL_FRAMES = 16
 _GAUGE = 2  # pixels a side of the tiny output that counts the grid's frames
@@ -40,7 +39,7 @@ class _Output:
 
 @contextmanager
 def render_views(
-    clip: Clip, views: Sequence[View], *, timeout_s: float = TIMEOUT_S, max_rss: int = MAX_RSS
+    clip: Clip, views: Sequence[View], *, timeout_s: float | None = None, max_rss: int = MAX_RSS
 ) -> Iterator[Views]:
     """Decode the clip once and give all `views` of it as read-only arrays, valid inside the `with` block.
 
@@ -55,18 +54,22 @@ def render_views(
         _check(view, clip)
     with ExitStack() as open_files:
         gauge, *files = [open_files.enter_context(Scratch()) for _ in range(len(wanted) + 1)]
-        limits, places = Limits(timeout_s, max_rss), dict(zip(wanted, files))
+        limits, places = (
+            Limits(timeout_s or patience.working_s(clip, patience.RENDER_S), max_rss),
+            dict(zip(wanted, files)),
+        )
         outputs = from_far_enough(clip, limits, lambda opening: _decode(clip, opening, places, gauge, limits))
         arrays = {view: output.file.map(output.shape, output.dtype) for view, output in outputs.items()}
     yield Views(arrays=arrays, rates=_rates(clip, wanted), times=_times(clip, wanted))
 
 
-def count_frames(clip: Clip, *, timeout_s: float = TIMEOUT_S, max_rss: int = MAX_RSS) -> int:
+def count_frames(clip: Clip, *, timeout_s: float | None = None, max_rss: int = MAX_RSS) -> int:
     """How many of the clip's grid frames the source really holds, by decoding them. Raises MediaError."""
     with Scratch() as gauge:
         video, _ = cut.open_range(clip)
         argv = ffmpeg.compile_argv(gauge_output(cut.on_grid(video, clip), gauge))
-        ffmpeg.run(argv, Limits(timeout_s, max_rss, gauge_size(clip) + 4096), [gauge.fd])
+        patient_s = timeout_s or patience.working_s(clip, patience.RENDER_S)
+        ffmpeg.run(argv, Limits(patient_s, max_rss, gauge_size(clip) + 4096), [gauge.fd])
         return gauge.size // _GAUGE**2
 
 

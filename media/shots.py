@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from manifests.errors import MediaError
-from media import cut, ffmpeg, picture
+from media import cut, ffmpeg, patience, picture
 from media.child import Child, Limits
 from media.clip import clip_from_probe
 from media.detect import Detector, Transition
@@ -48,7 +48,7 @@ def detect_shots(
     """Decode the whole source on its grid and find its shots. detector: by default PySceneDetect's adaptive one.
 
     decoder: `cpu` or `cuda`. see: called with every small frame, uint8 (H, W, 3), for whoever else wants to know.
-    timeout_s: of decoding and detecting together; by default 10 minutes and four times the source's length.
+    timeout_s: of decoding and detecting together; by default as `media.patience` has it.
     Raises MediaError: media:truncated when less than 95% of the promised frames decode, and as `media.ffmpeg.run`.
     """
     detector = detector or Adaptive()
@@ -69,8 +69,10 @@ def detect_shots(
 
 
 def default_timeout(found: Probe) -> float:
-    """Seconds that a look at a whole source may take: hours of footage take hours, a hang does not."""
-    return 600.0 + 4 * float(found.video.frames / found.video.fps)
+    """Seconds that a look at a whole source may take."""
+    video = found.video
+    pixels = video.frames * video.stored_width * video.stored_height
+    return patience.looking_s(float(video.frames / video.fps), pixels)
 
 
 def between(transitions: list[Transition], total: int) -> tuple[tuple[int, int], ...]:

@@ -31,7 +31,7 @@ class CutSettings(Settings):
         default=list(DEFAULT_ORDER),
         description="which audio track is a source's sound, what matters most first: default, channels, rate, lang:eng",
     )
-    max_clips: int = Field(default=10_000, gt=0, description="most clips of one source; a source with more is an error")
+    max_clips: int = Field(default=50_000, gt=0, description="most clips of one source; a source with more is an error")
 
     @model_validator(mode="after")
     def _ordered(self) -> "CutSettings":

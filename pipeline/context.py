@@ -55,16 +55,19 @@ class Context:
         """The plan of a job."""
         return Plan(self.out / "tables" / "plan" / name)
 
-    def work(self, name: str, tables: list[Table], worker: PartWorker, wanted: Wanted, unit: str) -> int:
+    def work(
+        self, name: str, tables: list[Table], worker: PartWorker, wanted: Wanted, unit: str, extra_s: float = 0.0
+    ) -> int:
         """Plan the wanted keys, work off what is pending of the parts that hold them; the rows done now.
 
-        With `redo`, only what the causes quarantined is wanted.
+        With `redo`, only what the causes quarantined is wanted. extra_s: what a key may take beyond the setting, which
+        is meant for clips, seconds.
         """
         self.check_layout()
         if self.redo is not None:
             wanted = self.quarantined(tables, self.redo)
         parts = self.plan(name).extend(wanted, self.settings.engine.part_clips)
-        return self.work_off(name, tables, worker, parts, unit)
+        return self.work_off(name, tables, worker, parts, unit, extra_s=extra_s)
 
     def quarantined(self, tables: list[Table], causes: frozenset[str]) -> Asked:
         """The keys that one of the causes quarantined in one of the tables."""
@@ -81,6 +84,7 @@ class Context:
         needs: Needs = ONE_CPU,
         on_event: OnEvent = lambda event: None,
         whole: bool = False,
+        extra_s: float = 0.0,
     ) -> int:
         """Commit what is pending of these parts, as the engine settings say; the rows done now.
 
@@ -98,7 +102,7 @@ class Context:
             needs=needs,
             limits=Limits(
                 attempts=engine.attempts,
-                key_timeout_s=engine.clip_timeout_s + self._fetch_s(),
+                key_timeout_s=engine.clip_timeout_s + extra_s + self._fetch_s(),
                 max_rss_gib=engine.max_rss_gib,
                 quarantined=max(most, MIN_ERRORS),
             ),

@@ -9,11 +9,13 @@ from typing import Any
 from filters.audio import silero
 from manifests.errors import KlearError, MachineError, MediaError, cause_of
 from manifests.ids import clip_id, recipe
+from manifests.query import connect, register
 from manifests.schema import CLIPS, CUTS
 from manifests.table import Table
 from media import detect
 from media.borders import BorderWatch
 from media.cuts import Cut, plan_cuts
+from media.patience import looking_s
 from media.probe import Probe, probe
 from media.shots import Shots, default_timeout, detect_shots
 from media.shown import settle
@@ -34,6 +36,7 @@ from pipeline.sources.store import Store
 VERSION = 7
 NAME = "cuts"
 _GAP_S = 0.03  # one step of the voice detector: the breath between two words is room enough for a cut
+LONGEST = "SELECT max(duration_s), max(duration_s * fps_num / fps_den * width * height) FROM canonical"
 WANTED = "SELECT source_id AS key, source_id AS place FROM canonical"
 
 
@@ -45,10 +48,19 @@ def run(context: Context, canonical: Table) -> int:
     cuts = context.catalog.table(NAME, made_by, CUTS)
     store = Store(with_decoder(context.settings.sources))
     worker = CutWorker(context.plan("cut"), canonical, cut, clips, cuts, store)
-    done = context.work("cut", [clips, cuts], worker, Asked(context.catalog, WANTED, (canonical,)), "sources")
+    wanted = Asked(context.catalog, WANTED, (canonical,))
+    done = context.work("cut", [clips, cuts], worker, wanted, "sources", extra_s=_longest_s(context, canonical))
     for table in (clips, cuts):
         context.catalog.set_current(table)
     return done
+
+
+def _longest_s(context: Context, canonical: Table) -> float:
+    """What the longest source may take: two looks, at its picture and at its sound."""
+    con = connect(context.catalog, asked=LONGEST)
+    register(con, canonical)
+    duration_s, pixels = con.execute(LONGEST).fetchall()[0]
+    return 2 * looking_s(duration_s or 0.0, pixels or 0.0)
 
 
 def _model(cut: CutSettings) -> str:
