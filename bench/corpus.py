@@ -1,4 +1,4 @@
-"""A folder of any number of clips to measure on: eight encoded ones, copied, each copy with content of its own.
+"""A folder of any number of clips to measure on: a few encoded ones, copied, each copy with content of its own.
 
 A copy differs by a `free` box at its end, which every reader skips, so all copies cost the same and none is a
 duplicate.
@@ -16,22 +16,26 @@ SIZE = (640, 360)
 FPS = 25
 
 
-def make(folder: Path, count: int, seconds: float = 6.0) -> Path:
-    """`count` clips of `seconds` (5-8), 640x360 at 25 fps, moving texture and modulated noise; resumes where it was."""
+def make(folder: Path, count: int, seconds: float = 6.0, size: tuple[int, int] = SIZE, bases: int = BASES) -> Path:
+    """`count` clips of `seconds` at 25 fps, moving texture and modulated noise, of `bases` kinds.
+
+    Resumes where it was. size: width, height of a frame, pixels.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    bases = [_base(folder.parent / f"base-{seconds:g}-{i}.mp4", i, seconds) for i in range(BASES)]
+    kind = f"{size[0]}x{size[1]}-{seconds:g}"
+    made = [_base(folder.parent / f"base-{kind}-{i}.mp4", i, seconds, size) for i in range(min(bases, count))]
     for number in range(count):
         path = folder / f"clip-{number:05d}.mp4"
         if not path.exists():
             mark = number.to_bytes(8, "big")
-            path.write_bytes(bases[number % BASES] + struct.pack(">I4s", 16, b"free") + mark)
+            path.write_bytes(made[number % bases] + struct.pack(">I4s", 16, b"free") + mark)
     return folder
 
 
-def _base(path: Path, seed: int, seconds: float) -> bytes:
+def _base(path: Path, seed: int, seconds: float, size: tuple[int, int]) -> bytes:
     if not path.exists():
         rng = np.random.default_rng(seed)
-        count, (width, height) = round(seconds * FPS), SIZE
+        count, (width, height) = round(seconds * FPS), size
         canvas = rng.integers(0, 255, (height + 64, width + 4 * count, 3), dtype=np.uint8)
         canvas = (canvas.astype(np.float32) + np.roll(canvas, 3, 0) + np.roll(canvas, 3, 1)) / 3
         frames = np.stack([canvas[i % 64 : i % 64 + height, 3 * i : 3 * i + width] for i in range(count)])

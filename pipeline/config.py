@@ -1,7 +1,7 @@
 """The settings of a curation run, as presets write them (`pipeline/presets/*.yaml`). Every default is a real choice."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -96,10 +96,27 @@ class TierSettings(Settings):
     stages: list[StageRef] = Field(description="measures, in order")
 
 
+class NeedsSettings(Settings):
+    """What one worker of a job takes. As many are started as the cluster has room for."""
+
+    cpus: float = Field(default=1.0, ge=0, description="CPUs, may be a part of one")
+    gpus: float = Field(default=0.0, ge=0, description="GPUs, may be a part of one: 0.25 puts four workers on each")
+    memory_gib: float = Field(default=0.0, ge=0, description="memory set aside on its node, GiB; 0: not counted")
+    runtime_env: dict[str, Any] = Field(
+        default={},
+        description="Ray's runtime environment, e.g. {pip: [...]}, where a backend's pins conflict with ours",
+    )
+
+
 class EngineSettings(Settings):
     """How work is split and watched."""
 
-    workers: int | None = Field(default=None, description="actors in a pool; null: the CPUs of the session")
+    workers: int | None = Field(
+        default=None, description="actors in a pool; null: as many as there is room and, at measured rates, work for"
+    )
+    needs: dict[str, NeedsSettings] = Field(
+        default={}, description="what a worker takes, by job: probe, cut, measure.<tier>, annotate, shard, verify"
+    )
     part_clips: int = Field(default=64, gt=0, le=4096, description="most clips of one part")
     bucket_bits: int = Field(default=8, ge=0, le=16, description="2^bits buckets, by the first bits of the source_id")
     attempts: int = Field(default=2, gt=0, description="tries of a part, and of a clip alone in a fresh process")
@@ -134,6 +151,13 @@ class PipelineSettings(Settings):
     annotate: list[StageRef] = Field(description="captioner stages, in order; the last writes the texts")
     shard: ShardSettings = Field(default_factory=ShardSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
+
+    @model_validator(mode="after")
+    def _known_jobs(self) -> "PipelineSettings":
+        jobs = ["probe", "cut", *(f"measure.{tier.name}" for tier in self.tiers), "annotate", "shard", "verify"]
+        if unknown := sorted(self.engine.needs.keys() - set(jobs)):
+            raise ValueError(f"engine.needs of unknown jobs {unknown}; there are {jobs}")
+        return self
 
     @model_validator(mode="after")
     def _unique(self) -> "PipelineSettings":

@@ -18,7 +18,6 @@ from pipeline.engine.wanted import Asked, Wanted
 from pipeline.sources import listing
 from pipeline.work import OnEvent, work_off
 
-ONE_CPU = Needs()
 MIN_ERRORS = 3
 """So many quarantined rows never fail a job, however few rows there are."""
 
@@ -81,7 +80,6 @@ class Context:
         worker: PartWorker,
         parts: list[Part],
         unit: str,
-        needs: Needs = ONE_CPU,
         on_event: OnEvent = lambda event: None,
         whole: bool = False,
         extra_s: float = 0.0,
@@ -99,7 +97,7 @@ class Context:
             tables=tuple(tables),
             worker=worker,
             leases=self.catalog.root / "leases" / name / attempt,
-            needs=needs,
+            needs=self._needs(name),
             limits=Limits(
                 attempts=engine.attempts,
                 key_timeout_s=engine.clip_timeout_s + extra_s + self._fetch_s(),
@@ -110,6 +108,10 @@ class Context:
             whole=whole,
         )
         return work_off(self.catalog, job, parts, unit, workers=engine.workers, address=self.address, on_event=on_event)
+
+    def _needs(self, name: str) -> Needs:
+        asked = self.settings.engine.needs.get(name.removesuffix(".mended"))
+        return Needs(**asked.model_dump()) if asked else Needs()
 
     def _fetch_s(self) -> float:
         """How long a worker may wait for a source: nothing where all lie on this machine."""

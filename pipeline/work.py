@@ -9,7 +9,7 @@ from typing import Any
 from manifests.catalog import Catalog
 from manifests.schema import EVENTS
 from manifests.table import Table
-from pipeline.engine import note, pool, session
+from pipeline.engine import note, pool, session, size
 from pipeline.engine.job import Job
 from pipeline.engine.metrics import Recorder, beating
 from pipeline.engine.plan import Part
@@ -42,7 +42,8 @@ def work_off(
     if not pending:
         return 0
     session.start(address)
-    job = replace(job, workers=workers or session.room(job.needs))
+    wanted = workers or size.workers(session.room(job.needs), rows, size.seconds_a_row(catalog, job.name))
+    job = replace(job, workers=wanted)
     recorder, done = Recorder(job.name), 0
     recorder.parts(left=len(pending), done=0)
     with watching(job.name, rows, unit, job.workers) as watch, recording(catalog, job.name) as record, beating():

@@ -1,7 +1,7 @@
 """Mutated files, by the thousand: no crash, no hang, and every one is either fine or has an error code.
 
-KLEAR_MUTATIONS: how many (200). KLEAR_MUTATIONS_SEED: which (1). KLEAR_MUTATIONS_RESULTS: a file of results, one JSON a
-line; what it holds of the same sources and seed is not done again. KLEAR_MUTATIONS_JOBS: processes (1).
+KLEAR_MUTATIONS: how many (200; in full 10,000). KLEAR_MUTATIONS_SEED: which (1). KLEAR_MUTATIONS_RESULTS: a file of
+results, one JSON a line; what it holds of the same sources and seed is not done again. KLEAR_MUTATIONS_JOBS: processes.
 """
 
 import hashlib
@@ -27,7 +27,9 @@ from media.probe import probe
 from media.render import render_views
 from media.shots import detect_shots
 from media.views import AUDIO_16K, VideoView
+from tests.faults.results import FILE, FULL
 
+KEPT = FILE.with_name("mutations.jsonl")
 TIMEOUT_S, MAX_RSS = 20.0, 1 << 30
 SMALL = VideoView("small", box=(32, 24))
 AAC, OPUS, MP3, PCM = (("-c:a", name) for name in ("aac", "libopus", "libmp3lame", "pcm_s16le"))
@@ -144,9 +146,9 @@ def outcomes(
 def test_every_mutation_is_accounted_for(sources: dict[str, bytes], tmp_path: Path) -> None:
     count, seed, jobs = (
         int(os.environ.get(f"KLEAR_MUTATIONS{what}", default))
-        for what, default in (("", "200"), ("_SEED", "1"), ("_JOBS", "1"))
+        for what, default in (("", "10000" if FULL else "200"), ("_SEED", "1"), ("_JOBS", "2" if FULL else "1"))
     )
-    results = Path(os.environ.get("KLEAR_MUTATIONS_RESULTS", tmp_path / "results.jsonl"))
+    results = Path(os.environ.get("KLEAR_MUTATIONS_RESULTS", KEPT if FULL else tmp_path / "results.jsonl"))
     rows = list(outcomes(sources, seed, count, jobs, results, tmp_path))
     print(f"\n{table(rows)}")
     assert sorted(row["number"] for row in rows) == list(range(count))

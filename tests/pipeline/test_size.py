@@ -1,0 +1,70 @@
+"""Pools: as many workers as fit and as pay off, with what each of them needs."""
+
+import os
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pytest
+
+from manifests.errors import ConfigError
+from manifests.ids import digest
+from manifests.schema import STATUS
+from manifests.table import Table
+from pipeline.config import load
+from pipeline.context import Context
+from pipeline.engine import pool, session, size
+from pipeline.engine.job import Job, Needs
+from pipeline.engine.plan import Plan
+from pipeline.engine.wanted import Listed
+from pipeline.engine.worker import Planned
+from pipeline.jobs import ingest
+
+SCHEMA = pa.schema([pa.field("key", pa.binary(16), False), *STATUS, ("seen", pa.string())])
+
+
+@pytest.mark.parametrize(
+    ("room", "rows", "rate", "found"), [(16, 1000, None, 16), (16, 1000, 1.0, 16), (16, 10, 1.0, 2), (16, 1, 0.01, 1)]
+)
+def test_no_more_workers_than_there_is_work_for(room, rows, rate, found):
+    assert size.workers(room, rows, rate) == found
+
+
+def test_rates_are_measured(tmp_path, small_sources, small_preset, in_process):
+    context = Context(tmp_path / "out", load(str(small_preset), []))
+    assert size.seconds_a_row(context.catalog, "probe") is None
+    ingest.run(context, [small_sources])
+    assert 0 < size.seconds_a_row(context.catalog, "probe") < 10
+    assert size.seconds_a_row(context.catalog, "annotate") is None
+
+
+def test_a_gpu_is_shared_by_as_many_as_fit(monkeypatch):
+    node = {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 2.0, "memory": 64.0 * 2**30}}
+    monkeypatch.setattr(session.ray, "nodes", lambda: [node, node, {**node, "Alive": False}])
+    assert session.room(Needs(cpus=1, gpus=0.25)) == 16
+    assert session.room(Needs(cpus=4, gpus=0.25)) == 8
+    assert session.room(Needs(cpus=1, memory_gib=16)) == 8
+
+
+@dataclass
+class Teller(Planned):
+    """Says what its process sees."""
+
+    variable: str
+
+    def each(self, part, keys):
+        for key in keys:
+            yield {"t": [{"key": key, "status": "ok", "attempts": 1, "seen": os.environ.get(self.variable)}]}
+
+
+def test_a_job_has_an_environment_of_its_own(tmp_path, ray_session):
+    table = Table(tmp_path / "tables", "t", "r" * 32, SCHEMA)
+    parts = Plan(tmp_path / "plan").extend(Listed({digest(n): 0 for n in range(3)}), 2)
+    needs = Needs(cpus=0.5, runtime_env={"env_vars": {"KLEAR_PINNED": "1.2.3"}})
+    worker = Teller(Plan(tmp_path / "plan"), "KLEAR_PINNED")
+    pool.run(Job("tell", (table,), worker, tmp_path / "leases", needs=needs), parts)
+    assert {row["seen"] for row in table.read().to_pylist()} == {"1.2.3"}
+
+
+def test_needs_of_a_job_that_is_not_there_are_refused(small_preset):
+    with pytest.raises(ConfigError, match="measure.cheep"):
+        load(str(small_preset), ["engine.needs={measure.cheep: {gpus: 1}}"])
