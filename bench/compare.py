@@ -17,7 +17,7 @@ ROLES = {"driver": "pipeline.cli", "hand": "pipeline.engine.serve", "actor": "ra
 Argv = list[str]
 Costs = dict[tuple[str, int], list[Cost]]
 """By way and number of clips, a cost a round."""
-QUIET = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+QUIET = {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1", "HF_HUB_OFFLINE": "1"}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ _QUIET = {
     "PYANNOTE_METRICS_ENABLED": "false",
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
 }
 """Of every worker: no telemetry, no hub, one thread each (the pool is the parallelism; one thread is reproducible)."""
 
