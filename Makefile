@@ -69,7 +69,7 @@ encode train evaluate rebalance generate: setup ## one step of the training, on 
 	$(MODEL) $@ --out "$(OUT)" --preset $(or $(PRESET),demo) $(ARGS)
 
 test: setup ## the tests, in minutes on two cores
-	$(BIN)/python -m pytest -m "not slow and not faults" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not faults" -n 2 --dist loadgroup $(ARGS)
 
 test-all: setup ## the slow tests too
 	$(BIN)/python -m pytest -m "not faults" $(ARGS)

@@ -14,6 +14,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")  # 15 else: on a busy machine a test would wait for minutes
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (pytest-xdist), a file is the work of one, and all that share the Ray session are."""
+    in_ray = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in in_ray else item.path.name))
+
+
 def _folder(variable: str) -> Path:
     value = os.environ.get(variable)
     if not value:

@@ -2,13 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import ray
 import torch
 
 from manifests.errors import ConfigError, KlearError
@@ -82,15 +80,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _ray() -> Iterator[None]:
-    """One local session for this file, ended after it."""
-    yield
-    ray.shutdown()
-
-
 @pytest.fixture(scope="module")
-def outcome(shards: Path) -> dict[str, Any]:
+def outcome(shards: Path, ray_session: None) -> dict[str, Any]:
     return encode(shards, SETTINGS, workers=1)
 
 
