@@ -38,7 +38,7 @@ def main() -> None:
     except KlearError as error:
         if "--json" in ours:
             console.print_json({"error": {"code": error.code, "message": error.message}})
-        console.err.print(f"[bold red]error[/bold red] {error.code}: {error.message}", soft_wrap=True)
+        console.say(f"{error.code}: {error.message}", "error", "bold red")
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
 
@@ -217,7 +217,7 @@ def verify(
     result = job.run(_context(out, preset, sets, address, dashboard), generation, decode, forget=forget)
     _report(result, json)
     for row in result["damaged"]:
-        console.err.print(f"[bold red]damaged[/bold red] {row['shard']}: {'; '.join(row['problems'])}", soft_wrap=True)
+        console.say(f"{row['shard']}: {'; '.join(row['problems'])}", "damaged", "bold red")
     if result["damaged"]:
         raise typer.Exit(1)
 
@@ -357,7 +357,7 @@ def dashboard(
     from pipeline import dashboard as found
 
     url = found.find(address)
-    console.err.print("[dim]it asks for the cluster's token: RAY_AUTH_TOKEN, or `ray get-auth-token`[/dim]")
+    console.say("", "it asks for the cluster's token: RAY_AUTH_TOKEN, or `ray get-auth-token`", "dim")
     typer.echo(url)
     if show:
         typer.launch(url)

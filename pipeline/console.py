@@ -10,13 +10,20 @@ from typing import IO, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-err = Console(stderr=True, highlight=False)
-"""People's console: stderr, so that `--json` owns stdout."""
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+"""People's console: stderr, so that `--json` owns stdout. What it prints is names and messages from data, so brackets
+and colons are no markup to it: colour comes from `say` and from Text."""
 
 QUIET_S = 15.0
 """In a log file, one line of progress at most so often."""
 _stdout: IO[str] | None = None
+
+
+def say(text: str, label: str = "", style: str = "") -> None:
+    """One line for people, as long as it may be; the label before it in a style of rich, e.g. `bold red`."""
+    err.print(Text.assemble((label, style), " " if label else "", text), soft_wrap=True)
 
 
 class Ticker:
@@ -44,10 +51,10 @@ def ticking(label: str, total: int, unit: str = "clips") -> Iterator[Ticker]:
     """A progress line on stderr for `total` rows."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(unit),
+        TextColumn(unit, markup=False),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
@@ -83,7 +90,8 @@ def own_stdout() -> None:
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object, alone on stdout."""
     out = _stdout or sys.stdout
-    out.write(json.dumps(value, default=str, ensure_ascii=False) + "\n")
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    out.write(text.encode("utf-8", "backslashreplace").decode() + "\n")  # names that are no text become JSON's escapes
     out.flush()
 
 

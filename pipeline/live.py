@@ -96,24 +96,28 @@ class Watch:
             facts.add_row(Text(f"  {name}", style="dim"), value)
         return Group(head, facts)
 
-    def _facts(self) -> Iterator[tuple[str, str]]:
+    def _facts(self) -> Iterator[tuple[str, Text]]:
         where = f" on {len(self._hosts)} nodes" if len(self._hosts) > 1 else ""
         moved = "".join(f", {kind} {n / self._elapsed() / 1e6:.1f} MB/s" for kind, n in sorted(self._bytes.items()))
-        yield "workers", f"{self._workers}{where}, {self._parts:,} parts done in {_clock(self._elapsed())}{moved}"
+        yield "workers", Text(f"{self._workers}{where}, {self._parts:,} parts done in {_clock(self._elapsed())}{moved}")
         if self._done and self._seconds:
             each = {name: seconds / self._done for name, seconds in self._seconds.items()}
             shown = sorted(each.items(), key=lambda item: -item[1])
             parts = [f"{name} {_short(seconds)}" for name, seconds in shown[:SHOWN]]
             if rest := sum(seconds for _, seconds in shown[SHOWN:]):
                 parts.append(f"{len(shown) - SHOWN} others {_short(rest)}")
-            yield "seconds each", ", ".join(parts)
+            yield "seconds each", Text(", ".join(parts))
         if self._causes:
-            yield "quarantined", f"[yellow]{sum(self._causes.values()):,}[/yellow]: {_largest(self._causes)}"
+            yield "quarantined", _counted(self._causes)
         if self._deaths:
-            yield "deaths", f"[yellow]{sum(self._deaths.values()):,}[/yellow]: {_largest(self._deaths)}"
+            yield "deaths", _counted(self._deaths)
 
     def _elapsed(self) -> float:
         return max(time.monotonic() - self._started, 1e-6)
+
+
+def _counted(counts: Counter[str]) -> Text:
+    return Text.assemble((f"{sum(counts.values()):,}", "yellow"), f": {_largest(counts)}")
 
 
 def _largest(counts: Counter[str]) -> str:

@@ -44,7 +44,7 @@ def submit(arguments: Sequence[str], address: str | None, environment: Mapping[s
         entrypoint_num_cpus=cpus or None,
         metadata={"klear": shlex.join(arguments)},
     )
-    console.err.print(f"[bold]submitted[/bold] {job}: klear {shlex.join(arguments)}", soft_wrap=True)
+    console.say(f"{job}: klear {shlex.join(arguments)}", "submitted", "bold")
     try:
         asyncio.run(_follow(client, job))
         return _exit_code(client, job)
@@ -81,6 +81,6 @@ def _exit_code(client: Any, job: str) -> int:
     info = client.get_job_info(job)
     code = info.driver_exit_code
     if info.status != "SUCCEEDED":
-        console.err.print(f"[bold red]{info.status}[/bold red] {job}: {info.message}", soft_wrap=True)
+        console.say(f"{job}: {info.message}", str(info.status), "bold red")
         return code or 1
     return 0

@@ -81,7 +81,7 @@ def _stream(job: Job, parts: list[Part]) -> Iterator[dict[str, Any]]:
                 raise KlearError(*event["error"].split("|", 1))
             yield event
     except RayError as error:  # the pool broke down as a whole: its parts stay pending, and their leases say so
-        console.err.print(f"[yellow]workers lost[/yellow] {job.name}: {str(error).splitlines()[0]}")
+        console.say(f"{job.name}: {str(error).splitlines()[0]}", "workers lost", "yellow")
 
 
 class _Actor:

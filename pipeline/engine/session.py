@@ -91,10 +91,10 @@ def _guard() -> None:
 
 def _tell(url: str | None, token: str | None) -> None:
     if not url:
-        console.err.print("[yellow]no dashboard[/yellow]: this cluster runs without one")
+        console.say("this cluster runs without one", "no dashboard:", "yellow")
         return
     asks = f" (it asks for the token {token})" if token else ""
-    console.err.print(f"[bold]dashboard[/bold] http://{url}{asks}", soft_wrap=True)
+    console.say(f"http://{url}{asks}", "dashboard", "bold")
 
 
 @contextlib.contextmanager

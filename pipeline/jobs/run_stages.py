@@ -65,7 +65,7 @@ def run(context: Context, job: str, refs: Iterable[StageRef], chosen: str) -> di
     started = time.monotonic()
     found, absent = ready(context, refs)
     for name, reason in absent.items():
-        console.err.print(f"[yellow]absent[/yellow] {name}: {reason}", soft_wrap=True)
+        console.say(f"{name}: {reason}", "absent", "yellow")
     clips = context.catalog.require("clips", "ingest")
     wanted = Asked(context.catalog, f"SELECT c.clip_id AS key, c.source_id AS place FROM clips c WHERE {chosen}")
     inputs = {name for r in found for name in r.stage.INPUTS} - {r.ref.name for r in found}

@@ -83,7 +83,7 @@ def run(context: Context) -> dict[str, Any]:
         context.catalog.set_current(table)
     outcome = _outcome(context, release, tables)
     if outcome["balance"]["advice"]:
-        console.err.print(f"[yellow]shards[/yellow] {outcome['balance']['advice']}", soft_wrap=True)
+        console.say(outcome["balance"]["advice"], "shards", "yellow")
     return {**outcome, "copied": made[COPY], "encoded": made[ENCODE], **rate(started, done)}
 
 

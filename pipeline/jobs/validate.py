@@ -13,7 +13,7 @@ _INTERNAL = {"events", "listing", "release"}
 def check(catalog: Catalog, tables: list[str]) -> dict[str, int]:
     """Validate these tables; table -> expectations met. Raises KlearError `validate:failed` with what is wrong."""
     met = check_tables(catalog, tables)
-    console.err.print(f"[green]valid[/green] {len(met)} tables, {sum(met.values())} expectations")
+    console.say(f"{len(met)} tables, {sum(met.values())} expectations", "valid", "green")
     return met
 
 

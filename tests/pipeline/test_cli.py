@@ -30,6 +30,11 @@ def test_a_missing_source_is_said_before_anything_starts(tmp_path):
     assert done.returncode == 2 and "does not exist" in done.stderr
 
 
+def test_brackets_in_a_message_are_no_markup(tmp_path):
+    done = klear("ingest", "--out", tmp_path / "out", "--source", tmp_path / "no [ab]" / "[/x].mp4")
+    assert done.returncode == 2 and "no [ab]/[/x].mp4" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_licences_name_the_non_commercial_one(tmp_path):
     done = klear("licences", "--json")
     listed = {row["what"]: row["licence"] for row in json.loads(done.stdout)["licences"]}

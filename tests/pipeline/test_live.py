@@ -66,6 +66,13 @@ def test_causes_and_deaths_are_counted_and_the_long_tail_is_summed(clock):
     assert "45 quarantined" in watch.line()
 
 
+def test_causes_with_brackets_are_no_markup(clock):
+    watch = live.Watch("measure [/cheap]", 100, "clips", 1)
+    watch.heard(event(causes=[{"cause": "media:[/x]", "rows": 1}], deaths=["crash:[ab]"]))
+    text = drawn(watch)
+    assert "measure [/cheap]" in text and "media:[/x] 1" in text and "crash:[ab] 1" in text
+
+
 def test_a_log_gets_a_line_now_and_then(monkeypatch):
     out = Console(file=io.StringIO(), width=80, force_terminal=False)
     monkeypatch.setattr(console, "err", out)
