@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import compare, corpus, harness, markdown
 
 SECONDS, SIZE = 2.0, (160, 120)
-STAGES = "audio.loudness,audio.silence,video.technical,video.motion,duplicates.fingerprint"
+STAGES = "audio.loudness,video.technical,video.motion,duplicates.fingerprint"
 JOBS = ("ingest", "measure", "decide", "dedup", "annotate", "decide", "shard", "verify", "card", "status")
 ROLES = {name: piece for name, piece in compare.ROLES.items() if name != "floor"}
 BITS = 4

@@ -19,7 +19,8 @@ class Stage(Protocol):
     NAME: the table's name, e.g. `audio.loudness` for `filters/audio/loudness.py`.
     VERSION: bump it when the same input gives another output (a golden test enforces it).
     COLUMNS: the columns it returns, all nullable, with their arrow types.
-    VIEWS: the views it needs. INPUTS: names of the stages whose columns it reads from `facts`.
+    VIEWS: the views it needs. INPUTS: names of the stages whose columns it reads from `facts`, where they ran.
+    REQUIRES: those of them that it cannot do without; a stage without the attribute can do without all.
     BACKEND: what does the work, in a few words, e.g. `silero-vad 6.2.3 + YAMNet` or `formula`.
     LICENCE: of the model or formula. COST: CPU-seconds per second of clip, measured.
     """

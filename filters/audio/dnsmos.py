@@ -57,6 +57,7 @@ class Dnsmos:
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
+    REQUIRES = INPUTS
     BACKEND = "DNSMOS (speechmos 0.0.1.1)"
     LICENCE = "MIT (speechmos)"
     COST = 0.1

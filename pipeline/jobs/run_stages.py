@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from manifests.errors import ConfigError
 from manifests.query import connect, register
 from manifests.schema import stage_schema
 from manifests.table import Table
@@ -45,10 +46,21 @@ def ready(context: Context, refs: Iterable[StageRef]) -> tuple[list[Ready], dict
             absent[ref.name] = reason
             continue
         inputs = {name: _input_recipe(context, found, name) for name in stage.INPUTS}
+        _check_inputs(stage, inputs)
         inputs["clips"] = clips.recipe if clips else ""
         made_by = stages.stage_recipe(ref, stage, inputs)
         found.append(Ready(ref, stage, context.catalog.table(stage.NAME, made_by, stage_schema(stage.COLUMNS))))
     return found, absent
+
+
+def _check_inputs(stage: Stage, inputs: dict[str, str]) -> None:
+    """Raise ConfigError for a stage whose input nobody makes: before any work, not clip by clip."""
+    for name in getattr(stage, "REQUIRES", ()):
+        if not inputs[name]:
+            raise ConfigError(
+                "config:inputs",
+                f"{stage.NAME} reads {name}, which no stage before it makes here: put {{name: {name}}} before it",
+            )
 
 
 def _input_recipe(context: Context, found: list[Ready], name: str) -> str:

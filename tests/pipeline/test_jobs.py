@@ -148,3 +148,9 @@ def test_a_policy_that_reads_an_unknown_measure_is_refused(first, tmp_path):
     policy.write_text("name: typo\ngates:\n  - {name: g, measure: audio.loudnes.rms_db, min: 0, source: ours}\n")
     with pytest.raises(ConfigError, match="did you mean 'audio.loudness.rms_db'"):
         decide.run(Context(context.out, context.settings.model_copy(update={"policy": str(policy)})))
+
+
+def test_a_stage_whose_input_nobody_makes_is_refused_before_any_work(first, small_preset):
+    settings = load(str(small_preset), ["tiers=[{name: cheap, stages: [{name: audio.silence}]}]"])
+    with pytest.raises(ConfigError, match=r"audio\.silence reads audio\.classes"):
+        filter.run(Context(first[0].out, settings))
