@@ -1,6 +1,6 @@
 """Measure: the first tier on every clip, against a bare loop with the same ffmpeg call and the same stages; and ingest
-and measure together against py-data-juicer on the comparable job (duration, resolution, motion at 2 fps; ours finds shots,
-plans cuts and measures loudness too: none of its operators looks at the sound of a video).
+and measure together against py-data-juicer on the comparable job: duration, resolution, motion at 2 fps. Ours finds
+shots, plans cuts and measures loudness too: none of its operators looks at the sound of a video.
 
 python -m bench.measure [--counts 100 400] [--peer .../bin/python] [--record]
 """
