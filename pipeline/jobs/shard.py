@@ -17,9 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import files
 from manifests.errors import ConfigError
-from manifests.files import AnyPath
 from manifests.ids import digest, recipe
 from manifests.query import buckets, connect, open_duckdb, register
 from manifests.schema import RELEASE, SAMPLES, SHARDS
@@ -29,7 +27,7 @@ from pipeline.context import Context, check_error_rate, rate
 from pipeline.engine.plan import Part
 from pipeline.engine.redo import quarantined_sql
 from pipeline.hardware import with_decoder, with_encoder
-from pipeline.jobs import balance, generation, run_stages
+from pipeline.jobs import balance, generation, mend, run_stages
 from pipeline.jobs.decide import KEPT
 from pipeline.jobs.describe import Describer
 from pipeline.jobs.encoded import Release, encoding
@@ -37,8 +35,6 @@ from pipeline.jobs.shard_work import COPY, ENCODE, ShardWorker
 from pipeline.sources.store import Store
 
 VERSION = 4
-MENDED = pa.schema([pa.field("shard", pa.string(), False)])
-"""Says which tars were written once more; without rows, its parts are all there is to say."""
 TEXTS = "compose.texts"
 """The stage whose columns are the texts of a sample."""
 
@@ -48,11 +44,7 @@ def run(context: Context) -> dict[str, Any]:
     started = time.monotonic()
     context = replace(context, settings=with_encoder(context.settings))
     settings = context.settings.shard
-    context.check_layout()
-    context.catalog.require("verdicts", "decide")
-    found, _ = run_stages.ready(context, context.settings.stages)
-    _check_annotated(context, [r.table for r in found])
-    content = _content(context, found)
+    found, content = _ready(context)
     again = context.redo is not None
     if again and content not in {known.recipe for known in generation.listed(context.out / "shards")}:
         return {"job": "shard", "next": "its clips are in no generation as they are now: `klear shard` makes a new one"}
@@ -68,17 +60,18 @@ def run(context: Context) -> dict[str, Any]:
     if again:  # a shard is rebuilt where it lies: the clips that it holds are copied, and are as they were
         earlier = (Release(tables[0], folder, release.shards), *earlier)
         parts = _with_quarantined(context, tables[0], planned, parts)
-    worker = ShardWorker(planned, tables[0], folder, release.name, settings, describer, store, earlier, rebuild=again)
+    made_of = (planned, tables[0], folder, release.name, settings, describer, store)
+    worker = ShardWorker(*made_of, earlier, rebuild=again)
     made: Counter[str] = Counter()
 
     def count(event: dict[str, Any]) -> None:
         made.update({stage["stage"]: stage["keys"] for stage in event["stages"]})
 
-    lost = [] if again else _lost(folder, tables, parts)
+    lost = [] if again else mend.lost(folder, tables, parts)
     done = context.work_off("shard", tables, worker, parts, "clips", on_event=count, whole=True)
-    if lost:  # their rows stay: the bytes are the same
-        mended = context.catalog.table("mended", digest(release.recipe, time.time_ns()).hex(), MENDED)
-        done += context.work_off("shard.mended", [mended], worker, lost, "clips", on_event=count)
+    if lost:
+        mender = mend.MendWorker(*made_of, earlier, shards=tables[1])
+        done += mend.run(context, mender, lost, count)
     for table in [*tables, planned]:
         context.catalog.set_current(table)
     outcome = _outcome(context, release, tables)
@@ -87,11 +80,18 @@ def run(context: Context) -> dict[str, Any]:
     return {**outcome, "copied": made[COPY], "encoded": made[ENCODE], **rate(started, done)}
 
 
-def _lost(folder: AnyPath, tables: list[Table], parts: list[Part]) -> list[Part]:
-    """Parts that are committed and whose tar is gone: someone removed it, perhaps because it was damaged."""
-    there = set(files.names(folder))
-    committed = set.intersection(*(table.published() for table in tables))
-    return [part for part in parts if part.name in committed and f"{part.name}.tar" not in there]
+def would_make(context: Context) -> str:
+    """The recipe of the generation that `run` would write, or add to, now. Raises as `run` does before any work."""
+    return _ready(replace(context, settings=with_encoder(context.settings)))[1]
+
+
+def _ready(context: Context) -> tuple[list[run_stages.Ready], str]:
+    """The stages that tell of the clips, and the recipe of the generation that comes of them."""
+    context.check_layout()
+    context.catalog.require("verdicts", "decide")
+    found, _ = run_stages.ready(context, context.settings.stages)
+    _check_annotated(context, [r.table for r in found])
+    return found, _content(context, found)
 
 
 def _with_quarantined(context: Context, samples: Table, planned: Table, parts: list[Part]) -> list[Part]:

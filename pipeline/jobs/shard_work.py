@@ -88,7 +88,7 @@ class ShardWorker:
     def finish(self, part: Part, done: Mapping[bytes, Rows]) -> Rows:
         """Pack and publish the tar; the rows of the shard and of its samples, with their places in it."""
         path = self.folder / f"{part.name}.tar"
-        members = [(m["name"], m["data"]) for key in sorted(done) for m in done[key].get(MEMBERS, [])]
+        members = members_of(done)
         packed = (tars.repack if self.rebuild else tars.pack)(path, members)
         shard = {
             "generation": self.generation,
@@ -146,6 +146,11 @@ class ShardWorker:
             "error_message": error.message if error else None,
             "attempts": attempts,
         }
+
+
+def members_of(done: Mapping[bytes, Rows]) -> list[tars.Member]:
+    """The members of a tar of these clips, sorted."""
+    return [(m["name"], m["data"]) for key in sorted(done) for m in done[key].get(MEMBERS, [])]
 
 
 def placed(row: dict[str, Any], shard: str, places: Mapping[str, tars.Place]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,12 @@ class Packed:
 def write(path: AnyPath, members: Iterable[Member]) -> bool:
     """Publish a tar of the members in the order given, with zeroed times and owners. False when it was there."""
     return publish(path, lambda file: _fill(file, members))
+
+
+def digest(members: Iterable[Member]) -> str:
+    """The sha256, in hex, that a tar of the members would have."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        return _fill(nowhere, members).sha256
 
 
 def pack(path: AnyPath, members: Sequence[Member]) -> Packed:

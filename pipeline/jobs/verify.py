@@ -9,7 +9,7 @@ from manifests.ids import digest
 from manifests.schema import RELEASE, SAMPLES, SHARDS
 from pipeline.context import Context, rate
 from pipeline.engine.plan import Part
-from pipeline.jobs import generation
+from pipeline.jobs import generation, shard
 from pipeline.jobs.verify_work import VERIFIED, VerifyWorker
 
 Decode = Literal["all", "sample", "none"]
@@ -22,10 +22,17 @@ def run(
 ) -> dict[str, Any]:
     """Verify a generation (by default the newest). `damaged` lists each shard that is not as it should be, and why.
 
-    forget: remove the damaged shards, so that the next `klear shard` writes them again.
+    forget: remove the damaged shards, so that the next `klear shard` writes them again. Raises ConfigError
+    `verify:forget` for a generation that it would not write: its shards would be gone for good.
     """
     started = time.monotonic()
     release = _release(context, name)
+    if forget and shard.would_make(context) != release.recipe:
+        raise ConfigError(
+            "verify:forget",
+            f"`klear shard` makes another generation than {release.name} of these settings and tables: nothing would "
+            "make its shards again. Give the preset that it was made with, or verify it without --forget",
+        )
     catalog, folder = context.catalog, context.out / "shards" / release.name
     planned, samples, shards = (
         catalog.table(name, release.recipe, schema)

@@ -7,8 +7,10 @@ import tarfile
 
 import pytest
 
-from manifests.errors import ConfigError
-from pipeline.jobs import shard, tars, verify
+from manifests.errors import ConfigError, KlearError, MediaError
+from pipeline.config import load
+from pipeline.context import Context
+from pipeline.jobs import shard, shard_work, tars, verify
 
 
 def shard_paths(context):
@@ -57,6 +59,52 @@ def test_what_is_forgotten_is_made_again(copy):
     made = shard.run(copy)
     assert (made["generation"], made["encoded"]) == ("g0001", 6)
     assert {path.name: path.read_bytes() for path in shard_paths(copy)} == before
+
+
+def test_only_what_would_be_made_again_is_forgotten(copy, small_preset):
+    shard_paths(copy)[1].write_bytes(b"damaged")
+    other = Context(copy.out, load(str(small_preset), ["shard.val=0.9"]))
+    with pytest.raises(ConfigError, match="another generation than g0001") as caught:
+        verify.run(other, decode="none", forget=True)
+    assert caught.value.code == "verify:forget" and len(shard_paths(copy)) == 2
+    assert shard.run(other)["generation"] == "g0002"
+    with pytest.raises(ConfigError, match="another generation than g0001"):
+        verify.run(other, "g0001", "none", forget=True)
+    with pytest.raises(ConfigError, match="another generation than g0002"):  # the newest, but not of these settings
+        verify.run(copy, decode="none", forget=True)
+    assert len(shard_paths(copy)) == 2
+    assert len(verify.run(copy, "g0001", "none", forget=True)["damaged"]) == 1 and len(shard_paths(copy)) == 1
+
+
+@pytest.mark.parametrize("fault", ["a source is gone", "other bytes"])
+def test_a_lost_tar_is_made_as_it_was_or_not_at_all(copy, in_process, monkeypatch, fault):
+    before = {path.name: path.read_bytes() for path in shard_paths(copy)}
+    table = copy.catalog.require("samples", "shard")
+    was = table.read().to_pylist()
+    lost = next(row["clip_id"] for row in was if row["shard"] == "shard-00001.tar")
+    real = shard_work.encode_bytes
+
+    def changed(clip, recipe):
+        if clip.clip_id != lost:
+            return real(clip, recipe)
+        if fault == "other bytes":
+            return real(clip, recipe) + bytes(8)
+        raise MediaError("media:missing", "no such file any more")
+
+    for path in shard_paths(copy):
+        path.unlink()
+    with monkeypatch.context() as patch, pytest.raises(KlearError, match="shard-00001.tar: ") as caught:
+        patch.setattr(shard_work, "encode_bytes", changed)
+        shard.run(copy)
+    assert caught.value.code == "shard:lost" and "shard-00000.tar" not in caught.value.message
+    said = f"clip {lost.hex()}: media:missing: no such file" if fault == "a source is gone" else "its sha256 would be"
+    assert said in caught.value.message
+    assert {path.name: path.read_bytes() for path in shard_paths(copy)} == {
+        "shard-00000.tar": before["shard-00000.tar"]
+    }
+    assert shard.run(copy)["encoded"] == 6  # when it is back
+    assert {path.name: path.read_bytes() for path in shard_paths(copy)} == before
+    assert table.read().to_pylist() == was
 
 
 def test_members_that_say_something_else(copy):
