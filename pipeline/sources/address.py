@@ -16,7 +16,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from manifests.errors import MediaError
-from pipeline.sources.uris import WEB
+from pipeline.sources.uris import WEB, host_of
 
 FORBIDDEN = "source:address"
 
@@ -30,19 +30,24 @@ def is_public(address: str) -> bool:
 
 
 def check(url: str, private: bool) -> None:
-    """Raise MediaError `source:address` for a url that is not http(s), or whose host has no public address.
+    """Raise MediaError `source:address` for a url that is not http(s), or whose host has no public address,
+    `source:bad_url` for what is no url.
 
     private: loopback, link-local and private addresses may be asked. A name that does not resolve passes: asking it
     fails in its own words.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        host_of(url)
+    except ValueError as error:
+        raise MediaError("source:bad_url", f"{url}: {error}") from None
     if parts.scheme not in WEB or not parts.hostname:
         raise MediaError(FORBIDDEN, f"{url}: only http and https are followed")
     if private:
         return
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return
     if bad := sorted(address for address in found if not is_public(address)):
         raise MediaError(FORBIDDEN, _words(parts.hostname, bad[0]))

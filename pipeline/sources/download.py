@@ -9,7 +9,7 @@ import requests
 
 from manifests.errors import MediaError
 from pipeline.sources import retry
-from pipeline.sources.http import FAILED, OPTED_OUT, Web, retry_after
+from pipeline.sources.http import FAILED, OPTED_OUT, Web, retry_after, whole_number
 from pipeline.sources.optout import opted_out
 from pipeline.sources.partial import Partial
 from pipeline.sources.retry import Transient
@@ -46,7 +46,7 @@ class _Download:
         with self.web.response(self.url, headers) as answer:
             began = time.monotonic()
             try:
-                self._check(answer)
+                self._check(answer, bool(headers))
                 if answer.status_code != 416:
                     self._receive(answer, have if headers else 0)
                 elif answer.headers.get("Content-Range", "") != f"bytes */{have}":
@@ -56,14 +56,14 @@ class _Download:
                 self.spent_s += time.monotonic() - began
             return version_of(answer) or self.partial.version()
 
-    def _check(self, answer: requests.Response) -> None:
-        """Raise what the status and the headers say."""
+    def _check(self, answer: requests.Response, in_part: bool) -> None:
+        """Raise what the status and the headers say. in_part: a range was asked for, so that it may be out of range."""
         status, said = answer.status_code, f"{self.url} answers {answer.status_code}"
         tags = answer.raw.headers.getlist("X-Robots-Tag")
         reserved = answer.headers.get("TDM-Reservation")
         if line := opted_out(tags, reserved, self.web.agent, self.web.settings.opt_out):
             raise MediaError(OPTED_OUT, f"{self.url} says: {line}")
-        if status in {200, 203, 206, 416}:
+        if status in {200, 203, 206} or (status == 416 and in_part):
             return
         if status in _BUSY or status >= 500:
             after = retry_after(answer.headers)
@@ -77,8 +77,8 @@ class _Download:
         """Write the body after the `have` bytes that were asked to be left out, or anew."""
         total = _total(answer)
         if answer.status_code == 206:
-            start = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-            if not start or int(start[1]) != have or not self._is_same(answer):
+            start = re.match(r"bytes ([0-9]+)-", answer.headers.get("Content-Range", ""))
+            if not start or whole_number(start[1]) != have or not self._is_same(answer):
                 self.partial.discard()
                 raise self._broken("the part that it sends is not the one that was asked for")
         else:
@@ -146,7 +146,7 @@ def _total(answer: requests.Response) -> int | None:
     said = answer.headers.get("Content-Range", "").rpartition("/")[2]
     if answer.status_code != 206:
         said = answer.headers.get("Content-Length", "")
-    return int(said) if said.isdigit() else None
+    return whole_number(said)
 
 
 def _is_short(error: BaseException) -> bool:

@@ -6,7 +6,9 @@ meanwhile (or is asked and answers); else the network is to blame, and nothing m
 
 import contextlib
 import email.utils
+import http.client
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -33,6 +35,13 @@ _REDIRECTS = 10
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _FRESH_S = 86_400.0
 _DOWN_S = 600.0
+_WRONG = (
+    http.client.HTTPException,
+    urllib3.exceptions.DecodeError,
+    requests.exceptions.ContentDecodingError,
+    requests.exceptions.InvalidHeader,
+)
+"""What an answer that is against the rules raises: the host is there, and its network is."""
 _NO_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
@@ -70,7 +79,7 @@ class Web:
                     if not target:
                         yield answer
                         return
-                    url = urljoin(url, target).partition("#")[0]
+                    url = _followed(url, target)
         raise MediaError("source:redirects", f"{url}: more than {_REDIRECTS} redirects")
 
     def permit(self, url: str) -> float:
@@ -90,7 +99,9 @@ class Web:
         try:
             limits = (self.settings.silence_s, self.settings.silence_s)
             answer = session.get(url, headers=headers, stream=True, allow_redirects=False, timeout=limits)
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
+        except requests.exceptions.InvalidHeader as error:
+            raise self.no_answer(url, error, began) from error
+        except (requests.exceptions.InvalidSchema, ValueError) as error:  # what the libraries take for no url
             raise MediaError("source:bad_url", f"{url}: {error}") from None
         except FAILED as error:
             raise self.no_answer(url, error, began) from error
@@ -102,6 +113,8 @@ class Web:
         words = f"{url}: {type(error).__name__}: {_inner(error)}"
         if isinstance(error, requests.exceptions.SSLError):
             return Transient(MediaError("source:certificate", words))
+        if _is_wrong(error):
+            return Transient(MediaError("source:server_error", words))
         found = _inner(error)
         nameless = isinstance(found, socket.gaierror) and found.errno in _NO_NAME
         dead = MediaError("source:unreachable", f"{words}; other hosts answer")
@@ -162,12 +175,27 @@ class Web:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds of a Retry-After header, which holds seconds or a date; None without one that can be read."""
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return float(value)
+    if (seconds := whole_number(value)) is not None:
+        return float(seconds)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, IndexError):  # what it raises on dates that no calendar has
         return None
+
+
+def whole_number(text: str) -> int | None:
+    """A number as headers have it, in plain digits; None for anything else, also for more than 64 bits hold."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+def _followed(url: str, target: str) -> str:
+    """Where a redirect leads. Raises MediaError `source:bad_url` for a target that is no url."""
+    try:
+        found = urljoin(url, target).partition("#")[0]
+        host_of(found)
+    except ValueError as error:
+        raise MediaError("source:bad_url", f"{url} redirects to {target[:200]!r}: {error}") from None
+    return found
 
 
 def _cached(path: Path) -> dict[str, int | str] | None:
@@ -181,8 +209,20 @@ def _cached(path: Path) -> dict[str, int | str] | None:
 
 def _inner(error: BaseException) -> BaseException:
     """What is at the bottom of an error that requests and urllib3 have wrapped."""
-    while inner := error.__cause__ or getattr(error, "reason", None) or error.__context__:
-        if not isinstance(inner, BaseException):
-            break
-        error = inner
-    return error
+    return list(_wrapped(error))[-1]
+
+
+def _is_wrong(error: BaseException) -> bool:
+    """Whether there was an answer, against the rules of HTTP; a connection that was closed without one is none."""
+    found = list(_wrapped(error))
+    return any(isinstance(one, _WRONG) for one in found) and not any(isinstance(one, ConnectionError) for one in found)
+
+
+def _wrapped(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it wraps, layer by layer."""
+    seen: list[BaseException] = []
+    inner: object = error
+    while isinstance(inner, BaseException) and inner not in seen:
+        seen.append(inner)
+        yield inner
+        inner = inner.__cause__ or getattr(inner, "reason", None) or inner.__context__

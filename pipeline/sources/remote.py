@@ -98,7 +98,9 @@ def _result(one: "Future[list[Row]] | list[Row]") -> list[Row]:
 
 def is_web_tar(source: str) -> bool:
     """True for the url of a tar."""
-    return tar.is_tar(urlsplit(source).path)
+    with contextlib.suppress(ValueError):  # no url at all
+        return tar.is_tar(urlsplit(source).path)
+    return False
 
 
 def web_tar(source: str, store: Store) -> Iterator[Row]:

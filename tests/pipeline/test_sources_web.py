@@ -9,7 +9,7 @@ import time
 import pytest
 
 from manifests.errors import MachineError, MediaError
-from pipeline.sources import address, urls
+from pipeline.sources import address, find, urls
 from pipeline.sources.http import retry_after
 from pipeline.sources.optout import opted_out
 from pipeline.sources.outcome import INELIGIBLE
@@ -118,6 +118,17 @@ def test_retry_after_may_be_a_date():
     assert retry_after({"Retry-After": "soon"}) is None and retry_after({}) is None
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["²", "9" * 5_000, "-1", "1e9", "nan", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00",
+     "Mon, 01 Jan 2030 99:99:99 GMT", "Mon, 01 Jan 2030 00:00:00 +99999999999", ",", "Mon,", "\x00"],
+)  # fmt: skip
+def test_retry_after_of_any_kind_is_survived(site, make_store, value):
+    assert (retry_after({"Retry-After": value}) or 0.0) >= 0.0
+    url = site.put("/a.mp4", DATA, first=[(429, {"Retry-After": value})] if value.isprintable() else [])
+    assert make_store().get(urls.row(url)).size == len(DATA)
+
+
 def test_limits_on_size_and_time(site, make_store):
     url = site.put("/a.mp4", DATA)
     assert code_of(make_store(max_gb=0.0002), url) == "source:too_big"
@@ -158,6 +169,62 @@ def test_redirects_are_followed_within_reason(site, serve, make_store):
     for target in ("file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x"):
         url = site.put(f"/{target[:3]}", first=[(302, {"Location": target})])
         assert code_of(make_store(), url) == "source:address"
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1:99999/", "http://[bad", "http://h:x/", "http://[::1/", "//[x]/"])
+@pytest.mark.parametrize("path", ["/a.mp4", "/robots.txt"])
+def test_a_redirect_to_what_is_no_url_is_quarantined(site, make_store, target, path):
+    site.put(path, first=[(302, {"Location": target})] * 9)
+    assert code_of(make_store(), site.url + "/a.mp4") == "source:bad_url"
+
+
+@pytest.mark.parametrize("url", ["http://h:99999/x.tar", "http://[bad/x.tar", "http://[bad/x.mp4"])
+def test_a_named_url_that_is_none_says_so(make_store, url):
+    try:
+        rows = list(find.rows([url], make_store()))
+    except MediaError as error:
+        assert error.code == "source:bad_url"
+    else:
+        assert [row["refused"] for row in rows] == [urls.BAD]
+
+
+@pytest.mark.parametrize("length", ["-1", "1e9", "²", "9" * 5_000, "", "300000.0"])
+def test_a_length_that_is_no_number_is_none(site, make_store, length):
+    url = site.put("/a.mp4", DATA, length=length, etag='"v1"')
+    assert make_store(retries=1).get(urls.row(url)).path.read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    "said", ["", "bytes", "bytes ²-/", "bytes 0-99/²", "bytes */*", "bytes -1-5/3", "bytes " + "9" * 5_000 + "-/"]
+)
+def test_a_range_that_makes_no_sense_is_a_truncated_source(site, make_store, said):
+    site.put("/robots.txt", status=404)
+    url = site.put("/a.mp4", DATA, status=206, headers=[("Content-Range", said)])
+    code = code_of(make_store(retries=1), url)
+    assert code == "source:truncated" and len(site.requests("/a.mp4")) == 2
+
+
+def test_an_answer_out_of_range_to_what_asked_for_no_range(site, make_store):
+    url = site.put("/a.mp4", first=[(416, {"Content-Range": "bytes */0"})] * 9)
+    assert code_of(make_store(), url) == "source:refused"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(f"X-{n}", "x") for n in range(200)],
+        [("X", "x" * 70_000)],
+        [("Content-Encoding", "gzip")],
+        [("Transfer-Encoding", "chunked")],
+        [("Content-Length", "7")],
+    ],
+)
+@pytest.mark.parametrize("path", ["/a.mp4", "/robots.txt"])
+def test_an_answer_against_the_rules_is_the_servers_fault_not_the_networks(site, make_store, headers, path):
+    """No other host ever answered: still nobody may say that this machine's network is down."""
+    site.put("/a.mp4", DATA)
+    site.put(path, DATA, headers=headers)
+    assert code_of(make_store(retries=1), site.url + "/a.mp4") in {"source:server_error", "source:truncated"}
 
 
 @pytest.mark.parametrize(
