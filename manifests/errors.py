@@ -1,5 +1,10 @@
 """The errors klear raises on purpose. Each has a short stable `code`, which becomes a column, and says what to do."""
 
+import re
+
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters that stand for no byte of a file name: JSON may hold them (`"\\ud83d"`), UTF-8 may not."""
+
 
 class KlearError(Exception):
     """An error with a stable machine-readable code, e.g. `media:no_audio`, beside its message for people."""
@@ -22,7 +27,8 @@ def cause_of(error: Exception) -> tuple[str, str]:
 
 
 def printable(text: str) -> str:
-    """Text that is valid UTF-8: bytes of the file system that are not are written as escapes."""
+    """Text that is valid UTF-8: bytes of the file system that are not, and halves of characters, become escapes."""
+    text = _NO_BYTE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ Row = dict[str, Any]
 """A row of the listing table, less its revision."""
 FIELDS = ("licence", "attribution", "url", "transcript")
 ALIASES = {"license": "licence", "source": "url"}
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which JSON may hold and UTF-8 may not."""
 
 
 def entry(
@@ -45,9 +48,10 @@ def notes_of(row: Mapping[str, Any], known: frozenset[str] = frozenset()) -> dic
     others = {key: value for key, value in named.items() if key not in FIELDS and key not in known}
     notes = {key: printable(str(named[key])) for key in FIELDS if key in named}
     if others:
-        notes["extra"] = printable(json.dumps(others, sort_keys=True, ensure_ascii=False, default=str))
+        text = json.dumps(others, sort_keys=True, ensure_ascii=False, default=str)
+        notes["extra"] = _HALVES.sub("\ufffd", text)  # an escape would be read as JSON's, and be a half again
     return notes
 
 
 def _said(value: Any) -> bool:
-    return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))
+    return value is not None and value != "" and not (isinstance(value, float) and not math.isfinite(value))

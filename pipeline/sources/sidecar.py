@@ -2,13 +2,13 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from manifests.errors import ConfigError
 from pipeline.sources.entry import notes_of
+from pipeline.sources.hostile_json import object_of
 
 NAMES = ("metadata.tsv", "metadata.csv", "metadata.jsonl", "MEDIA.tsv")
 
@@ -30,22 +30,25 @@ def read(load: Callable[[str], bytes | None], where: str) -> Notes:
         data = load(name)
         if data is not None:
             try:
-                found = parse(io.StringIO(data.decode("utf-8")), name)
-                return Notes({str(row.get("file", "")): notes_of(row, frozenset({"file"})) for row in found}, name)
+                return Notes(dict(_said(io.StringIO(data.decode("utf-8")), name)), name)
             except (ValueError, csv.Error) as error:  # not UTF-8, not JSON
                 message = f"{where}/{name} cannot be read ({error}): mend it or take it away"
                 raise ConfigError("source:sidecar", message) from None
     return Notes()
 
 
-def parse(lines: Iterable[str], name: str) -> Iterator[dict[str, Any]]:
-    """Rows of a .tsv, .csv or .jsonl text, one at a time. Raises ValueError for a line that is no JSON object."""
+def _said(lines: Iterable[str], name: str) -> Iterator[tuple[str, dict[str, str]]]:
+    for number, row in enumerate(parse(lines, name)):
+        if row is None:  # passed over, it would take a file's licence with it without a word
+            raise ValueError(f"row {number + 1} is no JSON object")
+        yield str(row.get("file", "")), notes_of(row, frozenset({"file"}))
+
+
+def parse(lines: Iterable[str], name: str) -> Iterator[dict[str, Any] | None]:
+    """Rows of a .tsv, .csv or .jsonl text, one at a time; None for a line of JSON that holds no object (see there)."""
     if not name.endswith(".jsonl"):
         yield from csv.DictReader(lines, delimiter="\t" if name.endswith(".tsv") else ",")
         return
     for line in lines:
         if line.strip():
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError(f"a line holds {type(row).__name__}, not an object")
-            yield row
+            yield object_of(line)

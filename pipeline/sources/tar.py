@@ -5,15 +5,15 @@ out of their folder, links and devices are listed, and refused.
 """
 
 import io
-import json
 import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import IO, Any
+from typing import IO
 
 from manifests.errors import ConfigError
 from pipeline.sources.entry import Row, entry, notes_of
+from pipeline.sources.hostile_json import object_of
 from pipeline.sources.uris import member_uri
 
 UNSAFE, COMPRESSED, BROKEN = "source:unsafe_member", "source:compressed_tar", "source:bad_tar"
@@ -121,7 +121,8 @@ def _group(
             where = f"{version}{_PLACE}{member.offset_data}"
             whole = member.isreg() and not member.issparse() and is_safe(member.name)
             where_to = member_uri(uri, member.name)
-            yield entry(where_to, f"{name}#{member.name}", member.size, where, said, None if whole else UNSAFE)
+            length = member.size if member.isreg() else 0  # a link may claim any
+            yield entry(where_to, f"{name}#{member.name}", length, where, said, None if whole else UNSAFE)
 
 
 def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, str]:
@@ -129,11 +130,7 @@ def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, str]:
     data = file.read(_MAX_NOTES) if file and member.size <= _MAX_NOTES else b""
     if member.name.lower().endswith(".txt"):
         return {"transcript": text} if (text := data.decode("utf-8", "replace").strip()) else {}
-    try:
-        found: Any = json.loads(data)
-    except ValueError:
-        return {}
-    return notes_of(found) if isinstance(found, dict) else {}
+    return notes_of(object_of(data) or {})
 
 
 def is_safe(member: str) -> bool:

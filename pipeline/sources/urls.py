@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.errors import ConfigError, MediaError
+from manifests.errors import ConfigError, MediaError, printable
 from pipeline.sources import bucket, sidecar, ytdlp
 from pipeline.sources.entry import Row, entry, notes_of
 from pipeline.sources.store import Store
@@ -29,19 +29,28 @@ def is_list(name: str) -> bool:
 
 
 def listed(source: str, store: Store) -> Iterator[Row]:
-    """A row a row of the list, whatever its url is: one that cannot be fetched is listed as refused.
+    """A row a row of the list, whatever is in it: one that cannot be read or fetched is listed as refused.
 
     Raises ConfigError for a list that cannot be read or has no column `url`.
     """
-    name = source.rpartition("/")[2]
+    name = printable(source.rpartition("/")[2])
+    number, is_known = 0, False
     try:
         with _opened(source) as file:
-            for number, row in enumerate(_rows(file, name)):
-                if number == 0 and "url" not in row:
-                    raise ConfigError("source:list", f"{source} has no column 'url', only {sorted(map(str, row))}")
-                yield _row(row, f"{name} row {number + 1}")
+            for number, row in enumerate(_rows(file, name), start=1):
+                if row and not is_known:
+                    _check_columns(row, source)
+                    is_known = True
+                yield _row(row or {}, f"{name} row {number}")
+        if number and not is_known:
+            raise ValueError(f"none of its {number} rows is one")
     except (OSError, ValueError, csv.Error, pa.ArrowException, MediaError) as error:
         raise ConfigError("source:list", f"{source} cannot be read as a list of urls: {error}") from None
+
+
+def _check_columns(row: dict[str, Any], source: str) -> None:
+    if "url" not in row:
+        raise ConfigError("source:list", f"{source} has no column 'url', only {sorted(map(str, row))}")
 
 
 def row(url: str) -> Row:
@@ -53,7 +62,7 @@ def _opened(source: str) -> contextlib.AbstractContextManager[IO[bytes]]:
     return bucket.open_object(source, _BLOCK) if scheme_of(source) in BUCKETS else Path(source).open("rb")
 
 
-def _rows(file: IO[bytes], name: str) -> Iterator[dict[str, Any]]:
+def _rows(file: IO[bytes], name: str) -> Iterator[dict[str, Any] | None]:
     if name.lower().endswith(".parquet"):
         for batch in pq.ParquetFile(file).iter_batches(_BATCH):
             yield from batch.to_pylist()

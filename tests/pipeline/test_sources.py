@@ -1,3 +1,4 @@
+import json
 import os
 
 import pytest
@@ -58,6 +59,21 @@ def test_the_sidecar_gives_licences_and_is_no_source(tmp_path):
     a, b = rows(tmp_path)
     assert (a["licence"], a["attribution"], a["extra"]) == ("CC BY 4.0", "Someone", '{"camera": "X1"}')
     assert (b["licence"], b["attribution"], b["extra"]) == (None, None, None)
+
+
+def test_hostile_words_of_a_sidecar(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.mp4").write_text(name)
+    lines = [
+        '{"file": "a.mp4", "licence": "MIT \\ud83d", "n": %s, "half": "\\udcff"}' % ("9" * 5_000),
+        '{"file": "b.mp4"}',
+    ]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    a, _ = listing.write(Catalog(tmp_path / "out"), rows(tmp_path), 0).read().sort_by("name").to_pylist()
+    assert a["licence"] == "MIT \\ud83d" and json.loads(a["extra"]) == {"n": "9" * 5_000, "half": "\ufffd"}
+    (tmp_path / "metadata.jsonl").write_text("\n".join([*lines, '{"file": "c.mp4", "x": ' + "[" * 100_000]))
+    with pytest.raises(ConfigError, match="row 3 is no JSON object"):
+        rows(tmp_path)
 
 
 def test_one_file_twice_is_listed_once(tmp_path):

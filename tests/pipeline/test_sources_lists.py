@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from manifests.catalog import Catalog
 from manifests.errors import BackendAbsent, ConfigError
-from pipeline.sources import find, urls, ytdlp
+from pipeline.sources import find, listing, urls, ytdlp
 
 ROWS = [
     {"url": "https://example.org/v/a%20b.mp4?x=1#t=3", "license": "CC BY 4.0", "attribution": "Me", "camera": "X1"},
@@ -63,6 +64,38 @@ def test_a_damaged_list_is_an_error_of_the_caller(tmp_path, make_store, name, da
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ConfigError, match="cannot be read as a list"):
         list(find.rows([tmp_path / name], make_store()))
+
+
+HOSTILE = {
+    "half": '"\\ud83d"',
+    "half_of_a_byte": '"\\udcff"',
+    "deep": "[" * 100_000 + "]" * 100_000,
+    "deeper_than_is_kept": "[" * 200 + "]" * 200,
+    "long": "9" * 5_000,
+    "no_number": "[NaN, -Infinity, 1e999]",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_row_costs_itself_alone(tmp_path, make_store, kind):
+    """Of a list of three, the row in the middle: all three are listed, and what is kept of it is UTF-8 and JSON."""
+    notes = "".join(f', "{name}": {HOSTILE[kind]}' for name in ("licence", "transcript", "other"))
+    good = '{"url": "https://example.org/%s.mp4", "licence": "MIT"}'
+    lines = [good % "a", '{"url": "https://example.org/b.mp4"' + notes + "}", good % "c"]
+    (tmp_path / "l.jsonl").write_text("\n".join(lines))
+    table = listing.write(Catalog(tmp_path / "out"), find.rows([tmp_path / "l.jsonl"], make_store()), 1)
+    found = {row["name"]: row for row in table.read().to_pylist()}
+    assert len(found) == 3 and {"example.org/a.mp4", "example.org/c.mp4"} < set(found)
+    (row,) = [row for name, row in found.items() if name not in {"example.org/a.mp4", "example.org/c.mp4"}]
+    assert row["refused"] == (urls.BAD if "deep" in kind else None)
+    json.dumps(json.loads(row["extra"] or "{}"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def test_a_list_that_starts_with_a_bad_line_is_read_on(tmp_path, make_store):
+    (tmp_path / "l.jsonl").write_text('{"url": \n[]\n{"url": "https://example.org/a.mp4"}\n')
+    rows = list(find.rows([tmp_path / "l.jsonl"], make_store()))
+    assert [row["refused"] for row in rows] == [urls.BAD, urls.BAD, None]
+    assert len({row["source_key"] for row in rows}) == 3
 
 
 def test_a_single_url_and_unknown_schemes(make_store):

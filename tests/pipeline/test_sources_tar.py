@@ -6,9 +6,10 @@ import tarfile
 
 import pytest
 
+from manifests.catalog import Catalog
 from manifests.errors import MediaError
 from pipeline.config import SourceSettings
-from pipeline.sources import find, tar
+from pipeline.sources import find, listing, tar
 from pipeline.sources.store import Store
 
 
@@ -124,3 +125,26 @@ def test_headers_that_ask_for_memory_or_never_end_are_survived(tmp_path, store):
     link.size = 4
     path.write_bytes((link.tobuf(tarfile.GNU_FORMAT) + b"abc\0" + bytes(508)) * 5000)
     assert [row["refused"] for row in find.rows([path], store)] == [tar.BROKEN]
+
+
+@pytest.mark.parametrize("said", ['"\\ud83d"', "[" * 100_000, "[" * 200 + "]" * 200, "9" * 5_000])
+def test_a_hostile_note_costs_itself_alone(tmp_path, store, said):
+    note = b'{"license": "CC0", "camera": ' + said.encode() + b"}"
+    members = [("1.json", note), ("1.mp4", b"one"), ("2.json", b'{"license": "MIT"}'), ("2.mp4", b"two")]
+    rows = find.rows([make(tmp_path / "t.tar", members)], store)
+    found = {row["name"]: row for row in listing.write(Catalog(tmp_path / "out"), rows, 1).read().to_pylist()}
+    assert sorted(found) == ["t.tar#1.mp4", "t.tar#2.mp4"] and found["t.tar#2.mp4"]["licence"] == "MIT"
+    assert [row["refused"] for row in found.values()] == [None, None]
+
+
+@pytest.mark.parametrize("size", [1 << 70, -5])
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.REGTYPE])
+def test_a_member_of_no_possible_size_does_not_stop_the_listing(tmp_path, store, size, kind):
+    info = special("x.mp4", kind, "good.mp4" if kind == tarfile.SYMTYPE else "")
+    info.size = size
+    good = make(tmp_path / "good.tar", [("a.mp4", b"good")]).read_bytes()
+    (tmp_path / "t.tar").write_bytes(good[:1024] + info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    rows = find.rows([tmp_path / "t.tar"], store)
+    found = listing.write(Catalog(tmp_path / "out"), rows, 1).read().to_pylist()
+    assert {row["name"]: row["refused"] for row in found}["t.tar#a.mp4"] is None
+    assert {row["refused"] for row in found} - {None} <= {tar.BROKEN, tar.UNSAFE} and len(found) == 2
