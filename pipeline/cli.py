@@ -17,7 +17,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 Out = Annotated[Path, typer.Option("--out", parser=root, help="output folder of the run, or s3:// or gs://")]
 Preset = Annotated[str, typer.Option("--preset", help="demo, local, cluster, or a path to a YAML file")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value over the preset, e.g. cut.max_s=5")]
-_SOURCE = "folder, file, glob, tar, list of urls (.parquet .csv .tsv .jsonl), s3:// gs:// https:// ytdlp:; repeatable"
+_SOURCE = (
+    "folder, file, glob, tar, list of urls (a.csv, 'lists/*.csv': written with its suffix, .parquet .csv .tsv .jsonl), "
+    "s3:// gs:// https:// ytdlp:; repeatable. Licences come from lists, and from the sidecar of a file's folder"
+)
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else, on stdout")]
 Address = Annotated[
     str | None,

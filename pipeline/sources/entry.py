@@ -10,7 +10,7 @@ from manifests.errors import printable
 from manifests.ids import digest
 
 Row = dict[str, Any]
-"""A row of the listing table, less its revision."""
+"""A row of the listing table, less its revision; and `silent`."""
 FIELDS = ("licence", "attribution", "url", "transcript")
 ALIASES = {"license": "licence", "source": "url"}
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -28,7 +28,8 @@ def entry(
     """The listing row of a source.
 
     size: bytes, None when unknown. version: `mtime:...`, `etag:...`, or "" when unknown until it is fetched.
-    notes: FIELDS and `extra`. refused: the code of why it will never be read.
+    notes: FIELDS and `extra`; None where nobody says anything of sources (no list, no sidecar): the row is silent then,
+    and what was said of the source before stands. refused: the code of why it will never be read.
     """
     said = notes or {}
     return {
@@ -39,6 +40,7 @@ def entry(
         "version": version,
         **{field: said.get(field) for field in (*FIELDS, "extra")},
         "refused": refused,
+        "silent": notes is None,
     }
 
 

@@ -2,17 +2,21 @@
 
 A folder or file (tars in it are opened), a glob, `x-{00..10}.tar`; `s3://bucket/prefix`, `gs://...`; a list of urls
 (.parquet, .csv, .tsv, .jsonl), local or in a bucket; one `https://...` url; `ytdlp:https://...`.
+
+A file is a list of urls only when the source is written with its suffix (`a.csv`, `lists/*.csv`). What a folder or
+another pattern (`a/*`) happens to hold is never taken for one, and a sidecar that a pattern matches never at all.
 """
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from braceexpand import braceexpand
 
 from manifests.errors import ConfigError
-from pipeline.sources import local, remote, urls, ytdlp
+from pipeline.sources import local, remote, sidecar, urls, ytdlp
 from pipeline.sources.entry import Row
 from pipeline.sources.store import Store
 from pipeline.sources.uris import BUCKETS, WEB, YTDLP, scheme_of
@@ -24,28 +28,36 @@ def rows(sources: Iterable[str | Path], store: Store) -> Iterator[Row]:
     Raises ConfigError for one that is not there, BackendAbsent for a page without yt-dlp.
     """
     for source in sources:
-        for one in _expanded(str(source)):
-            yield from _rows(one, store)
+        matched = False
+        for one in _braced(str(source)):
+            if _is_local(one) and glob.has_magic(one) and not os.path.lexists(one):
+                found = sorted(glob.glob(one, recursive=True))  # noqa: PTH207 (patterns may be absolute)
+                matched |= bool(found)
+                yield from _matched(one, found, store)
+            else:
+                matched = True
+                yield from _rows(one, store)
+        if not matched:
+            raise ConfigError("source:missing", f"no file matches {str(source)!r}")
 
 
-def _expanded(source: str) -> list[str]:
-    """The sources that braces and globs stand for; names that exist as they are written stand for themselves."""
-    here = _is_local(source)
-    if here and os.path.lexists(source):
+def _braced(source: str) -> list[str]:
+    """The sources that braces stand for; a name that exists as it is written stands for itself."""
+    if "{" not in source or ".." not in source or (_is_local(source) and os.path.lexists(source)):
         return [source]
-    found = list(braceexpand(source)) if "{" in source and ".." in source else [source]
-    if here:
-        found = [name for one in found for name in (_globbed(one) if glob.has_magic(one) else [one])]
-    if not found:
-        raise ConfigError("source:missing", f"no file matches {source!r}")
-    return found
+    return list(braceexpand(source))
 
 
-def _globbed(pattern: str) -> list[str]:
-    """What matches, sorted; a name that exists as it is written is no pattern."""
-    if os.path.lexists(pattern):
-        return [pattern]
-    return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (patterns may be absolute)
+def _matched(pattern: str, found: list[str], store: Store) -> Iterator[Row]:
+    """Rows of what a pattern matches."""
+    plain = pattern[: re.search(r"[*?[]", pattern).start()]  # type: ignore[union-attr]
+    sidecars = local.Sidecars(os.path.dirname(plain) or ".")  # noqa: PTH120
+    for name in found:
+        if urls.is_list(pattern) and os.path.isfile(name):  # noqa: PTH113
+            if os.path.basename(name) not in sidecar.NAMES:  # noqa: PTH119
+                yield from urls.listed(name, store)
+        else:
+            yield from local.walk(name, sidecars)
 
 
 def _rows(source: str, store: Store) -> Iterator[Row]:
@@ -54,7 +66,7 @@ def _rows(source: str, store: Store) -> Iterator[Row]:
         path = Path(source)
         if not path.exists():
             raise ConfigError("source:missing", f"source {source!r} does not exist: give a folder or a file")
-        yield from urls.listed(source, store) if urls.is_list(source) and path.is_file() else local.walk(path)
+        yield from urls.listed(source, store) if urls.is_list(source) and path.is_file() else local.walk(source)
     elif scheme in BUCKETS:
         yield from urls.listed(source, store) if urls.is_list(source) else remote.bucket(source, store)
     elif scheme in WEB:

@@ -39,7 +39,8 @@ def table_of(catalog: Catalog) -> Table:
 def write(catalog: Catalog, rows: Iterable[Row], bits: int) -> Table:
     """List these sources (buckets are the first `bits` bits of their keys), and make the listing current.
 
-    A source that is named twice is listed as it is named first.
+    A source that is named twice is listed as it is named first, before all as it is named by who says something of it.
+    Who says nothing (`silent`) changes nothing of what was said before.
     """
     table = catalog.set_current(table_of(catalog))
     con = duckdb.connect()
@@ -60,7 +61,7 @@ def has_remote(catalog: Catalog) -> bool:
 
 def _spilled(rows: Iterable[Row], folder: Path, bits: int) -> list[Path]:
     """Files with the rows, one a group of buckets, in order of the groups; rows as they came, with their `place`."""
-    schema = pa.schema([*LISTING, pa.field("place", pa.int64())])
+    schema = pa.schema([*LISTING, pa.field("silent", pa.bool_()), pa.field("place", pa.int64())])
     writers: dict[int, pq.ParquetWriter] = {}
     place = 0
     try:
@@ -110,9 +111,10 @@ def _new(con: duckdb.DuckDBPyConnection, found: pa.Table, listed: list[pa.Table]
     same = " AND ".join(f"n.{name} IS NOT DISTINCT FROM o.{name}" for name in _NOTES)
     newest = "SELECT * FROM listed QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY revision DESC) = 1"
     sql = f"""
-        WITH named AS (SELECT * FROM found QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY place) = 1)
+        WITH named AS (
+            SELECT * FROM found QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY silent, place) = 1)
         SELECT {names}, coalesce(o.revision + 1, 0)::INTEGER AS revision
         FROM named n LEFT JOIN ({newest}) o ON o.source_key = n.source_key
-        WHERE o.source_key IS NULL OR NOT ({same}) ORDER BY n.source_key"""
+        WHERE o.source_key IS NULL OR NOT (n.silent OR ({same})) ORDER BY n.source_key"""
     answer: pa.Table = con.sql(sql).to_arrow_table()
     return answer

@@ -1,7 +1,12 @@
-"""Local directories and files as sources. Every file is listed: what it is turns out when it is probed."""
+"""Local directories and files as sources. Every file is listed: what it is turns out when it is probed.
+
+What is said of a file stands in the sidecar of its folder, or else of the nearest folder above that names it, up to the
+folder that the source names (of a pattern: the folder before its first mark).
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from manifests.errors import ConfigError
@@ -9,22 +14,63 @@ from pipeline.sources import sidecar, tar
 from pipeline.sources.entry import Row, entry
 from pipeline.sources.uris import file_uri
 
+_FOLDERS = 1000
+"""Folders whose sidecars are kept in memory."""
 
-def walk(root: Path) -> Iterator[Row]:
-    """Rows of all files below `root`, in order of their paths, with the notes of its sidecar."""
+
+def walk(root: str | Path, sidecars: "Sidecars | None" = None) -> Iterator[Row]:
+    """Rows of all files below `root` (or of that file), in order of their paths, with what its sidecars say.
+
+    sidecars: by default those below `root`. Raises ConfigError for a folder or sidecar that cannot be read.
+    """
     base = os.path.abspath(root)  # noqa: PTH100 (a str keeps a million rows cheap)
-    if not os.path.isdir(base):  # noqa: PTH112
-        yield from _file(base, os.path.basename(base), {})  # noqa: PTH119
-        return
-    notes = sidecar.read(lambda name: _load(Path(base) / name), base)
-    for path in _files(base):
-        name = path[len(base) :].lstrip("/")
-        if name != notes.name:
-            yield from _file(path, name, notes.of.get(name, {}))
+    is_folder = os.path.isdir(base)  # noqa: PTH112
+    above = base if is_folder else os.path.dirname(base)  # noqa: PTH120
+    found = sidecars or Sidecars(above)
+    for path in _files(base) if is_folder else [base]:
+        if not found.has(path):
+            yield from _file(path, _relative(path, above), found.say(path))
+
+
+class Sidecars:
+    """The sidecars of the folders below `root`, and of itself; each is read once, or again after many others."""
+
+    def __init__(self, root: str | Path) -> None:
+        self._root = os.path.abspath(root)  # noqa: PTH100
+        self._of: Callable[[str], sidecar.Notes] = lru_cache(_FOLDERS)(_sidecar)
+
+    def has(self, path: str) -> bool:
+        """Whether the file is a sidecar, not a source."""
+        folder, name = os.path.split(path)
+        return name in sidecar.NAMES and self._of(folder).name == name
+
+    def say(self, path: str) -> dict[str, str] | None:
+        """What is said of a file; None where there is no sidecar that could."""
+        said: dict[str, str] | None = None
+        folder = ""
+        while folder not in {self._root, "/"}:
+            folder = os.path.dirname(folder or path)  # noqa: PTH120
+            notes = self._of(folder)
+            name = _relative(path, folder)
+            if name in notes.of:
+                return notes.of[name]
+            said = said if notes.name is None else {}
+        return said
+
+
+def _sidecar(folder: str) -> sidecar.Notes:
+    return sidecar.read(lambda name: _load(Path(folder) / name), folder)
 
 
 def _load(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        raise ConfigError("source:sidecar", f"{path} cannot be read ({error.strerror}): grant access") from None
+
+
+def _relative(path: str, folder: str) -> str:
+    return path[len(folder) :].lstrip("/")
 
 
 def _files(base: str) -> Iterator[str]:
@@ -41,7 +87,7 @@ def _unreadable(error: OSError) -> None:
     raise ConfigError("source:unreadable", f"cannot list {error.filename!r}: {error.strerror}; grant access or move it")
 
 
-def _file(path: str, name: str, notes: dict[str, str]) -> Iterator[Row]:
+def _file(path: str, name: str, notes: dict[str, str] | None) -> Iterator[Row]:
     try:
         stat = os.stat(path)  # noqa: PTH116
         size, version = stat.st_size, f"mtime:{stat.st_mtime_ns}"

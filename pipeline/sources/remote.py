@@ -69,7 +69,7 @@ Rows = list[Row] | Callable[[], list[Row]]
 def _object(scheme: str, item: Object, name: str, notes: sidecar.Notes, settings: SourceSettings) -> Rows:
     """The rows of an object: one, or those of a tar's members."""
     key, size, version = item
-    uri, said = bucket_uri(scheme, key), notes.of.get(name, {})
+    uri, said = bucket_uri(scheme, key), notes.of.get(name, None if notes.name is None else {})
     if not tar.is_tar(name):
         return [entry(uri, name, size, version, said)]
 

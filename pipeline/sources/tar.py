@@ -52,7 +52,7 @@ def is_tar(name: str) -> bool:
 
 
 def members(
-    file: IO[bytes], uri: str, name: str, size: int | None, version: str, notes: Mapping[str, str]
+    file: IO[bytes], uri: str, name: str, size: int | None, version: str, notes: Mapping[str, str] | None
 ) -> Iterator[Row]:
     """Rows of the members of the tar that `file` is open on; only headers and notes are read.
 
@@ -108,14 +108,19 @@ def _key(name: str) -> str:
 
 
 def _group(
-    tar: tarfile.TarFile, group: list[tarfile.TarInfo], uri: str, name: str, version: str, notes: Mapping[str, str]
+    tar: tarfile.TarFile,
+    group: list[tarfile.TarInfo],
+    uri: str,
+    name: str,
+    version: str,
+    notes: Mapping[str, str] | None,
 ) -> Iterator[Row]:
     asides = [m for m in group if m.isreg() and m.name.lower().endswith(_NOTES)]
     if len(asides) == len(group):
         asides = []  # nothing that they could be about: they are sources like any other
-    said = dict(notes)
+    said = None if notes is None and not asides else dict(notes or {})
     for member in asides:
-        said |= _read(tar, member)
+        said = {**(said or {}), **_read(tar, member)}
     for member in group:
         if member not in asides:
             where = f"{version}{_PLACE}{member.offset_data}"

@@ -54,7 +54,7 @@ def _check_columns(row: dict[str, Any], source: str) -> None:
 
 
 def row(url: str) -> Row:
-    """The row of one url without any notes."""
+    """The row of one url without any notes but itself."""
     return _row({"url": url}, url)
 
 
@@ -79,7 +79,8 @@ def _row(said: dict[str, Any], where: str) -> Row:
     if scheme_of(url) == YTDLP:
         ytdlp.require()
     parts = urlsplit(url.removeprefix(f"{YTDLP}:"))
-    return entry(url, unquote(f"{parts.netloc.rpartition('@')[2]}{parts.path}"), None, "", notes)
+    listed = entry(url, unquote(f"{parts.netloc.rpartition('@')[2]}{parts.path}"), None, "", notes)
+    return {**listed, "silent": said.keys() <= {"url"}}
 
 
 def _can_be_fetched(url: str) -> bool:

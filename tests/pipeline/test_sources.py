@@ -76,6 +76,74 @@ def test_hostile_words_of_a_sidecar(tmp_path):
         rows(tmp_path)
 
 
+@pytest.fixture
+def shelf(tmp_path):
+    """A folder with a sidecar, and one inside it that has its own; both name files of the inner one."""
+    (tmp_path / "in/sub").mkdir(parents=True)
+    for name in ("a.mp4", "sub/b.mp4", "sub/c.mp4", "sub/d.mp4", "sub/shots.csv"):
+        (tmp_path / "in" / name).write_text(name)
+    (tmp_path / "in/metadata.tsv").write_text(
+        "file\tlicence\turl\na.mp4\tA\thttp://h/a\nsub/c.mp4\tC\t\nsub/b.mp4\t-\t\n"
+    )
+    (tmp_path / "in/sub/metadata.csv").write_text("file,licence\nb.mp4,B\n")
+    return tmp_path / "in"
+
+
+SAID = {"a.mp4": "A", "b.mp4": "B", "c.mp4": "C", "d.mp4": None, "shots.csv": None}
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [("", "abcds"), ("**", "abcds"), ("*", "abcds"), ("**/*.mp4", "abcd"), ("*/*", "bcds"), ("[s]ub/?.mp4", "bcd"),
+     ("*.mp4", "a"), ("*.*", "a"), ("a.mp4", "a")],
+)  # fmt: skip
+def test_files_have_their_licences_however_they_are_named(shelf, tmp_path, source, named):
+    """The sidecar of the folder, else the one above it; none is a source, or a list because a pattern met it."""
+    found = listing.write(Catalog(tmp_path / "out"), rows(shelf / source if source else shelf), 0).read().to_pylist()
+    said = {row["name"].rpartition("/")[2]: row["licence"] for row in found}
+    assert said == {name: SAID[name] for name in SAID if name[0] in named}
+    assert all(row["uri"].startswith("file://") and row["refused"] is None for row in found)
+
+
+@pytest.mark.parametrize("source", ["sub/*.mp4", "sub/c.mp4", "sub", "**", "c*/../sub/c.mp4"])
+def test_whoever_says_nothing_takes_no_licence_away(shelf, tmp_path, source):
+    (shelf / "cc").mkdir()
+    (shelf / "sub/metadata.csv").unlink()
+    catalog = Catalog(tmp_path / "out")
+    before = listing.write(catalog, rows(shelf), 0).read()
+    assert listing.write(catalog, rows(shelf / source), 0).read() == before
+    (shelf / "metadata.tsv").write_text("file\tlicence\na.mp4\tA\n")  # it says no more what it said
+    again = listing.write(catalog, rows(shelf), 0).read().to_pylist()
+    assert {row["name"]: row["licence"] for row in again if row["revision"] == 1}["sub/c.mp4"] is None
+
+
+def test_of_two_that_name_a_file_the_one_that_says_something_is_heard(shelf, tmp_path):
+    (shelf / "sub/metadata.csv").unlink()
+    found = listing.write(Catalog(tmp_path / "out"), [*rows(shelf / "sub/c.mp4"), *rows(shelf)], 0).read().to_pylist()
+    assert {row["licence"] for row in found if row["uri"].endswith("c.mp4")} == {"C"}
+
+
+def test_a_list_is_what_is_written_with_its_suffix(shelf):
+    for name in ("one.csv", "two.csv"):
+        (shelf / name).write_text(f"url\nhttp://h/{name}.mp4\n")
+    (shelf / "metadata.csv").write_text("url\nhttp://h/not-this.mp4\n")
+    urls = ["http://h/one.csv.mp4", "http://h/two.csv.mp4"]
+    assert [row["uri"] for row in rows(shelf / "*.csv")] == urls
+    assert [row["uri"] for row in rows(shelf / "one.csv")] == urls[:1]
+    assert not any(row["uri"].startswith("http") for row in rows(shelf / "*", shelf))
+
+
+def test_a_list_that_says_nothing_of_licences_takes_none_away(tmp_path):
+    catalog = Catalog(tmp_path / "out")
+    (tmp_path / "l.csv").write_text("url,licence\nhttp://h/a.mp4,MIT\n")
+    (tmp_path / "bare.csv").write_text("url\nhttp://h/a.mp4\n")
+    (tmp_path / "blank.csv").write_text("url,licence\nhttp://h/a.mp4,\n")
+    before = listing.write(catalog, rows(tmp_path / "l.csv"), 0).read()
+    assert listing.write(catalog, rows(tmp_path / "bare.csv", "http://h/a.mp4"), 0).read() == before
+    found = listing.write(catalog, rows(tmp_path / "blank.csv"), 0).read().to_pylist()
+    assert {row["revision"]: row["licence"] for row in found} == {0: "MIT", 1: None}
+
+
 def test_one_file_twice_is_listed_once(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.mp4").write_text("x")
