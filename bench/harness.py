@@ -37,7 +37,7 @@ def measure(argv: Sequence[str], env: Mapping[str, str] | None = None, roles: Ma
         before, started = group.cpu_s(), time.monotonic()
         into = ["sh", "-c", 'echo $$ > "$0"; exec "$@"', str(group.members), *argv]
         process = subprocess.Popen(into, env={**os.environ, **(env or {})}, stdout=nowhere, stderr=subprocess.PIPE)
-        watch = threading.Thread(target=_watch, args=(roles or {}, peaks, over))
+        watch = threading.Thread(target=_watch, args=(group, roles or {}, peaks, over))
         watch.start()
         _, errors = process.communicate()
         wall = time.monotonic() - started
@@ -71,6 +71,12 @@ class _Group:
         told = dict(line.split() for line in (self.folder / "cpu.stat").read_text().splitlines())
         return int(told["usage_usec"]) / 1e6
 
+    def processes(self) -> list[Path]:
+        """The folders in /proc of its members."""
+        if self.folder is None:
+            return [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return [Path("/proc") / pid for pid in self.members.read_text().split()]
+
     def wait(self) -> None:
         """Until the daemons of a finished run have ended, at most a minute."""
         deadline = time.monotonic() + 60
@@ -93,11 +99,10 @@ def _group() -> Iterator[_Group]:
     yield _Group(None)
 
 
-def _watch(roles: Mapping[str, str], peaks: dict[str, float], over: threading.Event) -> None:
+def _watch(group: _Group, roles: Mapping[str, str], peaks: dict[str, float], over: threading.Event) -> None:
     while roles and not over.wait(_LOOK_S):
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                _look(entry, roles, peaks)
+        for entry in group.processes():
+            _look(entry, roles, peaks)
 
 
 def _look(entry: Path, roles: Mapping[str, str], peaks: dict[str, float]) -> None:
