@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from manifests.files import AnyPath, again, publish, replace
+from pipeline.jobs.tar_members import Damaged, TarIn
+from pipeline.jobs.tar_members import members as members_in
 
 Member = tuple[str, bytes | Path]
 """Name in the tar, and its bytes or the file that holds them."""
@@ -62,13 +64,13 @@ def repack(path: AnyPath, members: Sequence[Member]) -> Packed:
 
 def rewrite(path: AnyPath, keep: Callable[[str], bool]) -> Packed:
     """Put a tar of the members whose names `keep` chooses in the place of the one at `path`, in one step: who reads the
-    old one reads on. The bytes are those of a tar that never had the others."""
+    old one reads on. The bytes are those of a tar that never had the others. Raises Damaged."""
     filled: list[Packed] = []
 
     def fill(file: BinaryIO) -> None:
-        with path.open("rb") as old, tarfile.open(fileobj=cast(IO[bytes], old), mode="r|") as tar:
-            chosen = ((info.name, cast(IO[bytes], tar.extractfile(info)).read()) for info in tar if keep(info.name))
-            filled.append(_fill(file, chosen))
+        with path.open("rb") as old:
+            tar = TarIn(old, path)
+            filled.append(_fill(file, ((m.name, tar.exactly(m.size)) for m in members_in(tar) if keep(m.name))))
 
     replace(path, fill)
     return filled[-1]
@@ -118,42 +120,25 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes | Path) -> None:
 
 def member(data: bytes, name: str) -> bytes | None:
     """A member by name out of a piece of a tar (a `Place` of it); None when it is not there, or not whole."""
-    with contextlib.suppress(KeyError, tarfile.TarError), tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-        file = tar.extractfile(name)
-        return file.read() if file else None
+    with contextlib.suppress(Damaged):
+        tar = TarIn(io.BytesIO(data), name)
+        return next((tar.exactly(found.size) for found in members_in(tar) if found.name == name), None)
     return None
 
 
 def read_back(path: AnyPath) -> Packed:
-    """Read a shard through, once: the index never says more than the file."""
+    """Read a shard through, once: the index never says more than the file. Raises Damaged."""
     return again(lambda: _read_back(path), path)
 
 
 def _read_back(path: AnyPath) -> Packed:
-    found: dict[str, list[int]] = {}
+    found: dict[str, Place] = {}
     names = []
-    with path.open("rb") as raw:
-        file = _Hashed(raw)
-        with tarfile.open(fileobj=cast(IO[bytes], file), mode="r|") as tar:
-            for info in tar:
-                key = info.name.partition(".")[0]
-                names.append(info.name)
-                end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-                found.setdefault(key, [info.offset, end])[1] = end
-        while file.read(1 << 20):
-            pass
-    places = {key: Place(start, end - start) for key, (start, end) in found.items()}
-    return Packed(file.state.hexdigest(), file.count, places, tuple(names))
-
-
-class _Hashed:
-    """A file that is read through once, and hashed on the way."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.count, self.state = file, 0, hashlib.sha256()
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(size)
-        self.count += len(data)
-        self.state.update(data)
-        return data
+    with path.open("rb") as file:
+        tar = TarIn(file, path)
+        for member in members_in(tar):
+            key = member.name.partition(".")[0]
+            names.append(member.name)
+            first = found[key].offset if key in found else member.offset
+            found[key] = Place(first, member.end - first)
+    return Packed(tar.state.hexdigest(), tar.count, found, tuple(names))

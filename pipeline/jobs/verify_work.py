@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +73,9 @@ class VerifyWorker:
         """The row of the shard."""
         found = [entry for rows in done.values() for entry in rows.get(FOUND, [])]
         problems = [*self._shard(part), *(entry["problem"] for entry in found if "problem" in entry)]
+        problems = [
+            text.encode("utf-8", "backslashreplace").decode() for text in problems
+        ]  # JSON may hold half characters
         row = {
             "generation": self.generation,
             "shard": f"{part.name}.tar",
@@ -101,8 +103,11 @@ class VerifyWorker:
         except FileNotFoundError:
             yield "it is missing"
             return
-        except (tarfile.TarError, OSError) as error:
-            yield f"it is no whole tar: {error}"
+        except tars.Damaged as error:
+            yield error.message
+            return
+        except OSError as error:
+            yield f"it cannot be read: {error}"
             return
         if packed.sha256 != told["sha256"]:
             yield f"its sha256 is {packed.sha256}, not {told['sha256']}"
@@ -147,17 +152,14 @@ def _members(packed: tars.Packed, rows: Sequence[Mapping[str, Any]]) -> Iterator
         yield "its members are repeated or out of order"
 
 
-def _json(row: Mapping[str, Any], data: bytes) -> Iterator[str]:
+def _json(row: Mapping[str, Any], data: bytes) -> list[str]:
     try:
         told = json.loads(data)
-        said = {"clip_id": told["clip_id"], "frames": told["frames"], "split": told["split"]}
-    except (ValueError, KeyError, TypeError) as error:
-        yield f"its JSON does not say what it must: {type(error).__name__}: {error}"
-        return
-    for name, value in said.items():
-        wanted = row[name].hex() if name == "clip_id" else row[name]
-        if value != wanted:
-            yield f"its JSON says {name} {value}, the index {wanted}"
+        said = {name: (told[name], row[name]) for name in ("frames", "split")}
+        said["clip_id"] = (told["clip_id"], row["clip_id"].hex())
+        return [f"its JSON says {n} {str(now)[:80]}, the index {was}" for n, (now, was) in said.items() if now != was]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        return [f"its JSON does not say what it must: {type(error).__name__}: {error}"]
 
 
 def _mp4(row: Mapping[str, Any], data: bytes, decode: bool) -> Iterator[str]:

@@ -4,13 +4,18 @@ import io
 import subprocess
 import sys
 import tarfile
+import time
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from manifests.errors import ConfigError, KlearError, MediaError
 from pipeline.config import load
 from pipeline.context import Context
+from pipeline.engine.plan import Part
 from pipeline.jobs import shard, shard_work, tars, verify
+from pipeline.jobs.verify_work import VERIFIED, VerifyWorker
 
 
 def shard_paths(context):
@@ -118,6 +123,81 @@ def test_members_that_say_something_else(copy):
     said = " ".join(found["problems"])
     assert "its JSON does not say what it must" in said or "not where the index says" in said
     assert first.partition(".")[0] in said
+
+
+def mutated(data, spans, rng):
+    """One mutation of a tar. spans: (header, data, end) of its members, in bytes."""
+    out = bytearray(data)
+    header, start, end = spans[rng.integers(len(spans))]
+    kind = rng.choice(["flips", "cut", "field", "json", "noise", "drop"])
+    if kind == "flips":
+        for place in rng.integers(0, len(out), 2 ** rng.integers(0, 8)):
+            out[place] ^= 1 << int(rng.integers(8))
+    elif kind == "cut":
+        del out[int(rng.integers(len(out))) :]
+    elif kind == "drop":
+        at = int(rng.integers(len(out)))
+        del out[at : at + int(rng.integers(1, 2000))]
+    elif kind == "noise":
+        out[header : header + 512] = rng.bytes(512)
+    elif kind == "field":  # and a checksum that is right for it
+        at, long = FIELDS[rng.integers(len(FIELDS))]
+        hostile = [rng.bytes(long), b"\xff" * long, b"\x80" + b"\xff" * long, b"7" * long, b"-0000000001", b"xLSKgV"]
+        new = hostile[rng.integers(len(hostile))][:long]
+        out[header + at : header + at + len(new)] = new
+        block = out[header : header + 512]
+        out[header + 148 : header + 156] = b"%06o\0 " % (sum(block) - sum(block[148:156]) + 256)
+    else:
+        text = JSONS[rng.integers(len(JSONS))]
+        new = (text * (end - start))[: end - start] if len(text) == 1 else text.ljust(end - start)
+        out[start:end] = new[: end - start]
+    return bytes(out)
+
+
+FIELDS = [(0, 100), (124, 12), (124, 12), (156, 1), (156, 1), (257, 8), (345, 155)]
+"""Of a header: name, size, type, magic, prefix."""
+JSONS = [
+    b"[",
+    b"9",
+    b"\xff",
+    b'{"frames": 1' + b"0" * 9,
+    b'"\\ud83d"',
+    b'{"clip_id": "\\ud83d", "frames": 1, "split": 0}',
+]
+
+
+def test_every_mutation_of_a_tar_is_damage(copy):
+    path, _ = shard_paths(copy)
+    table = copy.catalog.require("samples", "shard")
+    worker = VerifyWorker(copy.catalog, table, copy.catalog.require("shards", "shard"), path.parent, "g0001", 0.0)
+    part = Part(path.stem, 0, 0)
+    keys, good, rng = worker.keys(part), path.read_bytes(), np.random.default_rng(1)
+    with tarfile.open(path) as tar:
+        spans = [(info.offset, info.offset_data, info.offset_data + info.size) for info in tar]
+    spans += spans[::2] * 2  # more of the small ones, which are JSON
+    began = time.monotonic()
+    for number in range(300):
+        bad = mutated(good, spans, rng)
+        path.write_bytes(bad)
+        done = dict(zip(keys, worker.each(part, keys), strict=True))
+        found = pa.Table.from_pylist(worker.finish(part, done)["verified"], schema=VERIFIED).to_pylist()[0]
+        assert found["status"] == ("ok" if bad == good else "damaged"), number
+        for key in keys:  # nor does it stop who copies from it
+            tars.member(bad[: len(bad) // 2], f"{key.hex()}.mp4")
+    assert time.monotonic() - began < 60
+
+
+def test_a_tar_of_no_end_of_nesting_and_sizes_is_read_at_once(tmp_path):
+    for kind, size in ((b"x", b"00000001000"), (b"L", b"00000001000"), (b"S", b"77777777777"), (b"0", b"77777777777")):
+        info = tarfile.TarInfo("a.json")
+        header = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
+        header[156:157], header[124:135] = kind, size
+        header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 256)
+        (tmp_path / "bad.tar").write_bytes(bytes(header) * 5000)
+        with pytest.raises(tars.Damaged, match="bad.tar"):
+            tars.read_back(tmp_path / "bad.tar")
+        with pytest.raises(tars.Damaged):
+            tars.rewrite(tmp_path / "bad.tar", lambda name: True)
 
 
 @pytest.mark.slow  # a session of its own
