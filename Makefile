@@ -55,7 +55,7 @@ replay: setup ## run one STAGE=name on one CLIP=id here, beside what is stored
 	$(if $(STAGE),,$(error give STAGE=<a stage, e.g. audio.loudness>))
 	$(DATA) replay "$(CLIP)" "$(STAGE)" $(COMMON)
 
-takedown: setup ## take ARGS="--clip id", "--source id" or "--licence text" out of all shards and tables, for good
+takedown: setup ## take ARGS="--clip id", "--source id" or "--licence text" out of all shards and every view of the tables, for good
 	$(DATA) takedown $(COMMON)
 
 submit: setup ## run COMMAND="filter --out s3://..." on the cluster at ADDRESS=http://head:8265 as a Ray job

@@ -236,7 +236,8 @@ def takedown(
     sets: Sets = None,
     json: Json = False,
 ) -> None:
-    """Take a clip, a source or a licence out of all shards and tables, for good. Killed, it is finished by another."""
+    """Take a clip, a source or a licence out of all shards and every view of the tables, for good. Killed,
+    another finishes it."""
     from pipeline.jobs import takedown as job
 
     asked = [(kind, value) for kind, value in (("clip", clip), ("source", source), ("licence", licence)) if value]

@@ -118,7 +118,9 @@ class EngineSettings(Settings):
         default={}, description="what a worker takes, by job: probe, cut, measure.<tier>, annotate, shard, verify"
     )
     part_clips: int = Field(default=64, gt=0, le=4096, description="most clips of one part")
-    bucket_bits: int = Field(default=8, ge=0, le=16, description="2^bits buckets, by the first bits of the source_id")
+    bucket_bits: int = Field(
+        default=8, ge=0, le=16, description="2^bits buckets of a new output folder; a begun one keeps its own"
+    )
     attempts: int = Field(default=2, gt=0, description="tries of a part, and of a clip alone in a fresh process")
     max_error_rate: float = Field(default=0.05, ge=0, le=1, description="share of quarantined rows that fails a job")
     clip_timeout_s: float = Field(default=300.0, gt=0, description="limit for one clip (or source), seconds")

@@ -24,7 +24,10 @@ MIN_ERRORS = 3
 
 @dataclass(frozen=True)
 class Context:
-    """One run over one output folder. redo: do rows again that these causes (error codes) quarantined."""
+    """One run over one output folder. redo: do rows again that these causes (error codes) quarantined.
+
+    An output folder keeps the number of buckets that it was begun with, whatever the settings of later commands say.
+    """
 
     out: AnyPath
     settings: PipelineSettings
@@ -34,6 +37,10 @@ class Context:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "catalog", Catalog(self.out))
+        begun = layout.fixed(self.catalog.root)
+        if begun is not None:
+            engine = self.settings.engine.model_copy(update={"bucket_bits": begun})
+            object.__setattr__(self, "settings", self.settings.model_copy(update={"engine": engine}))
 
     def prepare(self) -> None:
         """Make the output folder's layout. Raises KlearError when it cannot be written, ConfigError when its buckets
@@ -47,7 +54,7 @@ class Context:
         self.check_layout()
 
     def check_layout(self) -> None:
-        """Raise ConfigError when the settings have another number of buckets than the output folder."""
+        """Raise ConfigError when another run has begun this folder meanwhile, with another number of buckets."""
         layout.hold(self.catalog.root, self.settings.engine.bucket_bits)
 
     def plan(self, name: str) -> Plan:

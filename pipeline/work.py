@@ -42,8 +42,7 @@ def work_off(
     if not pending:
         return 0
     session.start(address)
-    wanted = workers or size.workers(session.room(job.needs), rows, size.seconds_a_row(catalog, job.name))
-    job = replace(job, workers=wanted)
+    job = replace(job, workers=workers or _workers(catalog, job, rows, address))
     recorder, done = Recorder(job.name), 0
     recorder.parts(left=len(pending), done=0)
     with watching(job.name, rows, unit, job.workers) as watch, recording(catalog, job.name) as record, beating():
@@ -58,6 +57,11 @@ def work_off(
 
         pool.run(job, pending, heard)
     return rows
+
+
+def _workers(catalog: Catalog, job: Job, rows: int, address: str | None) -> int:
+    room = session.room(job.name, job.needs, wait=address is not None)
+    return size.workers(room, rows, size.seconds_a_row(catalog, job.name))
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def without_ray():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "run", run)
         patch.setattr(session, "start", lambda *arguments, **options: None)
-        patch.setattr(session, "room", lambda needs: 1)
+        patch.setattr(session, "room", lambda job, needs, wait: 1)
         yield
 
 

@@ -111,9 +111,23 @@ def _hushed() -> Iterator[None]:
         os.close(nowhere)
 
 
-def room(needs: Needs) -> int:
-    """Workers of these needs that the session's nodes can hold together, at least one."""
-    return max(1, sum(_fit(node["Resources"], needs) for node in ray.nodes() if node["Alive"]))
+def room(job: str, needs: Needs, wait: bool = False) -> int:
+    """Workers of these needs that the session's nodes can hold together, at least one.
+
+    Raises ConfigError `engine:needs` when no node can hold one; with `wait`, says so and lets the job wait for a node
+    that can, as an autoscaling cluster may start one.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    found = sum(_fit(node, needs) for node in nodes)
+    if not found:
+        gpus, memory = (max(node.get(name, 0.0) for node in nodes) for name in ("GPU", "memory"))
+        asked = f"{needs.cpus:g} CPUs, {needs.gpus:g} GPUs, {needs.memory_gib:g} GiB"
+        largest = f"{max(node.get('CPU', 0.0) for node in nodes):g}, {gpus:g}, {memory / 2**30:.1f} GiB"
+        said = f"{job}: a worker takes {asked}, and no node has more than {largest}: change engine.needs"
+        if not wait:
+            raise ConfigError("engine:needs", said)
+        console.err.print(f"[yellow]waiting[/yellow] {said}, or add such a node", soft_wrap=True)
+    return max(1, found)
 
 
 def _fit(resources: Mapping[str, float], needs: Needs) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from manifests.errors import ConfigError
 from manifests.ids import digest
 from manifests.query import RESOLVED_SOURCES, connect, publish_by_bucket, rows, with_probes
 from manifests.schema import CONTENTS, SOURCES
@@ -30,7 +31,9 @@ def run(context: Context, roots: Iterable[str | Path]) -> dict[str, Any]:
     """
     started = time.monotonic()
     context.prepare()
-    found = find.rows(roots, Store(context.settings.sources))
+    named = [str(root) for root in roots]
+    _check_apart(named, str(context.out))
+    found = find.rows(named, Store(context.settings.sources))
     listing.write(context.catalog, found, context.settings.engine.bucket_bits)
     done = probe.run(context)
     taken(context)
@@ -40,6 +43,13 @@ def run(context: Context, roots: Iterable[str | Path]) -> dict[str, Any]:
     limit = context.settings.engine.max_error_rate
     check_error_rate("ingest", counts["quarantined"], counts["sources"], limit, counts["causes"])
     return {"job": "ingest", **counts, **rate(started, done)}
+
+
+def _check_apart(roots: list[str], out: str) -> None:
+    """Raise ConfigError for a bucket's prefix with the output in it. (A folder may hold it: it is left out.)"""
+    for root in roots:
+        if "://" in root and f"{out}/".startswith(f"{root.rstrip('/')}/"):
+            raise ConfigError("source:output", f"{out} lies in the source {root}: give another OUT, or a longer prefix")
 
 
 def taken(context: Context) -> Table | None:

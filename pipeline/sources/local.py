@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from manifests import layout
 from manifests.errors import ConfigError
 from pipeline.sources import sidecar, tar
 from pipeline.sources.entry import Row, entry
 from pipeline.sources.uris import file_uri
 
+_OUTPUT = f"tables/{layout.NAME}"
+"""What an output folder has."""
 _FOLDERS = 1000
 """Folders whose sidecars are kept in memory."""
 
@@ -25,6 +28,8 @@ def walk(root: str | Path, sidecars: "Sidecars | None" = None) -> Iterator[Row]:
     """
     base = os.path.abspath(root)  # noqa: PTH100 (a str keeps a million rows cheap)
     is_folder = os.path.isdir(base)  # noqa: PTH112
+    if os.path.exists(f"{base}/{_OUTPUT}"):  # noqa: PTH110
+        raise ConfigError("source:output", f"{base} is the output of a run: give its shards, {base}/shards/g...")
     above = base if is_folder else os.path.dirname(base)  # noqa: PTH120
     found = sidecars or Sidecars(above)
     for path in _files(base) if is_folder else [base]:
@@ -74,12 +79,13 @@ def _relative(path: str, folder: str) -> str:
 
 
 def _files(base: str) -> Iterator[str]:
-    """All files below `base`. Links to folders are not entered (they may loop).
+    """All files below `base`. Links to folders are not entered (they may loop), nor are output folders of klear: what
+    a run wrote is not its source.
 
     Raises ConfigError for a folder that cannot be read: what is in it would be missing without a word.
     """
     for folder, folders, files in os.walk(base, onerror=_unreadable):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not os.path.exists(f"{folder}/{name}/{_OUTPUT}"))  # noqa: PTH110
         yield from (f"{folder}/{name}" if folder != "/" else f"/{name}" for name in sorted(files))
 
 

@@ -101,7 +101,7 @@ def work_alone(hands):
         finally:
             hand.stop()
 
-    work.pool.run, work.session.start, work.session.room = run, lambda *a, **k: None, lambda needs: 1
+    work.pool.run, work.session.start, work.session.room = run, lambda *a, **k: None, lambda *a, **k: 1
     blame.Hand = made
     if hands == "here":  # what a hand asks of its parent, the actor, is asked of itself
         own = types.SimpleNamespace(**{name: getattr(os, name) for name in dir(os)})

@@ -172,5 +172,5 @@ def in_process(monkeypatch):
     monkeypatch.setattr(shard_work, "_scratch", lambda actor: scratch(os.getpid()))  # hand and actor are one here
     monkeypatch.setattr(pool, "run", run)
     monkeypatch.setattr(session, "start", lambda *arguments, **options: None)
-    monkeypatch.setattr(session, "room", lambda needs: 1)
+    monkeypatch.setattr(session, "room", lambda job, needs, wait: 1)
     return done

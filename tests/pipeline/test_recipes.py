@@ -1,7 +1,10 @@
 """A changed recipe is a new table, of what it affects and nothing else."""
 
+import shutil
+
 import pytest
 
+from manifests.errors import ConfigError
 from pipeline.config import load
 from pipeline.context import Context
 from pipeline.jobs import annotate, decide, ingest, shard, status
@@ -64,3 +67,34 @@ def test_another_cut_makes_other_clips_and_no_other_sources(run, in_process, tmp
     assert before["clips"] != after["clips"] and before["canonical"] == after["canonical"]
     found = status.of(Context(tmp_path / "out", load(str(small_preset), [LOOSE])).catalog)
     assert found["clips"]["total"] == 5 and found["clips"]["pending"] == 0  # one of 2 s each, in place of two of 1 s
+
+
+def test_a_command_with_the_buckets_of_another_preset_keeps_those_of_the_folder(run, tmp_path, small_preset):
+    run()
+    before = status.of(Context(tmp_path / "out", load(str(small_preset), [])).catalog)
+    run("engine.bucket_bits=8")
+    other = Context(tmp_path / "out", load(str(small_preset), ["engine.bucket_bits=8"]))
+    assert other.settings.engine.bucket_bits == 1
+    decide.run(other)
+    after = status.of(other.catalog)
+    assert (after["clips"], after["sources"]) == (before["clips"], before["sources"])
+
+
+def test_what_a_run_wrote_is_not_its_source(tmp_path, small_sources, small_preset, in_process):
+    folder = tmp_path / "in"
+    shutil.copytree(small_sources, folder)
+    context = Context(folder / "out", load(str(small_preset), [LOOSE]))
+    first = ingest.run(context, [folder])
+    filter_job.run(context)
+    annotate.run(context)
+    shard.run(context)
+    assert ingest.run(context, [folder])["sources"] == first["sources"] == 9
+    with pytest.raises(ConfigError, match="is the output of a run"):
+        ingest.run(context, [folder / "out"])
+    assert ingest.run(context, [folder / "out" / "shards"])["sources"] > 9  # asked for by name, they are sources
+
+
+def test_a_bucket_that_holds_the_output_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="lies in the source s3://raw"):
+        ingest._check_apart(["s3://raw/"], "s3://raw/out")
+    ingest._check_apart(["s3://raw", "s3://raw/out"], "s3://raw2/out")

@@ -40,9 +40,12 @@ def test_rates_are_measured(tmp_path, small_sources, small_preset, in_process):
 def test_a_gpu_is_shared_by_as_many_as_fit(monkeypatch):
     node = {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 2.0, "memory": 64.0 * 2**30}}
     monkeypatch.setattr(session.ray, "nodes", lambda: [node, node, {**node, "Alive": False}])
-    assert session.room(Needs(cpus=1, gpus=0.25)) == 16
-    assert session.room(Needs(cpus=4, gpus=0.25)) == 8
-    assert session.room(Needs(cpus=1, memory_gib=16)) == 8
+    assert session.room("measure.dear", Needs(cpus=1, gpus=0.25)) == 16
+    assert session.room("measure.dear", Needs(cpus=4, gpus=0.25)) == 8
+    assert session.room("measure.dear", Needs(cpus=1, memory_gib=16)) == 8
+    with pytest.raises(ConfigError, match=r"measure\.dear: a worker takes 1 CPUs, 3 GPUs.* more than 16, 2, 64"):
+        session.room("measure.dear", Needs(gpus=3))
+    assert session.room("measure.dear", Needs(gpus=3), wait=True) == 1  # an autoscaler may bring one
 
 
 @dataclass
