@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from manifests import files, parts, takedowns
+from manifests import files, parts, sightings, takedowns
 from manifests.catalog import Catalog
 from manifests.folded import Hidden
 from manifests.ids import digest
@@ -90,8 +90,9 @@ def with_probes(catalog: Catalog, plan: list[tuple[int, files.AnyPath]]) -> duck
     con = connect(catalog)
     epochs = " UNION ALL ".join(f"SELECT key, {epoch} AS epoch FROM {_parquet([path])}" for epoch, path in plan)
     con.execute(f'CREATE TEMP VIEW "plan.probe" AS {epochs}')
-    if catalog.current("takedowns") is None:
-        register(con, takedowns.tombstones(catalog))
+    for table in (takedowns.tombstones(catalog), sightings.table_of(catalog)):
+        if catalog.current(table.name) is None:
+            register(con, table)
     con.execute(f"CREATE TEMP VIEW taken_contents AS {takedowns.TAKEN_CONTENTS}")
     con.execute(f"CREATE TEMP VIEW live_probes AS {LIVE_PROBES}")
     con.execute(f"CREATE TEMP VIEW first_of_content AS {FIRST_OF_CONTENT}")
@@ -193,6 +194,8 @@ def _parquet(paths: Sequence[files.AnyPath], *options: str) -> str:
 LIVE_PROBES = """
 WITH noted AS (
     SELECT * FROM listing QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY revision DESC) = 1
+), sighted AS (
+    SELECT source_key, max(number) AS number FROM sightings GROUP BY source_key
 ), taken AS (
     SELECT source_key, min(reason) AS reason FROM (
         SELECT source_key, reason FROM taken_contents
@@ -206,11 +209,12 @@ SELECT p.* REPLACE (noted.licence AS licence, noted.attribution AS attribution, 
     CASE WHEN taken.source_key IS NULL THEN p.error_code ELSE 'source:taken_down' END AS error_code,
     CASE WHEN taken.source_key IS NULL THEN p.error_message ELSE taken.reason END AS error_message), planned.epoch
 FROM probes p JOIN "plan.probe" planned ON planned.key = p.source_key JOIN noted ON noted.source_key = p.source_key
-LEFT JOIN taken ON taken.source_key = p.source_key
-QUALIFY row_number() OVER (PARTITION BY p.uri ORDER BY planned.epoch DESC, p.version DESC, p.source_key) = 1
+LEFT JOIN taken ON taken.source_key = p.source_key LEFT JOIN sighted ON sighted.source_key = p.source_key
+QUALIFY row_number() OVER (
+    PARTITION BY p.uri ORDER BY coalesce(sighted.number, 0) DESC, planned.epoch DESC, p.version DESC, p.source_key) = 1
 """
-"""The newest probe of each uri, with the newest notes of its list or sidecar: a replaced file is another source. What
-is taken down is ineligible."""
+"""The probe of what was found last under each uri, with the newest notes of its list or sidecar: a replaced file is
+another source. What is taken down is ineligible."""
 
 FIRST_OF_CONTENT = """
 SELECT source_id, arg_min(source_key, (epoch, name, uri)) AS source_key, arg_min(uri, (epoch, name, uri)) AS uri

@@ -73,7 +73,7 @@ def resolve(context: Context) -> Table:
 def _query(context: Context, name: str, sql: str, schema: pa.Schema, inputs: Sequence[str], place: str) -> Table:
     """A table that is a query over others; its recipe names all of their parts: same inputs, same table."""
     behind = [context.catalog.require(table, "ingest") for table in inputs]
-    behind += context.catalog.currents(["takedowns"]).values()
+    behind += context.catalog.currents(["sightings", "takedowns"]).values()
     states = [text for table in behind for text in (table.recipe, *table.state())]
     table = context.catalog.table(name, digest(name, *states).hex(), schema)
     con = with_probes(context.catalog, list(context.plan("probe").key_files()))

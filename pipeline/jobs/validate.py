@@ -7,7 +7,7 @@ from manifests.catalog import Catalog
 from manifests.expectations import check as check_tables
 from pipeline import console
 
-_INTERNAL = {"events", "listing", "release"}
+_INTERNAL = {"events", "listing", "release", "sightings"}
 
 
 def check(catalog: Catalog, tables: list[str]) -> dict[str, int]:

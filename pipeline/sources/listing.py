@@ -19,6 +19,7 @@ from manifests.ids import bucket, digest, recipe
 from manifests.query import connect
 from manifests.schema import LISTING
 from manifests.table import Table
+from pipeline.sources import sightings
 from pipeline.sources.entry import Row
 
 VERSION = 2
@@ -28,6 +29,8 @@ BATCH = 50_000
 PART = 20_000
 """Most rows of a part of the table."""
 _GROUP_BITS = 7
+_PLACE = pa.field("place", pa.int64())
+_SEEN = pa.schema([LISTING.field("source_key"), LISTING.field("uri"), _PLACE])
 _NOTES = ("licence", "attribution", "url", "transcript", "extra")
 
 
@@ -45,9 +48,14 @@ def write(catalog: Catalog, rows: Iterable[Row], bits: int) -> Table:
     table = catalog.set_current(table_of(catalog))
     con = duckdb.connect()
     with tempfile.TemporaryDirectory(prefix="klear-listing-") as folder:
-        for group in _spilled(rows, Path(folder), min(bits, _GROUP_BITS)):
-            _publish_group(con, table, pq.read_table(group), bits)
-            group.unlink()
+        seen = Path(folder) / "seen"
+        with pq.ParquetWriter(seen, _SEEN, compression="zstd") as writer:
+            for group in _spilled(rows, Path(folder), min(bits, _GROUP_BITS)):
+                found = pq.read_table(group)
+                _publish_group(con, table, found, bits)
+                writer.write_table(found.select(_SEEN.names))
+                group.unlink()
+        sightings.note(catalog, seen)
     return table
 
 
@@ -61,7 +69,7 @@ def has_remote(catalog: Catalog) -> bool:
 
 def _spilled(rows: Iterable[Row], folder: Path, bits: int) -> list[Path]:
     """Files with the rows, one a group of buckets, in order of the groups; rows as they came, with their `place`."""
-    schema = pa.schema([*LISTING, pa.field("silent", pa.bool_()), pa.field("place", pa.int64())])
+    schema = pa.schema([*LISTING, pa.field("silent", pa.bool_()), _PLACE])
     writers: dict[int, pq.ParquetWriter] = {}
     place = 0
     try:
