@@ -1,7 +1,10 @@
 """The errors klear raises on purpose. Each has a short stable `code`, which becomes a column, and says what to do."""
 
+import errno
 import re
 
+_OUT_OF = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
+"""Space, files, processes, memory."""
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Halves of characters that stand for no byte of a file name: JSON may hold them (`"\\ud83d"`), UTF-8 may not."""
 
@@ -20,7 +23,13 @@ class KlearError(Exception):
 
 
 def cause_of(error: Exception) -> tuple[str, str]:
-    """Code and message of any exception, as columns hold them: our own words, else `crash:<class>`; valid UTF-8."""
+    """Code and message of any exception, as columns hold them: our own words, else `crash:<class>`; valid UTF-8.
+
+    Raises MachineError for what the machine has run out of: that is nobody's row.
+    """
+    if isinstance(error, OSError) and error.errno in _OUT_OF:
+        code = errno.errorcode[error.errno].lower()
+        raise MachineError(f"machine:{code}", f"{error}: free some, then run the same command again") from error
     if isinstance(error, KlearError):
         return error.code, printable(error.message)
     return f"crash:{type(error).__name__}", printable(str(error)[:500])
