@@ -1,20 +1,23 @@
 """Blame: a key is quarantined only after it ended a fresh process of its own, alone, several times.
 
 A death on the way through a part costs nothing but the key at hand, which is then tried alone; the rest goes on in a
-new process. What was done before the death is kept.
+new process. What was done before the death is kept. A death before the process could take a key is the machine's.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 
 from manifests.errors import KlearError
-from pipeline.engine.hand import Died, Hand
+from pipeline.engine.hand import Died, Hand, NotReady
 from pipeline.engine.job import Job, Rows
 from pipeline.engine.plan import Part
 
 _OUTSIDE = "crash:SIGKILL"
 """We watch time and memory ourselves, so this signal comes from outside: from a person, or the kernel out of memory."""
 _OUTSIDE_TRIES = 5
+_STARTS = 3
+"""Tries to get a process ready, at growing distances, before the job stops."""
 
 
 def do_keys(
@@ -26,12 +29,12 @@ def do_keys(
     on_rows: Callable[[Rows], None] = lambda rows: None,
 ) -> dict[bytes, Rows]:
     """The rows of each of the keys, whatever it takes. `on_death` hears of each death's ending, `on_rows` of each key's
-    rows as soon as they are there."""
+    rows as soon as they are there. Raises NotReady when no process can be had."""
     done: dict[bytes, Rows] = {}
     while left := [key for key in keys if key not in done]:
         found = iter(left)
         try:
-            for rows in hand.each(part, left):
+            for rows in _each(hand, part, left, on_death):
                 done[next(found)] = rows
                 on_rows(rows)
         except Died as death:
@@ -40,6 +43,19 @@ def do_keys(
             done[suspect] = alone(job, part, suspect, on_death)
             on_rows(done[suspect])
     return done
+
+
+def _each(hand: Hand, part: Part, keys: list[bytes], on_death: Callable[[str], None]) -> Iterator[Rows]:
+    """The rows of these keys from a hand that is given a few tries to get ready, which blame nobody."""
+    for tries in count(1):
+        try:
+            yield from hand.each(part, keys)
+            return
+        except NotReady as fault:  # so it has yielded nothing yet
+            on_death(fault.ending)
+            if tries == _STARTS:
+                raise
+            time.sleep(0.25 * 2**tries)
 
 
 def alone(job: Job, part: Part, key: bytes, on_death: Callable[[str], None] = lambda ending: None) -> Rows:
@@ -52,7 +68,7 @@ def alone(job: Job, part: Part, key: bytes, on_death: Callable[[str], None] = la
     while deaths < job.limits.attempts and killed < _OUTSIDE_TRIES:
         hand = Hand(job.worker, job.limits)
         try:
-            return next(iter(hand.each(part, [key])))
+            return next(_each(hand, part, [key], on_death))
         except Died as death:
             ending = death.ending
             on_death(ending)

@@ -78,6 +78,8 @@ def _stream(job: Job, parts: list[Part]) -> Iterator[dict[str, Any]]:
         for row in dataset.iter_rows():
             event: dict[str, Any] = row["event"]
             if event["error"]:
+                if event["deaths"]:  # they are counted, whatever comes of the part
+                    yield event
                 raise KlearError(*event["error"].split("|", 1))
             yield event
     except RayError as error:  # the pool broke down as a whole: its parts stay pending, and their leases say so

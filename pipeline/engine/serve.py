@@ -16,16 +16,28 @@ READY = "ready"
 _PR_SET_PDEATHSIG = 1
 
 
-def main(descriptor: int, parent: int) -> None:
-    """Serve until the other end of the pipe is gone."""
+def main(descriptor: int, parent: int, stderr: int) -> None:
+    """Serve until the other end of the pipe is gone. stderr: where it goes once we are ready; a file, until then."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)  # it died before prctl could tell us
-    with suppress(EOFError, OSError), Connection(descriptor) as pipe:
+    with Connection(descriptor) as pipe:
         worker = pickle.loads(pipe.recv_bytes())  # from our own parent process, never from data
-        pipe.send(READY)
-        while True:
-            _do(worker, pipe, *pipe.recv())
+        _speak_to(stderr)
+        with suppress(EOFError, OSError):
+            pipe.send(READY)
+            while True:
+                _do(worker, pipe, *pipe.recv())
+
+
+def _speak_to(stderr: int) -> None:
+    """Have stderr go there, and what was said so far with it."""
+    sys.stderr.flush()
+    said = os.pread(2, os.fstat(2).st_size, 0)
+    os.dup2(stderr, 2)
+    os.close(stderr)
+    with suppress(OSError):
+        os.write(2, said)
 
 
 def _do(worker: Any, pipe: Connection, part: Any, keys: list[bytes]) -> None:
@@ -41,4 +53,4 @@ def _do(worker: Any, pipe: Connection, part: Any, keys: list[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

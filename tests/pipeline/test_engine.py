@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from manifests.schema import STATUS
 from manifests.table import Table
 from pipeline.engine import lease, pool
 from pipeline.engine.event import Clock
-from pipeline.engine.hand import Hand
+from pipeline.engine.hand import Hand, NotReady
 from pipeline.engine.job import Job, Limits
 from pipeline.engine.plan import Plan
 from pipeline.engine.wanted import Listed
@@ -71,17 +73,51 @@ ENDINGS = {
     "killed": lambda notes: os.kill(os.getpid(), signal.SIGKILL),
     "twice_killed": twice_killed,
 }
+
+
+@dataclass
+class Unready(Worker):
+    """Its first `bad` processes end when they take it from the pipe, before any key."""
+
+    bad: int = 99
+    way: str = "raises"
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        if Path(sys.argv[0]).name == "serve.py":
+            starts = len(list(self.notes.glob("start-*")))
+            (self.notes / f"start-{starts}").touch()
+            if starts < self.bad:
+                WAYS[self.way]()
+
+
+@dataclass
+class Loud(Worker):
+    """Says something before it is ready, and after."""
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        print("taken from the pipe", file=sys.stderr)
+
+    def each(self, part, keys):
+        print("at work", file=sys.stderr)
+        yield from super().each(part, keys)
+
+
+def raises():
+    raise OSError(28, "No space left on device")
+
+
+WAYS = {"raises": raises, "exit": lambda: os._exit(3), "killed": lambda: os.kill(os.getpid(), signal.SIGKILL)}
 KEYS = [digest(n) for n in range(9)]
 
 
-def make_job(tmp_path, limits=None, **options):
+def make_job(tmp_path, limits=None, kind=Worker, **options):
     notes = tmp_path / "notes"
     notes.mkdir(exist_ok=True)
     table = Table(tmp_path / "tables", "t", "r" * 32, SCHEMA)
     plan = Plan(tmp_path / "plan")
-    job = Job(
-        "test", (table,), Worker(plan, notes, **options), tmp_path / "leases", workers=2, limits=limits or Limits()
-    )
+    job = Job("test", (table,), kind(plan, notes, **options), tmp_path / "leases", workers=2, limits=limits or Limits())
     return job, table, plan.extend(Listed(dict.fromkeys(KEYS, 0)), 3)
 
 
@@ -138,6 +174,65 @@ def test_a_healthy_key_outlives_a_machine_in_trouble(tmp_path):
     for part in parts:
         pool.do_part(job, part, Hand(job.worker, job.limits), Clock())
     assert {row["status"] for row in table.read().to_pylist()} == {"ok"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_process_that_ends_before_it_is_ready_blames_no_key(tmp_path, way):
+    job, table, parts = make_job(tmp_path, kind=Unready, bad=2, way=way)
+    clock, hand = Clock(), Hand(job.worker, job.limits)
+    for part in parts:
+        pool.do_part(job, part, hand, clock)
+    hand.stop()
+    assert {row["status"] for row in table.read().to_pylist()} == {"ok"} and times_done(tmp_path) == [1] * 9
+    assert clock.deaths == [{"raises": "crash:exit_1", "exit": "crash:exit_3", "killed": "crash:SIGKILL"}[way]] * 2
+
+
+def test_a_suspect_is_not_blamed_for_processes_that_are_never_ready(tmp_path):
+    """The first process dies of a key; those that should try it alone cannot even start."""
+    job, table, parts = make_job(tmp_path, Limits(attempts=2), poison=KEYS[4])
+    for part in parts:
+        hand = Hand(job.worker, job.limits)
+        part_job = (
+            replace(job, worker=Unready(job.worker.plan, job.worker.notes)) if KEYS[4] in job.worker.keys(part) else job
+        )
+        if part_job is job:
+            pool.do_part(job, part, hand, Clock())
+        else:
+            with pytest.raises(NotReady):
+                pool.do_part(part_job, part, hand, Clock())
+        hand.stop()
+    assert {row["status"] for row in table.read().to_pylist()} == {"ok"} and len(job.pending(parts)) == 1
+
+
+def test_no_process_at_all_stops_the_job(tmp_path, ray_session):
+    job, _, parts = make_job(tmp_path, kind=Unready)
+    events = []
+    with pytest.raises(KlearError, match="No space left on device") as caught:
+        pool.run(job, parts, events.append)
+    assert caught.value.code == "engine:hand" and "No key is to blame but" in caught.value.message
+    assert job.pending(parts) == parts
+    assert events[-1]["deaths"] == ["crash:exit_1"] * 3 and events[-1]["rows"] == 0
+
+
+def test_a_machine_that_cannot_fork_stops_the_job(tmp_path, monkeypatch):
+    def popen(*arguments, **options):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    job, _, parts = make_job(tmp_path)
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    clock = Clock()
+    with pytest.raises(NotReady, match="Resource temporarily unavailable"):
+        pool.do_part(job, parts[0], Hand(job.worker, job.limits), clock)
+    assert clock.deaths == ["crash:start"] * 3 and job.pending(parts) == parts
+
+
+def test_what_a_hand_says_arrives(tmp_path, capfd):
+    job, _, parts = make_job(tmp_path, kind=Loud)
+    hand = Hand(job.worker, job.limits)
+    pool.do_part(job, parts[0], hand, Clock())
+    hand.stop()
+    said = capfd.readouterr().err
+    assert said.index("taken from the pipe") < said.index("at work")
 
 
 def test_quarantined_keys_are_done_again_when_asked(tmp_path):
