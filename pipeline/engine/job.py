@@ -73,7 +73,8 @@ class Job:
 
     name: for people. tables: what a part commits; a part is done when all of them have it.
     worker: pickled to each process that uses it, so each has its own. leases: folder of the lease files.
-    redo: None, or the error codes whose quarantined rows are to be done again in committed parts.
+    redo: None, or the error codes whose quarantined rows are to be done again in committed parts; without any code, the
+    keys of committed parts that have no row.
     whole: a part is one thing (a shard): when one of its keys is done again, all of them are.
     """
 

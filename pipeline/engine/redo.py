@@ -27,7 +27,10 @@ def quarantined_sql(table: Table, causes: frozenset[str]) -> str | None:
 
 def keys(job: Job, part: Part) -> list[bytes]:
     """The keys of a committed part to be done again: those that some table of the job holds as quarantined for one of
-    the causes; all of them where the job makes a part whole."""
+    the causes; all of them where the job makes a part whole. Without any causes: those without a row."""
+    if not job.redo:
+        have = set(job.tables[-1].read_part(part.name).column(0).to_pylist())
+        return [key for key in job.worker.keys(part) if key not in have]
     causes = pa.array(sorted(job.redo or ()), pa.string())
     found: set[bytes] = set()
     for table in job.tables:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ NAME = "cuts"
 _GAP_S = 0.03  # one step of the voice detector: the breath between two words is room enough for a cut
 LONGEST = "SELECT max(duration_s), max(duration_s * fps_num / fps_den * width * height) FROM canonical"
 WANTED = "SELECT source_id AS key, source_id AS place FROM canonical"
+WITHOUT = f"{WANTED} WHERE source_id NOT IN (SELECT source_id FROM cuts)"
+"""Also those whose part was committed while their file was replaced by another, and that are back now."""
 
 
 def run(context: Context, canonical: Table) -> int:
@@ -49,10 +51,27 @@ def run(context: Context, canonical: Table) -> int:
     store = Store(with_decoder(context.settings.sources))
     worker = CutWorker(context.plan("cut"), canonical, cut, clips, cuts, store)
     wanted = Asked(context.catalog, WANTED, (canonical,))
-    done = context.work("cut", [clips, cuts], worker, wanted, "sources", extra_s=_longest_s(context, canonical))
+    extra_s = _longest_s(context, canonical)
+    done = context.work("cut", [clips, cuts], worker, wanted, "sources", extra_s=extra_s)
+    if context.redo is None and (left := _back(context, canonical, cuts)):
+        done += replace(context, redo=frozenset()).work_off(
+            "cut", [clips, cuts], worker, left, "sources", extra_s=extra_s
+        )
     for table in (clips, cuts):
         context.catalog.set_current(table)
     return done
+
+
+def _back(context: Context, canonical: Table, cuts: Table) -> list[Part]:
+    """The parts that hold sources without a row, as a rule none."""
+    con = connect(context.catalog, asked=WITHOUT)
+    for table in (canonical, cuts):
+        register(con, table)
+    if not con.execute(f"{WITHOUT} LIMIT 1").fetchall():
+        return []
+    return context.plan("cut").extend(
+        Asked(context.catalog, WITHOUT, (canonical, cuts)), context.settings.engine.part_clips
+    )
 
 
 def _longest_s(context: Context, canonical: Table) -> float:
@@ -83,7 +102,8 @@ class CutWorker(Planned):
     store: Store = field(default_factory=Store)
 
     def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
-        """The clips of each source, and its cuts row; nothing of one that was taken down or replaced since its plan."""
+        """The clips of each source, and its cuts row; nothing of one that was taken down or replaced since its plan: it is
+        cut when it comes back."""
         sources = self.sources.read_keys(part.name, keys)
         with fetching(self.store, (sources[key] for key in keys if key in sources)) as here:
             for key in keys:
@@ -91,8 +111,12 @@ class CutWorker(Planned):
 
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """The quarantined row of a source that kills whoever decodes it."""
-        source = self.sources.read_keys(part.name, [key])[key]
-        return {"clips": [], NAME: [self._row(source, part.bucket, error=error, attempts=attempts)]}
+        source = self.sources.read_keys(part.name, [key]).get(key)
+        return (
+            {}
+            if source is None
+            else {"clips": [], NAME: [self._row(source, part.bucket, error=error, attempts=attempts)]}
+        )
 
     def _rows(self, source: Mapping[str, Any], number: int, here: Sources) -> Rows:
         try:

@@ -7,12 +7,13 @@ import pytest
 
 from pipeline.config import load
 from pipeline.context import Context
+from pipeline.engine import pool
 from pipeline.jobs import ingest, validate
 
 
 @pytest.fixture
 def context(tmp_path, small_preset, in_process):
-    return Context(tmp_path / "out", load(str(small_preset), ["engine.max_error_rate=1.0"]))
+    return Context(tmp_path / "out", load(str(small_preset), ["engine.max_error_rate=1.0", "engine.bucket_bits=0"]))
 
 
 @pytest.fixture
@@ -59,3 +60,22 @@ def test_what_is_not_named_is_where_it_was(context, put):
     put(0), put(3, "y.mp4")
     ingest.run(context, [put(0)])  # y was not looked at
     assert outcomes(context) == {"x.mp4": ("ok", "mtime:0"), "y.mp4": ("ok", f"mtime:{10**9}")}
+
+
+def test_a_source_that_was_away_when_its_part_was_cut_is_cut_when_it_is_back(context, put, monkeypatch):
+    """Planned, and then the run ends; replaced, and its part is committed without it; put back."""
+    put(0), put(1, "y.mp4")
+    folder, run = put(0).parent, pool.run
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "run", lambda job, *rest: None if job.name == "cut" else run(job, *rest))
+        assert ingest.run(context, [folder])["pending"] == 2
+    put(2)
+    assert ingest.run(context, [folder])["clips"] == 4
+    for clip in (0, 2, 0):
+        put(clip)
+        result = ingest.run(context, [folder])
+        assert (result["ok"], result["pending"], result["clips"]) == (2, 0, 4)
+    state = context.catalog.require("clips", "").state()
+    assert len(state) == 3 and ingest.run(context, [folder])["done_now"] == 0
+    assert context.catalog.require("clips", "").state() == state
+    validate.run(context.catalog)
