@@ -1,14 +1,21 @@
 """Google buckets, to the emulator that PyPI has. The service itself is not reached here."""
 
+import http.client
 import importlib.util
+import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import fsspec
 import pytest
 
+from manifests import files
 from manifests.errors import ConfigError
 from pipeline.sources import find
 
@@ -55,3 +62,59 @@ def test_a_prefix_is_listed_and_fetched(gs, make_store):
 def test_a_bucket_that_is_not_there(gs, make_store):
     with pytest.raises(ConfigError, match="nosuch"):
         list(find.rows(["gs://nosuch/in"], make_store()))
+
+
+class Conditions(BaseHTTPRequestHandler):
+    """In front of the emulator, which knows no conditions: an upload that must not replace is refused as Google does."""
+
+    protocol_version = "HTTP/1.1"
+    there: ClassVar[set[bytes]] = set()
+    refused: ClassVar[list[bytes]] = []
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        name = re.search(rb'"name": *"([^"]+)"', body)[1]
+        if "ifGenerationMatch=0" in self.path and name in self.there:
+            self.refused.append(name)
+            self._answer(412, b'{"error": {"code": 412, "message": "conditionNotMet"}}')
+        else:
+            self.there.add(name)
+            self._answer(*self._passed_on(body))
+
+    def do_GET(self):
+        self._answer(*self._passed_on(None))
+
+    def _passed_on(self, body):
+        headers = {name: value for name, value in self.headers.items() if name != "Host"}
+        asked = http.client.HTTPConnection("127.0.0.1", self.server.behind)
+        asked.request(self.command, self.path, body, headers)
+        said = asked.getresponse()
+        return said.status, said.read()
+
+    def _answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def test_output_the_first_writer_wins(gs, monkeypatch):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Conditions)
+    server.daemon_threads, server.behind = True, int(os.environ["STORAGE_EMULATOR_HOST"].rpartition(":")[2])
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(type(gs), "_cache", {})
+    folder = files.root("gs://raw/out")
+    assert files.publish(folder / "t" / "part", lambda file: file.write(b"first"))
+    monkeypatch.setattr(files, "exists", lambda path: False)  # both have looked before the other wrote
+    assert not files.publish(folder / "t" / "part", lambda file: file.write(b"second"))
+    assert Conditions.refused == [b"out/t/part"]
+    assert files.read(folder / "t" / "part") == b"first" and files.names(folder / "t") == ["part"]
+    for text in (b"one", b"two"):
+        files.replace(folder / "t" / "pointer", lambda file, text=text: file.write(text))
+    assert files.read(folder / "t" / "pointer") == b"two"
+    server.shutdown()
