@@ -54,9 +54,8 @@ def run(context: Context, canonical: Table) -> int:
     extra_s = _longest_s(context, canonical)
     done = context.work("cut", [clips, cuts], worker, wanted, "sources", extra_s=extra_s)
     if context.redo is None and (left := _back(context, canonical, cuts)):
-        done += replace(context, redo=frozenset()).work_off(
-            "cut", [clips, cuts], worker, left, "sources", extra_s=extra_s
-        )
+        again = replace(context, redo=frozenset())
+        done += again.work_off("cut", [clips, cuts], worker, left, "sources", extra_s=extra_s)
     for table in (clips, cuts):
         context.catalog.set_current(table)
     return done
@@ -64,14 +63,12 @@ def run(context: Context, canonical: Table) -> int:
 
 def _back(context: Context, canonical: Table, cuts: Table) -> list[Part]:
     """The parts that hold sources without a row, as a rule none."""
-    con = connect(context.catalog, asked=WITHOUT)
+    con, wanted = connect(context.catalog, asked=WITHOUT), Asked(context.catalog, WITHOUT, (canonical, cuts))
     for table in (canonical, cuts):
         register(con, table)
     if not con.execute(f"{WITHOUT} LIMIT 1").fetchall():
         return []
-    return context.plan("cut").extend(
-        Asked(context.catalog, WITHOUT, (canonical, cuts)), context.settings.engine.part_clips
-    )
+    return context.plan("cut").extend(wanted, context.settings.engine.part_clips)
 
 
 def _longest_s(context: Context, canonical: Table) -> float:
@@ -102,8 +99,8 @@ class CutWorker(Planned):
     store: Store = field(default_factory=Store)
 
     def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
-        """The clips of each source, and its cuts row; nothing of one that was taken down or replaced since its plan: it is
-        cut when it comes back."""
+        """The clips of each source, and its cuts row; nothing of one that was taken down or replaced since its plan (it
+        is cut when it is back)."""
         sources = self.sources.read_keys(part.name, keys)
         with fetching(self.store, (sources[key] for key in keys if key in sources)) as here:
             for key in keys:
@@ -112,11 +109,8 @@ class CutWorker(Planned):
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """The quarantined row of a source that kills whoever decodes it."""
         source = self.sources.read_keys(part.name, [key]).get(key)
-        return (
-            {}
-            if source is None
-            else {"clips": [], NAME: [self._row(source, part.bucket, error=error, attempts=attempts)]}
-        )
+        rows = [self._row(source, part.bucket, error=error, attempts=attempts)] if source else []
+        return {"clips": [], NAME: rows}
 
     def _rows(self, source: Mapping[str, Any], number: int, here: Sources) -> Rows:
         try:
