@@ -6,7 +6,9 @@ that heal are judged at the end, and the rest of the run goes on from there. A s
 its place, with the clips that it holds copied: it is then what an undisturbed run would have made of the same clips.
 """
 
+import difflib
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,13 +33,16 @@ class Step:
 def run(context: Context, causes: Collection[str], jobs: Collection[str] = ()) -> dict[str, Any]:
     """Do again what these causes (error codes) quarantined, in all jobs or in those named; what healed, by job.
 
-    Raises ConfigError for a job that the preset does not have. Rows that fail again stay quarantined, as they are now.
+    A cause that no row has is none to fail on (a retry may be run twice): `unknown` names it, and `causes` says which
+    there were, in these jobs. Raises ConfigError for a job that the preset does not have. Rows that fail again stay
+    quarantined, as they are now.
     """
     started = time.monotonic()
     if not causes:
         raise ConfigError("retry:cause", "give --cause CODE, e.g. --cause media:timeout; `klear status` lists them")
     again = replace(context, redo=frozenset(causes))
     _check(context, jobs)
+    there = _causes(context, jobs)
     told: list[dict[str, Any]] = []
     for step in _steps(context):
         if (not jobs or step.job in jobs) and (before := _quarantined(context, step.tables, again.redo)):
@@ -51,10 +56,28 @@ def run(context: Context, causes: Collection[str], jobs: Collection[str] = ()) -
         "retried": sum(row["retried"] for row in told),
         "healed": sum(row["healed"] for row in told),
         "jobs": told,
+        "unknown": [{"cause": cause, "nearest": _nearest(cause, there)} for cause in causes if cause not in there],
+        "causes": [{"cause": cause, "rows": count} for cause, count in there.most_common()],
         **({"kept": judged["kept"], "rejected": judged["rejected"]} if judged else {}),
         "next": _next(healed),
         "seconds": round(time.monotonic() - started, 2),
     }
+
+
+def _causes(context: Context, jobs: Collection[str]) -> Counter[str]:
+    """Rows by the code that quarantined them, over the tables of all jobs or of those named."""
+    con = open_duckdb(context.catalog)
+    found: Counter[str] = Counter()
+    tables = {t.name: t for step in _steps(context) if not jobs or step.job in jobs for t in step.tables}
+    for table in (table for table in tables.values() if "error_code" in table.schema.names):
+        register(con, table)
+        sql = f"SELECT error_code, count(*) FROM \"{table.name}\" WHERE status = 'quarantined' GROUP BY ALL"
+        found.update(dict(con.execute(sql).fetchall()))
+    return found
+
+
+def _nearest(cause: str, there: Collection[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(cause, there, 1, 0.5)), None)
 
 
 def _check(context: Context, jobs: Collection[str]) -> None:
@@ -127,6 +150,13 @@ def _next(healed: set[str]) -> list[str]:
 def show(result: dict[str, Any]) -> None:
     """What healed, by job, and what to run next."""
     keys = ["job", "retried", "healed", "still"]
-    console.rows("Done again", keys, [[row[key] for key in keys] for row in result["jobs"]])
+    if result["jobs"]:
+        console.rows("Done again", keys, [[row[key] for key in keys] for row in result["jobs"]])
+    for row in result["unknown"]:
+        near = f"; did you mean {row['nearest']!r}?" if row["nearest"] else ""
+        console.say(f"no row is quarantined with {row['cause']!r}{near}", "nothing to do", "yellow")
+    if result["unknown"]:
+        there = ", ".join(f"{row['cause']} ({row['rows']:,} rows)" for row in result["causes"])
+        console.say(f"the causes of these jobs: {there or 'none, nothing is quarantined'}")
     if result["next"]:
         console.err.print("run next: " + ", ".join(f"klear {name}" for name in result["next"]))

@@ -1,5 +1,6 @@
 """Retry heals what failed for a while, and touches nothing else."""
 
+import io
 import shutil
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from manifests.catalog import Catalog
 from manifests.errors import ConfigError, MediaError
 from manifests.table import Table
+from pipeline import console
 from pipeline.config import load
 from pipeline.context import Context
 from pipeline.jobs import annotate, compact, decide, ingest, retry, shard, status
@@ -67,6 +69,27 @@ def test_a_source_that_was_away_when_it_was_measured(context, sources, tmp_path,
         "video.technical",
     }
     assert retry.run(context, ["media:missing"])["retried"] == 0
+
+
+def test_a_cause_that_no_row_has_is_said(context, sources, monkeypatch):
+    ingest.run(context, [sources])
+    (sources / "clip1.mp4").unlink()
+    filter_job.run(context)
+    file = io.StringIO()
+    monkeypatch.setattr(console.err, "_file", file)
+    told = retry.run(context, ["media:mising", "crash:[/x]"])
+    assert told["retried"] == 0 and told["jobs"] == []
+    assert told["unknown"] == [
+        {"cause": "media:mising", "nearest": "media:missing"},
+        {"cause": "crash:[/x]", "nearest": None},
+    ]
+    assert {"cause": "media:missing", "rows": 6} in told["causes"]
+    retry.show(told)
+    said = file.getvalue()
+    assert "no row is quarantined with 'media:mising'; did you mean 'media:missing'?" in said
+    assert "no row is quarantined with 'crash:[/x]'\n" in said and "media:missing (6 rows)" in said
+    assert "media:missing" not in {row["cause"] for row in retry.run(context, ["x:y"], ["probe", "cut"])["causes"]}
+    assert retry.run(context, ["media:missing"])["unknown"] == []
 
 
 def test_what_fails_again_stays_as_it_is(context, sources):
