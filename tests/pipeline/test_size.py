@@ -1,6 +1,8 @@
 """Pools: as many workers as fit and as pay off, with what each of them needs."""
 
+import importlib.metadata
 import os
+import zipfile
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -66,6 +68,45 @@ def test_a_job_has_an_environment_of_its_own(tmp_path, ray_session):
     worker = Teller(Plan(tmp_path / "plan"), "KLEAR_PINNED")
     pool.run(Job("tell", (table,), worker, tmp_path / "leases", needs=needs), parts)
     assert {row["seen"] for row in table.read().to_pylist()} == {"1.2.3"}
+
+
+@dataclass
+class Versions(Planned):
+    """Says which version of a package its process has."""
+
+    package: str
+
+    def each(self, part, keys):
+        for key in keys:
+            yield {"t": [{"key": key, "status": "ok", "attempts": 1, "seen": importlib.metadata.version(self.package)}]}
+
+
+def wheel(folder, name, version):
+    """An empty package as a wheel."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{name}/__init__.py", "")
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.mark.slow
+def test_a_backend_with_a_conflicting_pin_has_it_and_nobody_else(tmp_path, ray_session):
+    ours = importlib.metadata.version("pyloudnorm")
+    table = Table(tmp_path / "tables", "t", "r" * 32, SCHEMA)
+    parts = Plan(tmp_path / "plan").extend(Listed({digest(n): 0 for n in range(2)}), 1)
+    pip = {
+        "packages": [str(wheel(tmp_path, "pyloudnorm", "99.0"))],
+        "pip_install_options": ["--no-index", "--no-deps"],
+    }
+    worker = Versions(Plan(tmp_path / "plan"), "pyloudnorm")
+    pool.run(Job("pinned", (table,), worker, tmp_path / "leases", needs=Needs(runtime_env={"pip": pip})), parts)
+    assert {row["seen"] for row in table.read().to_pylist()} == {"99.0"} and ours != "99.0"
 
 
 def test_needs_of_a_job_that_is_not_there_are_refused(small_preset):

@@ -65,7 +65,7 @@ def test_a_bucket_that_is_not_there(gs, make_store):
 
 
 class Conditions(BaseHTTPRequestHandler):
-    """In front of the emulator, which knows no conditions: an upload that must not replace is refused as Google does."""
+    """In front of the emulator, which knows no conditions: an upload that must not replace gets a 412."""
 
     protocol_version = "HTTP/1.1"
     there: ClassVar[set[bytes]] = set()
