@@ -55,7 +55,7 @@ replay: setup ## run one STAGE=name on one CLIP=id here, beside what is stored
 	$(if $(STAGE),,$(error give STAGE=<a stage, e.g. audio.loudness>))
 	$(DATA) replay "$(CLIP)" "$(STAGE)" $(COMMON)
 
-takedown: setup ## take ARGS="--clip id", "--source id" or "--licence text" out of all shards and every view of the tables, for good
+takedown: setup ## take ARGS="--source id --reason text" (or --clip, --licence) out of all shards and every view of the tables, for good
 	$(DATA) takedown $(COMMON)
 
 submit: setup ## run COMMAND="filter --out s3://..." on the cluster at ADDRESS=http://head:8265 as a Ray job
@@ -91,4 +91,4 @@ check: setup ## format, lint, types, layers, tests
 	$(MAKE) test
 
 clean: ## remove the outputs of the demo (OUT)
-	rm -rf $(OUT)
+	rm -rf -- "$(OUT)"

@@ -356,13 +356,14 @@ def compact(
 def dashboard(
     address: Annotated[str, typer.Option("--address", envvar="RAY_ADDRESS", help="HEAD:6379, or http://...")] = "auto",
     show: Annotated[bool, typer.Option("--open", help="open it in a browser")] = False,
+    json: Json = False,
 ) -> None:
     """Where the Ray dashboard of a running cluster is. A local run has one when the job is given --dashboard."""
     from pipeline import dashboard as found
 
     url = found.find(address)
     console.say("", "it asks for the cluster's token: RAY_AUTH_TOKEN, or `ray get-auth-token`", "dim")
-    typer.echo(url)
+    console.print_json({"job": "dashboard", "url": url}) if json else typer.echo(url)
     if show:
         typer.launch(url)
 
@@ -379,15 +380,19 @@ def submit(
     pip: Annotated[list[str] | None, typer.Option("--pip", help="package to add to the image; may be repeated")] = None,
     env: Annotated[list[str] | None, typer.Option("--env", help="NAME=VALUE for all processes of the job")] = None,
     cpus: Annotated[float, typer.Option("--cpus", help="CPUs reserved for the driver; 0: it runs on the head")] = 0.0,
+    json: Json = False,
 ) -> None:
-    """Run a klear command on a cluster as a Ray job; its output here, its exit code ours."""
+    """Run a klear command on a cluster as a Ray job; its output here (with --json: on stderr), its exit code ours."""
     from pipeline import submit as job
 
     pairs = [item.partition("=") for item in env or []]
     if wrong := [name for name, sep, _ in pairs if not (name and sep)]:
         raise ConfigError("submit:env", f"--env takes NAME=VALUE; got {wrong[0]!r}")
     environment = job.runtime_env(working_dir, pip or [], {name: value for name, _, value in pairs})
-    raise typer.Exit(job.submit(arguments, address, environment, cpus))
+    result = job.submit(arguments, address, environment, cpus)
+    if json:
+        console.print_json(result)
+    raise typer.Exit(result["exit_code"])
 
 
 if __name__ == "__main__":

@@ -31,8 +31,10 @@ def runtime_env(
     return found
 
 
-def submit(arguments: Sequence[str], address: str | None, environment: Mapping[str, Any], cpus: float = 0.0) -> int:
-    """Submit `klear <arguments>`, print its output as it comes, and return its exit code.
+def submit(
+    arguments: Sequence[str], address: str | None, environment: Mapping[str, Any], cpus: float = 0.0
+) -> dict[str, Any]:
+    """Submit `klear <arguments>`, print its output as it comes; its `id` and its `exit_code` (130: it goes on).
 
     address: of the cluster's dashboard, `http://head:8265`. cpus: reserved for the driver, which is on the head node
     else. Raises ConfigError `submit:address` when nobody answers there, KlearError `submit:refused`.
@@ -47,10 +49,11 @@ def submit(arguments: Sequence[str], address: str | None, environment: Mapping[s
     console.say(f"{job}: klear {shlex.join(arguments)}", "submitted", "bold")
     try:
         asyncio.run(_follow(client, job))
-        return _exit_code(client, job)
+        code = _exit_code(client, job)
     except KeyboardInterrupt:
         console.err.print(f"{job} goes on; see it with `ray job logs -f {job}`, end it with `ray job stop {job}`")
-        return 130
+        code = 130
+    return {"job": "submit", "id": job, "exit_code": code}
 
 
 def _client(address: str | None) -> Any:

@@ -1,6 +1,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+
+from pipeline import cli, console, dashboard, submit
 
 
 def klear(*arguments):
@@ -39,3 +46,56 @@ def test_licences_name_the_non_commercial_one(tmp_path):
     done = klear("licences", "--json")
     listed = {row["what"]: row["licence"] for row in json.loads(done.stdout)["licences"]}
     assert "NC" in listed["semantic.imagebind"]
+
+
+def test_every_command_takes_json():
+    from trainer import cli as trainer
+
+    for app in (cli.app, trainer.app):
+        commands = typer.main.get_command(app).commands
+        assert len(commands) >= 6
+        assert [name for name, it in commands.items() if not any("--json" in param.opts for param in it.params)] == []
+
+
+class Cluster:
+    """Answers as Ray's client of jobs does."""
+
+    def submit_job(self, **options):
+        return "job-1"
+
+    async def tail_job_logs(self, job):
+        yield "kept 3 of 4\n"
+
+    def get_job_status(self, job):
+        return SimpleNamespace(is_terminal=lambda: True)
+
+    def get_job_info(self, job):
+        return SimpleNamespace(driver_exit_code=3, status="FAILED", message="[/x] failed")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "found"),
+    [
+        (["submit", "--json", "--", "filter"], 3, {"job": "submit", "id": "job-1", "exit_code": 3}),
+        (["dashboard", "--json"], 0, {"job": "dashboard", "url": "http://head:8265"}),
+    ],
+)
+def test_commands_about_clusters_print_one_json_object(monkeypatch, capsys, argv, code, found):
+    monkeypatch.setattr(submit, "_client", lambda address: Cluster())
+    monkeypatch.setattr(dashboard, "find", lambda address: "http://head:8265")
+    monkeypatch.setattr(console, "_stdout", None)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)  # put back after the command took it
+    monkeypatch.setattr(sys, "argv", ["klear", *argv])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    assert ended.value.code == code and json.loads(said.out) == found
+    assert ("kept 3 of 4" in said.err) == (argv[0] == "submit")
+
+
+def test_clean_removes_the_folder_that_it_is_given(tmp_path):
+    for name in ("my out", "my", "out"):
+        (tmp_path / name).mkdir()
+    makefile = Path(__file__).parents[2] / "Makefile"
+    subprocess.run(["make", "-s", "-f", makefile, "clean", "OUT=my out"], cwd=tmp_path, check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my", "out"]
