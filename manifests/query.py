@@ -191,9 +191,13 @@ def _parquet(paths: Sequence[files.AnyPath], *options: str) -> str:
     return f"read_parquet({', '.join(['[' + ', '.join(map(_literal, paths)) + ']', *options])})"
 
 
-LIVE_PROBES = """
+NEWEST_NOTES = "revision DESC, licence NULLS LAST, attribution NULLS LAST, url NULLS LAST, transcript NULLS LAST, extra"
+"""SQL: the order of the rows of a source in the listing. Two drivers at once may give two the same revision: then the
+same one stands, whoever looks, and one that says something before one that does not."""
+
+LIVE_PROBES = f"""
 WITH noted AS (
-    SELECT * FROM listing QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY revision DESC) = 1
+    SELECT * FROM listing QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY {NEWEST_NOTES}) = 1
 ), sighted AS (
     SELECT source_key, max(number) AS number FROM sightings GROUP BY source_key
 ), taken AS (

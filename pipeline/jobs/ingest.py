@@ -71,14 +71,27 @@ def resolve(context: Context) -> Table:
 
 
 def _query(context: Context, name: str, sql: str, schema: pa.Schema, inputs: Sequence[str], place: str) -> Table:
-    """A table that is a query over others; its recipe names all of their parts: same inputs, same table."""
+    """A table that is a query over others, made current.
+
+    Another driver may make the table current meanwhile, of inputs that are newer than ours (and a takedown is one): its
+    table must not be replaced by ours, so ours is made anew.
+    """
+    while True:
+        before = context.catalog.current(name)
+        table = _answered(context, name, sql, schema, inputs, place)
+        if context.catalog.current(name) == before:
+            return context.catalog.set_current(table)
+
+
+def _answered(context: Context, name: str, sql: str, schema: pa.Schema, inputs: Sequence[str], place: str) -> Table:
+    """The table of a query, published; its recipe names all parts of its inputs: same inputs, same table."""
     behind = [context.catalog.require(table, "ingest") for table in inputs]
     behind += context.catalog.currents(["sightings", "takedowns"]).values()
     states = [text for table in behind for text in (table.recipe, *table.state())]
     table = context.catalog.table(name, digest(name, *states).hex(), schema)
     con = with_probes(context.catalog, list(context.plan("probe").key_files()))
     publish_by_bucket(con, sql, table, context.settings.engine.bucket_bits, place)
-    return context.catalog.set_current(table)
+    return table
 
 
 def _counts(context: Context) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from manifests import parts
 from manifests.catalog import Catalog
 from manifests.ids import bucket, digest, recipe
-from manifests.query import connect
+from manifests.query import NEWEST_NOTES, connect
 from manifests.schema import LISTING
 from manifests.table import Table
 from pipeline.sources import sightings
@@ -117,7 +117,7 @@ def _new(con: duckdb.DuckDBPyConnection, found: pa.Table, listed: list[pa.Table]
     con.register("listed", pa.concat_tables(listed))
     names = ", ".join(f"n.{name}" for name in LISTING.names if name != "revision")
     same = " AND ".join(f"n.{name} IS NOT DISTINCT FROM o.{name}" for name in _NOTES)
-    newest = "SELECT * FROM listed QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY revision DESC) = 1"
+    newest = f"SELECT * FROM listed QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY {NEWEST_NOTES}) = 1"
     sql = f"""
         WITH named AS (
             SELECT * FROM found QUALIFY row_number() OVER (PARTITION BY source_key ORDER BY silent, place) = 1)
