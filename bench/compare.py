@@ -111,7 +111,7 @@ tiers: [{{name: cheap, stages: [{stages}]}}]
 policy: {policy}
 annotate: [{{name: caption.audio_template}}, {{name: caption.video_template}}, {{name: compose.texts}}]
 shard: {{shards: 4, val: 0.1, x264_preset: veryfast}}
-engine: {{workers: 2, part_clips: 10, bucket_bits: 0}}
+engine: {{workers: 2, part_clips: 25, bucket_bits: 0}}
 """
 
 
