@@ -6,6 +6,7 @@ python -m bench.floor ingest|measure|shard FOLDER --stages a,b --jobs 2
 import argparse
 import hashlib
 import io
+import json
 import multiprocessing
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.ids import file_digest
-from media import ffmpeg, probe_child
+from media import ffmpeg, probe_child, tracks
 from media.child import Limits
 
 
@@ -87,7 +88,7 @@ def _probed(path: Path) -> Any:
     """The probe, in this process."""
     from media import probe
 
-    probe._ask = lambda path, order, limits: probe_child.look(str(path), list(order))  # type: ignore
+    probe.ask = lambda path, *rest: json.dumps(probe_child.look(str(path), list(tracks.DEFAULT_ORDER)))  # type: ignore
     return probe.probe(path)
 
 

@@ -227,7 +227,7 @@ FROM live_probes WHERE status = 'ok' GROUP BY source_id
 """The uri that stands for each content: the one seen first. Only its clips are anyone's."""
 
 RESOLVED_SOURCES = """
-SELECT p.* EXCLUDE (status, epoch, recipe, refused, revision, error_stage, error_code, error_message, attempts),
+SELECT p.* EXCLUDE (status, answer, epoch, recipe, refused, revision, error_stage, error_code, error_message, attempts),
     coalesce(cuts.error_stage, p.error_stage) AS error_stage,
     coalesce(cuts.error_code, p.error_code) AS error_code,
     coalesce(cuts.error_message, p.error_message) AS error_message,

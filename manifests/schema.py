@@ -75,15 +75,17 @@ PROBES = pa.schema(
         pa.field("primaries", pa.string()),
         pa.field("colour_range", pa.string()),
         pa.field("look", pa.string()),  # what its tags and flags amount to (media/look.py)
+        pa.field("answer", pa.string()),  # all that the probe said, JSON: who cuts need not open the file for it
         pa.field("recipe", pa.string(), False),
         *STATUS,
     ]
 )
 CONTENTS = pa.schema([PROBES.field("source_id").with_nullable(False), *[f for f in PROBES if f.name != "source_id"]])
 """A row a content: the probe of the uri that was seen first with it."""
+_OF_PROBES = {"status", "answer", "recipe", "refused", "revision"}
 SOURCES = pa.schema(
     [
-        *[PROBES.field(name) for name in PROBES.names if name not in {"status", "recipe", "refused", "revision"}],
+        *[PROBES.field(name) for name in PROBES.names if name not in _OF_PROBES],
         pa.field("outcome", pa.string(), False),  # ok | ineligible | duplicate | quarantined | pending
         pa.field("duplicate_of", pa.string()),  # uri of the first source with this content
         pa.field("clips", pa.int32()),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from manifests.errors import MediaError
 from media import colours, magic, tracks
@@ -120,9 +119,23 @@ def probe(
     media:timestamps (they jump), media:too_large (a picture over `media.allowed.MAX_PIXELS`), media:colours (coded in a
     way that cannot be shown rightly), media:timeout, media:memory, media:crash.
     """
+    return understood(path, ask(path, timeout_s, max_rss, audio_order), need_audio)
+
+
+def ask(
+    path: Path, timeout_s: float = 30.0, max_rss: int = 1 << 30, audio_order: Sequence[str] = tracks.DEFAULT_ORDER
+) -> str:
+    """What the probing child says of a file, as JSON, to be kept for `understood`. Raises as `probe`, but for what the
+    answer itself says."""
     magic.check_file(path)
     tracks.check_order(audio_order)
-    found = _ask(path, audio_order, Limits(timeout_s, max_rss))
+    question = json.dumps({"path": str(path.absolute()), "order": list(audio_order)})
+    return _prober().ask(question, Limits(timeout_s, max_rss)).rstrip("\n")
+
+
+def understood(path: Path, answer: str, need_audio: bool = True) -> Probe:
+    """The probe of a file from an answer of `ask`, without opening it again. Raises MediaError as `probe`."""
+    found = json.loads(answer)
     if "error" in found:
         code, message = found["error"]
         if code == "media:unreadable" and not magic.claims_media(path):
@@ -157,12 +170,6 @@ def _check_colours(path: Path, track: VideoTrack) -> None:
         str(track.look)
     except ValueError as error:
         raise MediaError("media:colours", f"{path.name}: {error}") from None
-
-
-def _ask(path: Path, audio_order: Sequence[str], limits: Limits) -> dict[str, Any]:
-    question = json.dumps({"path": str(path.absolute()), "order": list(audio_order)})
-    found: dict[str, Any] = json.loads(_prober().ask(question, limits))
-    return found
 
 
 @functools.cache

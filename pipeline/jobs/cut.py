@@ -16,7 +16,7 @@ from media import detect
 from media.borders import BorderWatch
 from media.cuts import Cut, plan_cuts
 from media.patience import looking_s
-from media.probe import Probe, probe
+from media.probe import Probe, understood
 from media.shots import Shots, default_timeout, detect_shots
 from media.shown import settle
 from media.sound import stream_sound
@@ -33,7 +33,7 @@ from pipeline.hardware import with_decoder
 from pipeline.sources.ahead import Sources, fetching
 from pipeline.sources.store import Store
 
-VERSION = 7
+VERSION = 8
 NAME = "cuts"
 _GAP_S = 0.03  # one step of the voice detector: the breath between two words is room enough for a cut
 LONGEST = "SELECT max(duration_s), max(duration_s * fps_num / fps_den * width * height) FROM canonical"
@@ -126,7 +126,7 @@ class CutWorker(Planned):
     def clips_of(self, source: Mapping[str, Any], number: int, here: Sources) -> tuple[int, int, list[dict[str, Any]]]:
         """Shots, frames decoded, and the rows of the clips of a source, in bucket `number`."""
         path = here.get(source).path
-        probed = probe(path, audio_order=self.cut.audio_order)
+        probed = understood(path, source["answer"])
         watch = BorderWatch() if self.cut.crop_borders else None
         detector = detect.make(self.cut.shots, self.cut.device)
         shots = detect_shots(path, probed, detector, decoder=here.decoder, see=watch.see if watch else None)

@@ -9,6 +9,7 @@ from manifests.errors import KlearError, MachineError, MediaError, cause_of
 from manifests.ids import file_digest, recipe
 from manifests.schema import PROBES
 from manifests.table import Table
+from media import tracks
 from pipeline.context import Context
 from pipeline.engine.job import MOVED, Rows
 from pipeline.engine.plan import Part
@@ -19,7 +20,7 @@ from pipeline.sources.ahead import Sources, fetching
 from pipeline.sources.outcome import INELIGIBLE, REFUSALS
 from pipeline.sources.store import Store
 
-VERSION = 3
+VERSION = 4
 NAME = "probes"
 WANTED = "SELECT DISTINCT source_key AS key, source_key AS place FROM listing"
 
@@ -29,10 +30,11 @@ Outcome = tuple[str, str | None, str | None]
 
 def run(context: Context) -> int:
     """Probe all listed sources that were not probed yet; how many."""
-    table = context.catalog.table(NAME, recipe(NAME, VERSION, "", {}, {}), PROBES)
+    order = context.settings.cut.audio_order
+    table = context.catalog.table(NAME, recipe(NAME, VERSION, "", {"audio_order": order}, {}), PROBES)
     listed = context.catalog.require("listing", "ingest")
     wanted = Asked(context.catalog, WANTED, (listed,))
-    worker = ProbeWorker(context.plan("probe"), listed, table, Store(context.settings.sources))
+    worker = ProbeWorker(context.plan("probe"), listed, table, Store(context.settings.sources), tuple(order))
     done = context.work("probe", [table], worker, wanted, "sources")
     context.catalog.set_current(table)
     return done
@@ -40,11 +42,12 @@ def run(context: Context) -> int:
 
 @dataclass
 class ProbeWorker(Planned):
-    """Probes sources. listing: what each key stands for. table: where the rows go."""
+    """Probes sources. listing: what each key stands for. table: where the rows go. order: of audio tracks."""
 
     listing: Table
     table: Table
     store: Store = field(default_factory=Store)
+    order: tuple[str, ...] = tracks.DEFAULT_ORDER
 
     def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
         """A row a source: ok, ineligible or quarantined."""
@@ -75,14 +78,15 @@ class ProbeWorker(Planned):
 
     def values(self, listed: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
         """The columns of a source, from its file. Raises what makes it ineligible or quarantined."""
-        from media.probe import probe
+        from media.probe import ask, understood
 
         if listed["refused"]:
             raise MediaError(listed["refused"], REFUSALS[listed["refused"]].format(name=listed["name"]))
         held = sources.get(listed)
-        columns = _columns(probe(held.path))
+        answer = ask(held.path, audio_order=self.order)
+        columns = _columns(understood(held.path, answer))
         content = held.content or file_digest(held.path)
-        return {"source_id": content, "bytes": held.size, "version": held.version, **columns}
+        return {"source_id": content, "bytes": held.size, "version": held.version, **columns, "answer": answer}
 
     def _entry(
         self, listed: Mapping[str, Any], values: Mapping[str, Any], outcome: Outcome, attempts: int = 1

@@ -42,7 +42,8 @@ def run(context: Context, source: str, job: str, guarded: bool = False) -> dict[
 def _probe(context: Context, source: Mapping[str, Any], guarded: bool) -> dict[str, Any]:
     key = source["source_key"]
     listed, table = context.catalog.require("listing", "ingest"), context.catalog.require(probe.NAME, "ingest")
-    worker = ProbeWorker(context.plan("probe"), listed, table, Store(context.settings.sources))
+    order = tuple(context.settings.cut.audio_order)
+    worker = ProbeWorker(context.plan("probe"), listed, table, Store(context.settings.sources), order)
     part = _part(context, key)
     stored = table.read_keys(part.name, [key])[key]
     if guarded:
