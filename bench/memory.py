@@ -13,7 +13,8 @@ from bench import compare, corpus, harness, markdown
 
 SECONDS, SIZE = 2.0, (160, 120)
 STAGES = "audio.loudness,video.technical,video.motion,duplicates.fingerprint"
-JOBS = ("ingest", "measure", "decide", "dedup", "annotate", "decide", "shard", "verify", "card", "status")
+JOBS = ("ingest", "measure", "decide", "annotate", "decide", "shard", "verify", "card", "status", "dedup", "decide")
+"""Near duplicates come last: all but a few of these clips are."""
 ROLES = {name: piece for name, piece in compare.ROLES.items() if name != "floor"}
 BITS = 4
 
