@@ -1,5 +1,6 @@
 """Generations: numbered releases of shards. One set of samples under one recipe is one generation, for ever."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from operator import methodcaller
@@ -7,6 +8,8 @@ from operator import methodcaller
 from manifests import files
 from manifests.errors import ConfigError
 from manifests.files import AnyPath, publish
+
+NOTE = "generation.json"
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,16 @@ def find_or_start(folder: AnyPath, recipe: str, shards: int, encode: str = "") -
         last = int(known[-1].name[1:]) if known else 0  # not how many: old ones may have been removed
         new = Generation(f"g{last + 1:04d}", recipe, shards, encode)
         note = json.dumps({"recipe": recipe, "shards": shards, "encode": encode}, indent=1).encode()
-        publish(folder / new.name / "generation.json", methodcaller("write", note))
+        publish(folder / new.name / NOTE, methodcaller("write", note))
 
 
 def listed(folder: AnyPath) -> list[Generation]:
-    """All generations in `folder`, oldest first."""
-    known = [name for name in files.folders(folder) if name.startswith("g")]
-    return [Generation(name, **json.loads(files.read(folder / name / "generation.json"))) for name in known]
+    """All generations in `folder`, oldest first. A folder without a note is of a run that died before it wrote one."""
+    found = []
+    for name in files.folders(folder):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(Generation(name, **json.loads(files.read(folder / name / NOTE))))
+    return found
 
 
 def latest(folder: AnyPath) -> Generation:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config import load
 from pipeline.context import Context
-from pipeline.jobs import balance, shard
+from pipeline.jobs import balance, generation, shard
 
 
 def again(context, preset, *sets):
@@ -70,3 +70,10 @@ def test_the_outcome_shows_the_spread(released):
     assert sum(row["count"] for row in one["shards"]) == 10
     assert spread["samples"]["min"] == min(row["count"] for row in one["shards"])
     assert 0 < spread["bytes"]["min"] <= spread["bytes"]["median"] <= spread["bytes"]["max"] <= one["bytes"]
+
+
+def test_a_folder_whose_run_died_before_its_note_is_begun_again(tmp_path):
+    (tmp_path / "g0001").mkdir()
+    assert generation.listed(tmp_path) == []
+    assert generation.find_or_start(tmp_path, "r", 2).name == "g0001"
+    assert [known.recipe for known in generation.listed(tmp_path)] == ["r"]
