@@ -126,7 +126,7 @@ def room(job: str, needs: Needs, wait: bool = False) -> int:
         said = f"{job}: a worker takes {asked}, and no node has more than {largest}: change engine.needs"
         if not wait:
             raise ConfigError("engine:needs", said)
-        console.err.print(f"[yellow]waiting[/yellow] {said}, or add such a node", soft_wrap=True)
+        console.say(f"{said}, or add such a node", "waiting", "yellow")
     return max(1, found)
 
 

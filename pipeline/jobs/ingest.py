@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.errors import ConfigError
+from manifests.errors import ConfigError, KlearError
 from manifests.ids import digest
 from manifests.query import RESOLVED_SOURCES, connect, publish_by_bucket, rows, with_probes
 from manifests.schema import CONTENTS, SOURCES
@@ -21,6 +21,7 @@ from pipeline.jobs import cut, probe
 from pipeline.sources import find, listing
 from pipeline.sources.store import Store
 
+_TRIES = 20
 CANONICAL = "SELECT p.* FROM live_probes p JOIN first_of_content f ON f.source_key = p.source_key"
 
 
@@ -76,11 +77,12 @@ def _query(context: Context, name: str, sql: str, schema: pa.Schema, inputs: Seq
     Another driver may make the table current meanwhile, of inputs that are newer than ours (and a takedown is one): its
     table must not be replaced by ours, so ours is made anew.
     """
-    while True:
+    for _ in range(_TRIES):
         before = context.catalog.current(name)
         table = _answered(context, name, sql, schema, inputs, place)
         if context.catalog.current(name) == before:
             return context.catalog.set_current(table)
+    raise KlearError("ingest:contended", f"other runs made {name} anew {_TRIES} times meanwhile: run this one again")
 
 
 def _answered(context: Context, name: str, sql: str, schema: pa.Schema, inputs: Sequence[str], place: str) -> Table:

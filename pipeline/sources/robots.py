@@ -1,6 +1,7 @@
 """robots.txt, as RFC 9309 has it: the groups of an agent, `*` and `$` in paths, the longest rule wins.
 
-(Python's own parser takes the first rule that matches and knows no wildcards, so it allows what sites disallow.)
+(Python's own parser takes the first rule that matches and knows no wildcards, so it allows what sites disallow. Protego
+0.7.0 knows them; a hostile file within the size limit, 20,000 agents over 15,000 rules, keeps it busy for minutes.)
 """
 
 import re

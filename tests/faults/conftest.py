@@ -27,6 +27,7 @@ from typing import Any
 import pytest
 
 from tests.faults import results
+from tests.faults.orders import Orders
 
 ROOT = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
@@ -69,6 +70,15 @@ def tally(record_property: Callable[[str, object], None]) -> Callable[..., None]
         assert injected and not found, "\n".join(found.what[:20]) or f"nothing was injected: {fault}"
 
     return add
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Iterator[Orders]:
+    """Orders for a run of this test, of which nothing is left afterwards."""
+    (tmp_path / "orders").mkdir()
+    found = Orders(tmp_path / "orders")
+    yield found
+    found.end_all()
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import results
 from tests.faults.conftest import JOBS, sabotaged
-from tests.faults.orders import Orders, kill, parent_of, start, wait_for
+from tests.faults.orders import kill, parent_of, start, wait_for
 from tests.faults.same import differences
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
@@ -42,14 +42,6 @@ def victims(whom, orders, run, actor):
 def command(job, out, sources, preset):
     argv = [sys.executable, "-m", "pipeline.cli", job, "--out", out, "--preset", preset]
     return [*argv, *(["--source", sources] if job == "ingest" else [])]
-
-
-@pytest.fixture
-def orders(tmp_path):
-    (tmp_path / "orders").mkdir()
-    found = Orders(tmp_path / "orders")
-    yield found
-    found.end_all()
 
 
 @pytest.mark.parametrize(("whom", "job", "when"), CASES)

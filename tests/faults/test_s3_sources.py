@@ -16,6 +16,7 @@ from pipeline.config import SourceSettings
 from pipeline.jobs import status
 from pipeline.sources import find
 from pipeline.sources.store import Store
+from tests.faults.same import differences
 
 moto_server = pytest.importorskip("moto.server", reason="moto is not installed")
 pytestmark = pytest.mark.faults
@@ -115,7 +116,7 @@ def content(out):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # two whole runs, each with a session of its own
 def test_a_run_whose_connection_is_cut_and_killed_ends_like_any_other(
-    server, make_proxy, monkeypatch, tmp_path, small_preset
+    server, make_proxy, monkeypatch, tmp_path, small_preset, tally
 ):
     calm = run(tmp_path / "calm", small_preset, tmp_path / "cache-calm")
     assert calm.wait() == 0, (tmp_path / "calm.log").read_text()
@@ -135,3 +136,6 @@ def test_a_run_whose_connection_is_cut_and_killed_ends_like_any_other(
     assert rough.returncode == 0, (tmp_path / "rough.log").read_text()
     assert kills >= 3 and proxy.cut >= 5
     assert content(tmp_path / "rough") == content(tmp_path / "calm")
+    found = differences(tmp_path / "rough", tmp_path / "calm")
+    tally("an S3 connection is cut", proxy.cut, found)
+    tally("S3 is away for a second", kills, found)

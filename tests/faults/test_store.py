@@ -10,6 +10,7 @@ import pytest
 
 from manifests.catalog import Catalog
 from pipeline.jobs import status
+from tests.faults.same import differences
 
 pytestmark = pytest.mark.faults
 
@@ -75,7 +76,7 @@ def calm(tmp_path_factory, small_preset, small_sources):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_store_that_fails_one_call_in_twenty(calm, tmp_path, small_preset, small_sources):
+def test_a_store_that_fails_one_call_in_twenty(calm, tmp_path, small_preset, small_sources, tally):
     log = tmp_path / "failed"
     env = {"PYTHONPATH": str(ROOT / "tests/faults/flaky"), "FLAKY_SHARE": "0.05", "FLAKY_LOG": str(log)}
     done = run(tmp_path / "out", small_preset, small_sources, **env)
@@ -83,6 +84,7 @@ def test_a_store_that_fails_one_call_in_twenty(calm, tmp_path, small_preset, sma
     assert log.stat().st_size >= 10
     assert content(tmp_path / "out") == content(calm)
     assert torn(tmp_path / "out") == []
+    tally("5% of the calls of our storage layer fail", log.stat().st_size, differences(tmp_path / "out", calm))
 
 
 @pytest.fixture
@@ -107,7 +109,7 @@ def unsharded(calm, place):
 
 
 @pytest.mark.timeout(900)
-def test_a_full_disk_is_said_and_survived(calm, tmp_path, mount, small_preset, small_sources):
+def test_a_full_disk_is_said_and_survived(calm, tmp_path, mount, small_preset, small_sources, tally):
     place = mount("-t", "tmpfs", "-o", "size=64m", "tmpfs")
     unsharded(calm, place)
     used = shutil.disk_usage(place).used
@@ -121,10 +123,11 @@ def test_a_full_disk_is_said_and_survived(calm, tmp_path, mount, small_preset, s
     done = run(place, small_preset, small_sources, "shard")
     assert done.returncode == 0, done.stderr
     assert content(place) == content(calm)
+    tally("a full disk", 1, differences(place, calm))
 
 
 @pytest.mark.timeout(900)
-def test_a_store_that_may_not_be_written(calm, tmp_path, mount, small_preset, small_sources):
+def test_a_store_that_may_not_be_written(calm, tmp_path, mount, small_preset, small_sources, tally):
     place = mount("-t", "tmpfs", "-o", "size=64m", "tmpfs")
     unsharded(calm, place)
     mount("-o", "remount,ro")
@@ -136,3 +139,4 @@ def test_a_store_that_may_not_be_written(calm, tmp_path, mount, small_preset, sm
     done = run(place, small_preset, small_sources, "shard")
     assert done.returncode == 0, done.stderr
     assert content(place) == content(calm)
+    tally("a read-only output", 1, differences(place, calm))

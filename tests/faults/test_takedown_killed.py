@@ -7,6 +7,7 @@ import pytest
 from manifests import files
 from pipeline.context import Context
 from pipeline.jobs import takedown
+from tests.faults.same import Differences, differences
 
 pytestmark = pytest.mark.faults
 
@@ -38,7 +39,7 @@ def writes(monkeypatch, before, after):
 
 
 @pytest.mark.timeout(1200)
-def test_a_takedown_killed_at_any_write(released, one_by_one, tmp_path, monkeypatch):
+def test_a_takedown_killed_at_any_write(released, one_by_one, tmp_path, monkeypatch, tally):
     released, _ = released
     source = released.catalog.require("clips", "").read()["source_id"][0].as_py().hex()
     calm = _copy(released, tmp_path / "calm")
@@ -47,7 +48,7 @@ def test_a_takedown_killed_at_any_write(released, one_by_one, tmp_path, monkeypa
         writes(patch, lambda: None, lambda: count.__setitem__(0, count[0] + 1))
         takedown.run(calm, "source", source, "why")
     assert count[0] >= 6
-    wanted = content(calm)
+    wanted, found = content(calm), Differences()
     for place in range(count[0]):
         for late in (False, True):
             rough = _copy(released, tmp_path / f"rough-{place}-{late}")
@@ -64,7 +65,9 @@ def test_a_takedown_killed_at_any_write(released, one_by_one, tmp_path, monkeypa
                 takedown.run(rough, "source", source, "why")
             takedown.run(rough, "source", source, "why")
             assert content(rough) == wanted, (place, late)
+            found = found or differences(rough.out, calm.out)
             shutil.rmtree(rough.out)
+    tally("a takedown killed before or after a write", 2 * count[0], found)
 
 
 def _copy(context, out):

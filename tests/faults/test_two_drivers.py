@@ -4,19 +4,11 @@ import pytest
 
 from tests.faults import results
 from tests.faults.conftest import JOBS, sabotaged
-from tests.faults.orders import Orders, start
+from tests.faults.orders import start
 from tests.faults.same import differences
 from tests.faults.test_kill import TARGETS, command
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
-
-
-@pytest.fixture
-def orders(tmp_path):
-    (tmp_path / "orders").mkdir()
-    found = Orders(tmp_path / "orders")
-    yield found
-    found.end_all()
 
 
 @pytest.mark.parametrize("job", JOBS if results.FULL else ["ingest"])

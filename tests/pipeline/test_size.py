@@ -39,7 +39,7 @@ def test_rates_are_measured(tmp_path, small_sources, small_preset, in_process):
     assert size.seconds_a_row(context.catalog, "annotate") is None
 
 
-def test_a_gpu_is_shared_by_as_many_as_fit(monkeypatch):
+def test_a_gpu_is_shared_by_as_many_as_fit(monkeypatch, capsys):
     node = {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 2.0, "memory": 64.0 * 2**30}}
     monkeypatch.setattr(session.ray, "nodes", lambda: [node, node, {**node, "Alive": False}])
     assert session.room("measure.dear", Needs(cpus=1, gpus=0.25)) == 16
@@ -48,6 +48,7 @@ def test_a_gpu_is_shared_by_as_many_as_fit(monkeypatch):
     with pytest.raises(ConfigError, match=r"measure\.dear: a worker takes 1 CPUs, 3 GPUs.* more than 16, 2, 64"):
         session.room("measure.dear", Needs(gpus=3))
     assert session.room("measure.dear", Needs(gpus=3), wait=True) == 1  # an autoscaler may bring one
+    assert capsys.readouterr().err.startswith("waiting measure.dear: a worker takes 1 CPUs, 3 GPUs")
 
 
 @dataclass
@@ -61,13 +62,17 @@ class Teller(Planned):
             yield {"t": [{"key": key, "status": "ok", "attempts": 1, "seen": os.environ.get(self.variable)}]}
 
 
-def test_a_job_has_an_environment_of_its_own(tmp_path, ray_session):
+def seen_by(tmp_path, worker, needs):
+    """What the workers of a job with these needs say."""
     table = Table(tmp_path / "tables", "t", "r" * 32, SCHEMA)
     parts = Plan(tmp_path / "plan").extend(Listed({digest(n): 0 for n in range(3)}), 2)
-    needs = Needs(cpus=0.5, runtime_env={"env_vars": {"KLEAR_PINNED": "1.2.3"}})
-    worker = Teller(Plan(tmp_path / "plan"), "KLEAR_PINNED")
     pool.run(Job("tell", (table,), worker, tmp_path / "leases", needs=needs), parts)
-    assert {row["seen"] for row in table.read().to_pylist()} == {"1.2.3"}
+    return [row["seen"] for row in table.read().to_pylist()]
+
+
+def test_a_job_has_an_environment_of_its_own(tmp_path, ray_session):
+    needs = Needs(cpus=0.5, runtime_env={"env_vars": {"KLEAR_PINNED": "1.2.3"}})
+    assert seen_by(tmp_path, Teller(Plan(tmp_path / "plan"), "KLEAR_PINNED"), needs) == ["1.2.3"] * 3
 
 
 @dataclass
@@ -98,15 +103,9 @@ def wheel(folder, name, version):
 @pytest.mark.slow
 def test_a_backend_with_a_conflicting_pin_has_it_and_nobody_else(tmp_path, ray_session):
     ours = importlib.metadata.version("pyloudnorm")
-    table = Table(tmp_path / "tables", "t", "r" * 32, SCHEMA)
-    parts = Plan(tmp_path / "plan").extend(Listed({digest(n): 0 for n in range(2)}), 1)
-    pip = {
-        "packages": [str(wheel(tmp_path, "pyloudnorm", "99.0"))],
-        "pip_install_options": ["--no-index", "--no-deps"],
-    }
+    pip = {"packages": [str(wheel(tmp_path, "pyloudnorm", "99.0"))], "pip_install_options": ["--no-index", "--no-deps"]}
     worker = Versions(Plan(tmp_path / "plan"), "pyloudnorm")
-    pool.run(Job("pinned", (table,), worker, tmp_path / "leases", needs=Needs(runtime_env={"pip": pip})), parts)
-    assert {row["seen"] for row in table.read().to_pylist()} == {"99.0"} and ours != "99.0"
+    assert seen_by(tmp_path, worker, Needs(runtime_env={"pip": pip})) == ["99.0"] * 3 and ours != "99.0"
 
 
 def test_needs_of_a_job_that_is_not_there_are_refused(small_preset):
