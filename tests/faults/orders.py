@@ -18,9 +18,9 @@ class Orders:
 
     folder: Path
 
-    def give(self, name, target, when, do="wait", role="any", spare=""):
-        """One order; see the saboteur. spare: the tag of a node whose processes do not carry it out."""
-        text = json.dumps({"target": target, "when": when, "do": do, "role": role, "spare": spare})
+    def give(self, name, target, when, do="wait", role="any"):
+        """One order; see the saboteur."""
+        text = json.dumps({"target": target, "when": when, "do": do, "role": role})
         draft = self.folder / f"{name}.draft"
         draft.write_text(text)
         draft.rename(self.folder / f"{name}.order")

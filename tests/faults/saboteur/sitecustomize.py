@@ -5,7 +5,6 @@ A test leaves orders in the folder KLEAR_ORDERS, each a file `<name>.order` of J
     target  regular expression: a publish of a file whose path it matches
     when    "before": the file is written beside its place and synced, not yet linked; or "after"
     do      "kill": SIGKILL to itself; "wait": stay there until `<name>.go` exists (the test kills what it likes)
-    spare   tag of a node (KLEAR_TEST_NODE) whose processes do not carry it out, or ""
 Whoever carries an order out takes it away first, and says so in `<name>.taken` (its process id). KLEAR_POISON
 ("<ending> <clip id>") makes the stages of that clip misbehave in a hand, KLEAR_BAD_PROBE ("<ending> <file name>") the
 probe's child. No product code knows of any of this: what is wrapped are the system calls that publish.
@@ -34,8 +33,7 @@ def carry_out(target, when):
     for path in sorted(Path(ORDERS).glob("*.order")):
         with contextlib.suppress(FileNotFoundError, ValueError):
             order = json.loads(path.read_text())
-            here = order["role"] in {"any", role()} and os.environ.get("KLEAR_TEST_NODE", "-") != order["spare"]
-            if here and order["when"] == when and re.search(order["target"], target):
+            if order["role"] in {"any", role()} and order["when"] == when and re.search(order["target"], target):
                 path.rename(path.with_suffix(".doing"))  # one process gets it
                 obey(path, order["do"])
 
