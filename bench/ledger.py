@@ -79,7 +79,7 @@ def _step(name: str, out: Path, clips: int, loose: bool) -> None:
     steps: dict[str, Callable[[], object]] = {
         "base": maker.base,
         "cheap": lambda: maker.stages(0, context.plan("measure.cheap")),
-        "dear": lambda: (_extend(context, "measure.dear", DEAR), maker.stages(1, dear)),
+        "dear": lambda: [_extend(context, "measure.dear", DEAR), maker.stages(1, dear)][1],
         "plan": lambda: len(_extend(context, "measure.cheap", WANTED)),
         "pending": lambda: _pending(context),
         "status": lambda: _status(context),

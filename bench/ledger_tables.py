@@ -86,7 +86,8 @@ class Maker:
     def _measured(self, table: Table, stage: str, bucket: int, keys: pa.Array, rng: np.random.Generator) -> pa.Table:
         count = len(keys)
         bad = rng.random(count) < QUARANTINED
-        own = {"clip_id": keys, "source_id": keys, "bucket": bucket, "recipe": table.recipe}
+        owners = _column(np.repeat(_ids(rng, -(-count // CLIPS_PER_SOURCE), bucket), CLIPS_PER_SOURCE)[:count])
+        own = {"clip_id": keys, "source_id": owners, "bucket": bucket, "recipe": table.recipe}
         own["status"] = pa.array(np.where(bad, "quarantined", "ok"))
         own["error_code"] = pa.array(np.where(bad, "media:timeout", ""), mask=~bad)
         own |= {"error_stage": None, "error_message": None, "attempts": 1}

@@ -17,8 +17,13 @@ __all__ = ["Policy", "apply", "compile_policy", "compiled", "load_policy", "yiel
 Relation = duckdb.DuckDBPyRelation
 
 
-def compile_policy(policy: Policy, available_columns: Collection[str], relation: str = "measures") -> str:
-    """The SELECT that turns `relation` into verdicts. Columns it lacks count as NULL: not measured."""
+def compile_policy(
+    policy: Policy, available_columns: Collection[str], relation: str = "measures", also: Sequence[str] = ()
+) -> str:
+    """The SELECT that turns `relation` into verdicts. Columns it lacks count as NULL: not measured.
+
+    also: columns of `relation` that come out beside the verdicts as they are.
+    """
     gates = policy.gates
     failed = [f"CASE WHEN g{i} IS FALSE THEN {text(gate.name)} END" for i, gate in enumerate(gates)]
     unknown = [f"CASE WHEN g{i} IS NULL THEN {text(gate.name)} END" for i, gate in enumerate(gates)]
@@ -31,13 +36,13 @@ SELECT clip_id,
   {_present(reasons, REASON)} AS reasons,
   {_present(unknown, "VARCHAR")} AS unmeasured,
   audio_class,
-  task_list AS tasks
+  task_list AS tasks{"".join(f", {quote(name)}" for name in also)}
 FROM tasked"""
 
 
-def compiled(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> str:
-    """The SELECT of the verdicts of every clip of the table or view `relation` of `con`."""
-    return compile_policy(policy, _columns(con, relation), relation)
+def compiled(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str, also: Sequence[str] = ()) -> str:
+    """The SELECT of the verdicts of every clip of the table or view `relation` of `con`, and of its columns `also`."""
+    return compile_policy(policy, _columns(con, relation), relation, also)
 
 
 def apply(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> Relation:
@@ -59,17 +64,21 @@ def yields_sql(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) ->
     rows = []
     for i, gate in enumerate(policy.gates):
         others = [k for k in range(count) if k != i]
-        rows.append(
-            f"SELECT {i} AS position, {text(gate.name)} AS gate, {text(gate.scope)} AS scope,"
-            f" count(*) FILTER (applies{i} AND g{i} IS NOT NULL) AS measured,"
-            f" count(*) FILTER (g{i} IS FALSE) AS failed,"
-            f" count(*) FILTER (g{i} IS FALSE AND NOT keep) AS rejected,"
-            f" count(*) FILTER (g{i} IS FALSE AND NOT keep AND len({_tasks(policy, others)}) > 0) AS alone FROM kept"
-        )
+        sums = {
+            "measured": f"applies{i} AND g{i} IS NOT NULL",
+            "failed": f"g{i} IS FALSE",
+            "rejected": f"g{i} IS FALSE AND NOT keep",
+            "alone": f"g{i} IS FALSE AND NOT keep AND len({_tasks(policy, others)}) > 0",
+        }
+        told = [f"coalesce(sum(clips) FILTER ({which}), 0)::BIGINT AS {name}" for name, which in sums.items()]
+        names = f"{i} AS position, {text(gate.name)} AS gate, {text(gate.scope)} AS scope"
+        rows.append(f"SELECT {names}, {', '.join(told)} FROM kept")
     judged = _judge(policy, _columns(con, relation), relation)
+    answers = ", ".join(f"applies{i}, g{i}" for i in range(count))
     return (
         f"WITH judged AS ({judged}),"
-        f" kept AS (SELECT *, len({_tasks(policy, range(count))}) > 0 AS keep FROM judged)"
+        f" alike AS (SELECT {answers}, count(*) AS clips FROM judged GROUP BY ALL),"  # thousands, however many clips
+        f" kept AS MATERIALIZED (SELECT *, len({_tasks(policy, range(count))}) > 0 AS keep FROM alike)"
         f" SELECT * EXCLUDE (position) FROM ({' UNION ALL '.join(rows)}) ORDER BY position"
     )
 

@@ -247,11 +247,11 @@ ORDER BY p.name, p.uri
 
 
 def wide(stage_columns: dict[str, list[str]], where: str = "true") -> str:
-    """SQL of one row a clip: `clip_id`, `source_id`, then every stage's columns, named `<stage>.<column>`.
+    """SQL of one row a clip: what `clips` says of where it is, then every stage's columns, named `<stage>.<column>`.
 
     A clip that a stage did not measure has NULL there. Quarantined rows have NULL columns too.
     """
-    selected = ["c.clip_id", "c.source_id", "c.name", "c.uri"]
+    selected = ["c.clip_id", "c.source_id", "c.bucket", "c.name", "c.uri"]
     joins = []
     for stage, columns in stage_columns.items():
         selected += [f'"{stage}"."{column}" AS "{stage}.{column}"' for column in columns]

@@ -5,7 +5,7 @@ may be folded into files of many (`klear compact`, see folded.py): they stay pub
 never changed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -79,9 +79,11 @@ class Table:
         """Commit a part, sorted by its first column. False when someone else had: then theirs stays."""
         return self.publish_table(part, pa.Table.from_pylist(list(rows), schema=self.schema))
 
-    def publish_table(self, part: str, table: pa.Table) -> bool:
-        """`publish`, of an Arrow table with this table's columns."""
-        return not self.has(part) and publish(self.path(part), lambda file: self._write(table, file))
+    def publish_table(self, part: str, table: pa.Table, known: Container[str] | None = None) -> bool:
+        """`publish`, of an Arrow table with this table's columns. known: what `published` said a moment ago; else the
+        part's folder is listed, which for thousands of parts in one folder grows with their square."""
+        there = self.has(part) if known is None else part in known
+        return not there and publish(self.path(part), lambda file: self._write(table, file))
 
     def revise(self, part: str, rows: Iterable[dict]) -> None:
         """Supersede a committed part by these rows, all of them."""

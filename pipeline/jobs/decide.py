@@ -3,11 +3,13 @@
 import difflib
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,7 +18,7 @@ from filters.capability import CLASS_COLUMNS
 from filters.policy import Policy, compiled, load_policy, yields_sql
 from manifests.errors import ConfigError
 from manifests.ids import digest
-from manifests.query import Buckets, bucket_sql, connect, groups, register, rows, wide
+from manifests.query import Buckets, connect, groups, register, rows, wide
 from manifests.schema import VERDICTS
 from manifests.table import Table
 from pipeline import console, stages
@@ -48,22 +50,16 @@ def run(context: Context) -> dict[str, Any]:
     kept: Counter[str] = Counter()
     judged_clips = 0
     yields: list[dict[str, Any]] = []
-    for some in groups(context.catalog):
-        con = judged(context, policy, found, some)
-        share = bypass_sql(context.settings.bypass)
-        judge = compiled(policy, con, "judged")
-        if same:
-            register(con, same, bucket=some)
-            judge = elect.gated(judge, context.settings.dedup)
-        placed = f"SELECT v.*, {share} AS bypass, bucket FROM ({judge}) v JOIN judged USING (clip_id)"
-        verdicts = con.sql(placed).to_arrow_table()
-        for bucket in some:
-            table.publish_table(f"b{bucket:04x}-all", verdicts.filter(pc.equal(verdicts["bucket"], bucket)))
-        judged_clips += len(verdicts)
-        classes = verdicts.filter(verdicts["keep"])["audio_class"].value_counts().to_pylist()
-        kept.update({str(entry["values"]): entry["counts"] for entry in classes})
-        extra = [elect.yield_of(verdicts)] if same else []
-        yields = _summed(yields, [*rows(con, yields_sql(policy, con, "judged")), *extra])
+    with ThreadPoolExecutor(1) as writer:  # one group of buckets is written while the next is judged
+        writing: list[Future[None]] = []
+        for some, verdicts, counted in _by_group(context, policy, found, same):
+            judged_clips += len(verdicts)
+            classes = verdicts.filter(verdicts["keep"])["audio_class"].value_counts().to_pylist()
+            kept.update({str(entry["values"]): entry["counts"] for entry in classes})
+            yields = _summed(yields, counted)
+            _finish(writing)
+            writing = [writer.submit(_publish, table, verdicts, some)]
+        _finish(writing)
     context.catalog.set_current(table)
     metrics.decided({"kept": kept.total(), "rejected": judged_clips - kept.total()}, yields)
     return {
@@ -76,6 +72,36 @@ def run(context: Context) -> dict[str, Any]:
         "yields": yields,
         **rate(started, judged_clips),
     }
+
+
+def _by_group(
+    context: Context, policy: Policy, found: Sequence[run_stages.Ready], same: Table | None
+) -> Iterator[tuple[list[int], pa.Table, list[dict[str, Any]]]]:
+    """Buckets, the verdicts of their clips (with the column `bucket`), and the yields of the gates."""
+    share = bypass_sql(context.settings.bypass)
+    for some in groups(context.catalog):
+        con = judged(context, policy, found, some)
+        judge = compiled(policy, con, "judged", ["bucket"])
+        if same:
+            register(con, same, bucket=some)
+            judge = elect.gated(judge, context.settings.dedup)
+        verdicts = con.sql(f"SELECT *, {share} AS bypass FROM ({judge})").to_arrow_table()
+        extra = [elect.yield_of(verdicts)] if same else []
+        yield some, verdicts, [*rows(con, yields_sql(policy, con, "judged")), *extra]
+
+
+def _finish(writing: list[Future[None]]) -> None:
+    """Wait; raises what it raised."""
+    for done in writing:
+        done.result()
+
+
+def _publish(table: Table, verdicts: pa.Table, some: Sequence[int]) -> None:
+    """A part a bucket."""
+    ordered = verdicts.take(pc.sort_indices(verdicts["bucket"]))
+    ends = np.searchsorted(ordered["bucket"].to_numpy(), some, "right")
+    for bucket, start, end in zip(some, [0, *ends], ends):
+        table.publish_table(f"b{bucket:04x}-all", ordered.slice(start, end - start))
 
 
 def policy_of(context: Context) -> Policy:
@@ -117,17 +143,13 @@ def judged(
     read = {*policy.measures(), *CLASS_COLUMNS}
     first = {ref.name for ref in context.settings.tiers[0].stages}
     columns = {r.ref.name: [c for c in stages.told(r.stage) if f"{r.ref.name}.{c}" in read] for r in found}
-    joined = {name: own for name, own in columns.items() if own or name in first}
-    fit = [f'"{r.ref.name}".clip_id IS NOT NULL' for r in found if r.ref.name in first]
-    bad = " UNION ALL ".join(f"SELECT clip_id FROM \"{r.ref.name}\" WHERE status = 'quarantined'" for r in found)
-    fit += [f"c.clip_id NOT IN ({bad})"] if bad else []
+    fit = [f'"{name}".clip_id IS NOT NULL' for name in columns if name in first]
+    fit += [f"\"{name}\".status IS DISTINCT FROM 'quarantined'" for name in columns]
     if members is not None:
         con.register("members", members)
         fit.append("c.clip_id IN (SELECT clip_id FROM members)")
-    number = bucket_sql("source_id", context.settings.engine.bucket_bits)
-    known = wide(joined, " AND ".join(fit) or "true")
-    told = f"SELECT * EXCLUDE (source_id, name, uri), {number} AS bucket FROM ({known})"
-    con.execute(f"CREATE TEMP TABLE judged AS {told}")
+    known = wide(columns, " AND ".join(fit) or "true")
+    con.execute(f"CREATE TEMP TABLE judged AS SELECT * EXCLUDE (source_id, name, uri) FROM ({known})")
     return con
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.ids import bucket, digest
 from manifests.query import open_duckdb, publish_by_bucket, register
@@ -148,6 +149,8 @@ FROM ({verdicts}) v LEFT JOIN duplicates d ON d.clip_id = v.clip_id"""
 
 def yield_of(verdicts: pa.Table) -> dict[str, int | str]:
     """The row of this gate among the policy's yields, for the verdicts of one bucket."""
-    gone = sum(gates == [GATE] for gates in verdicts["rejected_by"].to_pylist())
+    gates = verdicts["rejected_by"].combine_chunks()
+    alone = gates.filter(pc.equal(pc.list_value_length(gates), 1))
+    gone = pc.sum(pc.equal(alone.flatten(), GATE)).as_py() or 0
     counts = {"measured": verdicts.filter(verdicts["keep"]).num_rows + gone, "failed": gone}
     return {"gate": GATE, "scope": "clip", **counts, "rejected": gone, "alone": gone}

@@ -178,32 +178,34 @@ MEMBERS = (
 def _plan(context: Context, release: generation.Generation, planned: Table) -> list[Part]:
     """Write which clip goes to which shard; the parts, whose number stands where others have a bucket."""
     names = [name.removesuffix(".tar") for name in release.shard_names()]
-    if planned.published() < set(names):
-        _write_plan(context, release, planned, names)
+    if (known := planned.published()) < set(names):
+        for name, rows in _shares(context, release, planned.schema, names):
+            planned.publish_table(name, rows, known)
     counts = planned.counts()
     return [Part(name, number, counts[name]) for number, name in enumerate(names)]
 
 
-def _write_plan(context: Context, release: generation.Generation, planned: Table, names: list[str]) -> None:
+def _shares(
+    context: Context, release: generation.Generation, schema: pa.Schema, names: list[str]
+) -> Iterator[tuple[str, pa.Table]]:
+    """The name of every shard, in order, and the rows of its samples."""
     count = 1 << context.settings.engine.bucket_bits
     held: dict[int, list[pa.Table]] = {}
-    written = 0
+    given = 0
+
+    def up_to(end: int) -> Iterator[tuple[str, pa.Table]]:
+        for number in range(given, end):
+            yield names[number], pa.concat_tables([schema.empty_table(), *held.pop(number, [])])
+
     for bucket, con in _by_bucket(context, MEMBERS):
         sql = f"SELECT c.clip_id, c.source_id, c.bucket, {_shard_sql(count, release.shards)} AS shard FROM {MEMBERS}"
-        rows: pa.Table = con.sql(f"{sql} ORDER BY shard, c.clip_id").to_arrow_table()
+        rows = con.sql(f"{sql} ORDER BY shard, c.clip_id").to_arrow_table().select(schema.names).cast(schema)
         for number in rows["shard"].unique().to_pylist():
             held.setdefault(number, []).append(rows.filter(pc.equal(rows["shard"], number)))
         whole = bucket * release.shards // count  # no later bucket reaches a shard below this one
-        for number in range(written, whole):
-            _publish(planned, names[number], held.pop(number, []))
-        written = max(written, whole)
-    for number in range(written, release.shards):
-        _publish(planned, names[number], held.pop(number, []))
-
-
-def _publish(planned: Table, name: str, rows: list[pa.Table]) -> None:
-    empty = planned.schema.empty_table()
-    planned.publish_table(name, pa.concat_tables([table.cast(planned.schema) for table in rows]) if rows else empty)
+        yield from up_to(whole)
+        given = max(given, whole)
+    yield from up_to(release.shards)
 
 
 def _shard_sql(buckets_in_all: int, shards: int) -> str:

@@ -90,7 +90,7 @@ def _view(stages: dict[str, list[str]], judged: bool) -> str:
         keep, join = "NULL", ""
     return f"""
 WITH measured AS ({wide(stages)}), bad AS ({quarantined(stages)})
-SELECT c.*, m.* EXCLUDE (clip_id, source_id, name, uri), {verdict},
+SELECT c.*, m.* EXCLUDE (clip_id, source_id, bucket, name, uri), {verdict},
   c.frames * c.fps_den / c.fps_num AS seconds, {final_class(available)} AS class,
   CASE WHEN c.clip_id IN (SELECT clip_id FROM bad) THEN 'quarantined'
        WHEN {keep} THEN 'kept' WHEN NOT {keep} THEN 'rejected' ELSE 'pending' END AS outcome,
