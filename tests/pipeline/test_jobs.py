@@ -53,6 +53,7 @@ def test_the_duplicate_names_its_original(first):
 def test_a_second_run_gives_the_same_bytes(first, run):
     _, one = first
     _, two = run("second")
+    assert (one["ok"], one["causes"]) == (two["ok"], two["causes"]) == (10, {})
     assert [row["sha256"] for row in one["shards"]] == [row["sha256"] for row in two["shards"]]
 
 
