@@ -17,7 +17,7 @@ _OUTSIDE = "crash:SIGKILL"
 """We watch time and memory ourselves, so this signal comes from outside: from a person, or the kernel out of memory."""
 _OUTSIDE_TRIES = 5
 _STARTS = 3
-"""Tries to get a process ready, at growing distances, before the job stops."""
+"""Tries to get a process ready, at growing distances, before the job stops; `_OUTSIDE_TRIES` where it was killed."""
 
 
 def do_keys(
@@ -53,7 +53,7 @@ def _each(hand: Hand, part: Part, keys: list[bytes], on_death: Callable[[str], N
             return
         except NotReady as fault:  # so it has yielded nothing yet
             on_death(fault.ending)
-            if tries == _STARTS:
+            if tries >= (_OUTSIDE_TRIES if fault.ending == _OUTSIDE else _STARTS):
                 raise
             time.sleep(0.25 * 2**tries)
 
