@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 CORES = 2
-STEPS = ("plan", "pending", "status", "decide", "shards")
+STEPS = ("plan", "pending", "status", "decide", "validate", "shards")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 WANTED = "SELECT c.clip_id AS key, c.source_id AS place FROM clips c"
 DEAR = f"{WANTED} WHERE ('0x' || left(hex(c.clip_id), 2))::INTEGER < 102"
@@ -31,50 +31,52 @@ def main() -> None:
     ask.add_argument("--clips", type=int, nargs="+", default=[100_000, 1_000_000])
     ask.add_argument("--scratch", type=Path, default=Path("out/ledger"))
     ask.add_argument("--loose", action="store_true", help="a file a part, as before `klear compact`")
+    ask.add_argument("--lean", action="store_true", help="numbers that no step reads are 0: a third of the disk")
     ask.add_argument("--record", action="store_true", help="append the table to bench/RESULTS.md")
     ask.add_argument("--keep", action="store_true", help="leave the tables there")
     ask.add_argument("--step", choices=[*STEPS, "base", "cheap", "dear"], help=argparse.SUPPRESS)
     given = ask.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     if given.step:
-        _step(given.step, given.scratch, given.clips[0], given.loose)
+        _step(given.step, given.scratch, given.clips[0], given.loose, given.lean)
         return
-    costs = {clips: _size(given.scratch / str(clips), clips, given.loose, given.keep) for clips in given.clips}
-    table = _table(costs, given.loose)
+    more = [f"--{name}" for name in ("loose", "lean") if getattr(given, name)]
+    costs = {clips: _size(given.scratch / str(clips), clips, more, given.keep) for clips in given.clips}
+    table = _table(costs, given.loose, given.lean)
     print(table)
     if given.record:
         with RESULTS.open("a") as file:
             file.write(table)
 
 
-def _size(out: Path, clips: int, loose: bool, keep: bool) -> dict[str, dict[str, float]]:
+def _size(out: Path, clips: int, more: list[str], keep: bool) -> dict[str, dict[str, float]]:
     """Make the tables of this many clips and run the steps; cost by step."""
     shutil.rmtree(out, ignore_errors=True)
     found = {}
     for step in ("base", "plan", "cheap", "dear", *STEPS[1:]):
-        found[step] = _run(step, out, clips, loose)
+        found[step] = _run(step, out, clips, more)
         print(f"{clips:,} {step}: {found[step]}", file=sys.stderr, flush=True)
     if not keep:
         shutil.rmtree(out)
     return found
 
 
-def _run(step: str, out: Path, clips: int, loose: bool) -> dict[str, float]:
-    argv = [sys.executable, "-m", "bench.ledger", "--step", step, "--scratch", out, "--clips", clips]
-    argv += ["--loose"] if loose else []
+def _run(step: str, out: Path, clips: int, more: list[str]) -> dict[str, float]:
+    argv = [sys.executable, "-m", "bench.ledger", "--step", step, "--scratch", out, "--clips", clips, *more]
     done = subprocess.run([str(word) for word in argv], check=True, stdout=subprocess.PIPE, text=True)
     cost: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return cost
 
 
-def _step(name: str, out: Path, clips: int, loose: bool) -> None:
+def _step(name: str, out: Path, clips: int, loose: bool, lean: bool) -> None:
     from bench.ledger_tables import Maker
     from pipeline.config import load
     from pipeline.context import Context
+    from pipeline.jobs import validate
 
     context = Context(out, load("cluster", []))
     context.prepare()
-    maker = Maker(context, clips, loose)
+    maker = Maker(context, clips, loose, lean)
     dear = context.plan("measure.dear")
     steps: dict[str, Callable[[], object]] = {
         "base": maker.base,
@@ -84,6 +86,7 @@ def _step(name: str, out: Path, clips: int, loose: bool) -> None:
         "pending": lambda: _pending(context),
         "status": lambda: _status(context),
         "decide": lambda: _decide(context),
+        "validate": lambda: validate.check(context.catalog, ["verdicts"]),
         "shards": lambda: _shards(context),
     }
     started = time.monotonic()
@@ -136,10 +139,11 @@ def _shards(context):  # type: ignore[no-untyped-def]
     return len(shard._plan(context, release, context.catalog.table("release", release.recipe, RELEASE)))
 
 
-def _table(costs: dict[int, dict[str, dict[str, float]]], loose: bool) -> str:
+def _table(costs: dict[int, dict[str, dict[str, float]]], loose: bool, lean: bool) -> str:
     """A markdown table: a row a step and size."""
     sizes = sorted(costs)
     how = "a file a part, as published" if loose else "compacted"
+    how += ", numbers that no step reads are 0" if lean else ""
     lines = [
         f"\n## {datetime.now(UTC):%Y-%m-%d}: the ledger at size, on {CORES} cores ({platform.machine()})",
         f"Synthetic tables, {how}; each step in a process of its own.",
