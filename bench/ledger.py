@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 CORES = 2
-STEPS = ("plan", "pending", "status", "decide", "shards")
+STEPS = ("plan", "pending", "status", "decide", "validate", "shards")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 WANTED = "SELECT c.clip_id AS key, c.source_id AS place FROM clips c"
 DEAR = f"{WANTED} WHERE ('0x' || left(hex(c.clip_id), 2))::INTEGER < 102"
@@ -72,6 +72,7 @@ def _step(name: str, out: Path, clips: int, loose: bool, lean: bool) -> None:
     from bench.ledger_tables import Maker
     from pipeline.config import load
     from pipeline.context import Context
+    from pipeline.jobs import validate
 
     context = Context(out, load("cluster", []))
     context.prepare()
@@ -85,6 +86,7 @@ def _step(name: str, out: Path, clips: int, loose: bool, lean: bool) -> None:
         "pending": lambda: _pending(context),
         "status": lambda: _status(context),
         "decide": lambda: _decide(context),
+        "validate": lambda: validate.check(context.catalog, ["verdicts"]),
         "shards": lambda: _shards(context),
     }
     started = time.monotonic()

@@ -1,19 +1,20 @@
 """What every table must fulfil, as great-expectations suites: schema, keys, ranges. A violation fails the job.
 
-Values are checked on at most SAMPLE rows (all rows of a small table); keys and references by one aggregate query over
-all rows, so that size is no limit.
+Values are checked on at most SAMPLE rows (all rows of a small table), keys and references by aggregate queries over all
+rows, where the key is a clip's a few buckets at a time, so that size is no limit.
 """
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
-import duckdb
 import pandas as pd
 
 from manifests.catalog import Catalog
 from manifests.errors import KlearError
-from manifests.query import connect
+from manifests.query import Buckets, connect, groups
+from manifests.table import Table
 
 SAMPLE = 100_000
 _KEYS = {"sources": "source_key", "probes": "source_key", "cuts": "source_id", "shards": "shard"}
@@ -49,15 +50,15 @@ def check(catalog: Catalog, tables: list[str]) -> dict[str, int]:
 
     Raises KlearError `validate:failed` that lists, for every unmet expectation, the table, the column and the values.
     """
-    con = connect(catalog)
     met: dict[str, int] = {}
     unmet: list[str] = []
     for name in tables:
         table = catalog.current(name)
         if table is None:
             continue
-        results = [*_validate(name, _frame(con, name), _value_suite(table.schema))]
-        results += _validate(f"{name} keys", _key_frame(con, name, table.schema.names[0]), _key_suite())
+        some = _pieces(catalog, table)
+        results = [*_validate(name, _frame(catalog, name, some), _value_suite(table.schema))]
+        results += _validate(f"{name} keys", _key_frame(catalog, table, some), _key_suite())
         met[name] = sum(result.success for result in results)
         unmet += [_complaint(name, result) for result in results if not result.success]
     if unmet:
@@ -65,23 +66,38 @@ def check(catalog: Catalog, tables: list[str]) -> dict[str, int]:
     return met
 
 
-def _frame(con: duckdb.DuckDBPyConnection, name: str) -> pd.DataFrame:
-    """Rows as a frame; lists and ids are left to the aggregate query."""
-    return con.execute(f'SELECT * FROM "{name}" USING SAMPLE reservoir({SAMPLE} ROWS) REPEATABLE (0)').df()
+def _pieces(catalog: Catalog, table: Table) -> Sequence[Buckets]:
+    """What is looked at at a time: groups of buckets, where all that is said of a key lies in one; else everything."""
+    if table.schema.names[0] != "clip_id" or table.places(None):
+        return [None]
+    known = groups(catalog)
+    strays = [bucket for bucket in table.buckets() if bucket is not None and bucket not in set().union(*known)]
+    return [*known, *([strays] if strays else [])] or [None]
 
 
-def _key_frame(con: duckdb.DuckDBPyConnection, name: str, first: str) -> pd.DataFrame:
+def _frame(catalog: Catalog, name: str, some: Sequence[Buckets]) -> pd.DataFrame:
+    """Rows as a frame, of the first buckets that hold enough: ids are hashes, so any bucket is a fair sample."""
+    frames: list[pd.DataFrame] = []
+    for piece in some:
+        left = SAMPLE - sum(map(len, frames))
+        con = connect(catalog, piece, name)
+        frames.append(con.execute(f'SELECT * FROM "{name}" USING SAMPLE reservoir({left} ROWS) REPEATABLE (0)').df())
+        if sum(map(len, frames)) >= SAMPLE:
+            break
+    return pd.concat(frames, ignore_index=True)
+
+
+def _key_frame(catalog: Catalog, table: Table, some: Sequence[Buckets]) -> pd.DataFrame:
     """One row: how many keys are not unique, and how many refer to nothing."""
+    name, first = table.name, table.schema.names[0]
     key = _KEYS.get(name, first)
     column, other, target = _REFERENCES.get(name, ("clip_id", "all_clips", "clip_id"))
-    has = {row[0] for row in con.execute(f'DESCRIBE "{name}"').fetchall()}
-    views = {row[0] for row in con.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()}
-    orphans = "0"
-    if column in has and other in views and other != name:
-        known = f'SELECT {target} FROM "{other}" WHERE {target} IS NOT NULL'
-        orphans = f'(SELECT count(*) FROM "{name}" WHERE {column} NOT IN ({known}))'
-    repeated = f'count(*) - count(DISTINCT "{key}")'
-    return con.execute(f'SELECT {repeated} AS repeated_keys, {orphans} AS orphans FROM "{name}"').df()
+    refers = column in table.schema.names and other != name and other.removeprefix("all_") in catalog.names()
+    known = f'SELECT {target} FROM "{other}" WHERE {target} IS NOT NULL'
+    orphans = f'(SELECT count(*) FROM "{name}" WHERE {column} NOT IN ({known}))' if refers else "0"
+    asked = f'SELECT count(*) - count(DISTINCT "{key}") AS repeated_keys, {orphans} AS orphans FROM "{name}"'
+    counts = [connect(catalog, piece, f"{asked} clips").execute(asked).df() for piece in some]
+    return pd.concat(counts).sum().to_frame().T
 
 
 def _value_suite(schema: Any) -> list[Any]:

@@ -85,11 +85,12 @@ class Table:
         there = self.has(part) if known is None else part in known
         return not there and publish(self.path(part), lambda file: self._write(table, file))
 
-    def revise(self, part: str, rows: Iterable[dict]) -> None:
-        """Supersede a committed part by these rows, all of them."""
+    def revise(self, part: str, rows: Iterable[dict]) -> bool:
+        """Supersede a committed part by these rows, all of them. False when someone else superseded it meanwhile: then
+        theirs stays, and who changes what was there reads it again."""
         revision = self.places(parts.bucket_of(part))[part].revision + 1
         table = pa.Table.from_pylist(list(rows), schema=self.schema)
-        publish(self.path(f"{part}{REVISION}{revision}"), lambda file: self._write(table, file))
+        return publish(self.path(f"{part}{REVISION}{revision}"), lambda file: self._write(table, file))
 
     def _write(self, table: pa.Table, file: object) -> None:
         table = table.select(self.schema.names).cast(self.schema)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests import files, folded
+from manifests import files
 from manifests.catalog import Catalog
 from manifests.query import connect, rows
 from manifests.table import Table
@@ -17,7 +17,7 @@ from pipeline.engine import note
 from pipeline.engine.note import Note
 
 WINDOW_S = 300.0
-"""The rate is that of the parts that ended in so many last seconds."""
+"""The rate is that of the parts that ended in so many last seconds, or in as many as the longest part took."""
 SHOWN = 20
 """Leases told of a job at most, the oldest; all are counted."""
 _ORDER = ("probe", "cut", "measure", "annotate", "shard")
@@ -65,32 +65,29 @@ def _job(catalog: Catalog, told: Note, events: list[dict[str, Any]], trouble: di
 
 
 def _rate(events: list[dict[str, Any]]) -> float | None:
-    """Rows a second over the window, or over the time since the first of its parts was begun, if that is less."""
+    """Rows a second over the window, or over the time since the first of its parts was begun, if that is less.
+
+    Parts that end in a time shorter than a part takes say little: one worker ends one, and then none for long.
+    """
     if not events:
         return None
     since = min(event["started_s"] for event in events)
-    seconds = min(WINDOW_S, time.time() - since)
+    seconds = min(max(WINDOW_S, *(event["seconds"] for event in events)), time.time() - since)
     return round(sum(event["rows"] for event in events) / max(seconds, 1e-3), 3)
 
 
 def _recent(catalog: Catalog) -> dict[str, list[dict[str, Any]]]:
-    """Job -> events of the window, from the files whose names say that they are young enough."""
-    table = catalog.current("events")
-    if table is None:
+    """Job -> events of the window."""
+    if catalog.current("events") is None:
         return {}
-    after = time.time() - WINDOW_S
-    young = [place for name, place in sorted(table.places(None).items()) if _written_s(name) > after]
+    asked = (
+        "SELECT job, started_s, seconds, rows FROM events QUALIFY started_s + seconds > "
+        f"{time.time()} - greatest({WINDOW_S}, max(seconds) OVER (PARTITION BY job))"
+    )
     found: dict[str, list[dict[str, Any]]] = {}
-    for piece in folded.read(young, table.schema, ["job", "started_s", "seconds", "rows"]):
-        for event in piece.to_pylist():
-            if event["started_s"] + event["seconds"] > after:
-                found.setdefault(event["job"], []).append(event)
+    for event in rows(connect(catalog, asked="events"), asked):
+        found.setdefault(event["job"], []).append(event)
     return found
-
-
-def _written_s(name: str) -> float:
-    """When a file of events was written, from its name (`<job>-<nanoseconds>`)."""
-    return int(name.rpartition("-")[2]) / 1e9
 
 
 def _troubles(catalog: Catalog) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from manifests import files
 from manifests.errors import ConfigError
+from manifests.exclusive import exclusive
 from manifests.ids import digest
 from manifests.query import open_duckdb, register, rows
 from manifests.takedowns import clip_tables, tombstones
@@ -31,8 +32,13 @@ _ID = re.compile(r"^[0-9a-f]{32}$")
 
 def run(context: Context, kind: str | None = None, value: str = "", reason: str = "") -> dict[str, Any]:
     """Take down a `clip` (id), a `source` (id, uri or path) or a `licence` (its text); without a kind, finish what was
-    begun. Raises ConfigError when nothing of that name is known.
+    begun. Raises ConfigError when nothing of that name is known, or while another takedown is running here.
     """
+    with exclusive(context.out / "tables" / ".takedown.lock", "takedown"):  # it rewrites tars where they lie
+        return _run(context, kind, value, reason)
+
+
+def _run(context: Context, kind: str | None, value: str, reason: str) -> dict[str, Any]:
     started = time.monotonic()
     catalog = context.catalog
     if kind:

@@ -1,9 +1,10 @@
+import pyarrow as pa
 import pytest
 
 from manifests.catalog import Catalog
 from manifests.errors import KlearError
 from manifests.expectations import check
-from manifests.schema import CLIPS
+from manifests.schema import CLIPS, ID
 
 
 def clip(number, **changes):
@@ -84,3 +85,22 @@ def test_a_row_of_no_clip_is_an_orphan(tmp_path):
     stage.publish("q", [row | {"clip_id": bytes([9]) * 16}])
     with pytest.raises(KlearError, match="orphans"):
         check(catalog, ["a.stage"])
+
+
+def test_tables_of_clips_are_checked_some_buckets_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("manifests.query.GROUP", 1)
+    catalog = Catalog(tmp_path)
+    clips = catalog.set_current(catalog.table("clips", "r" * 32, CLIPS))
+    measured = catalog.set_current(
+        catalog.table("m", "r" * 32, pa.schema([("clip_id", ID), ("some_ratio", pa.float64())]))
+    )
+    for bucket in range(3):
+        clips.publish(f"b{bucket:04x}-x", [clip(bucket, bucket=bucket)])
+        measured.publish(f"b{bucket:04x}-x", [{"clip_id": bytes([bucket]) * 16, "some_ratio": 0.5}])
+    assert check(catalog, ["m"])["m"] == 4
+    measured.publish("b0002-y", [{"clip_id": b"\2" * 16, "some_ratio": 0.5}])
+    measured.publish("b0007-x", [{"clip_id": b"?" * 16, "some_ratio": 7.0}])
+    with pytest.raises(KlearError) as caught:
+        check(catalog, ["m"])
+    for what in ("m.repeated_keys", "m.orphans", "m.some_ratio"):
+        assert what in caught.value.message

@@ -10,6 +10,8 @@ from upath import UPath
 
 from manifests import files, remembered
 from manifests.catalog import Catalog
+from manifests.errors import ConfigError
+from manifests.exclusive import exclusive
 from manifests.query import connect
 from pipeline.jobs import tars
 
@@ -177,3 +179,11 @@ def test_a_file_of_a_table_is_asked_for_its_size_once(place, monkeypatch):
         sizes = [made.info(str(place / name))["size"] for _ in range(3)]
         assert made.exists(str(place / name)) and len(set(sizes)) == 1
     assert asked.count("x.parquet") == 1 and asked.count("x.json") == 4
+
+
+def test_what_was_killed_in_a_bucket_leaves_a_lock_that_says_who(place):
+    said = pytest.raises(ConfigError, match="if it was killed, remove .*/.lock")
+    with exclusive(place / ".lock", "takedown"), said, exclusive(place / ".lock", "takedown"):
+        raise AssertionError("held by two")
+    with exclusive(place / ".lock", "takedown"):
+        pass

@@ -49,6 +49,16 @@ def test_a_job_in_the_middle(half):
     assert jobs["probe"]["eta_s"] is None
 
 
+def test_the_rate_of_long_parts_is_that_of_their_whole_time(half):
+    events = half.catalog.current("events")
+    ended = {"started_s": time.time() - 4000, "seconds": 3600.0, "rows": 1024, "job": "measure.cheap", "part": "long"}
+    nothing = {"attempt": 1, "host": "h", "pid": 1, "cpu_seconds": 1.0, "deaths": [], "stages": [], "causes": []}
+    events.publish(f"measure.cheap-{time.time_ns() - 400 * 10**9}", [ended | nothing])
+    cheap = next(job for job in status.of(half.catalog)["jobs"] if job["job"] == "measure.cheap")
+    done = cheap["rows"] - cheap["rows_left"]
+    assert cheap["rows_per_second"] == pytest.approx((1024 + done) / 3600, abs=0.01)
+
+
 def test_it_goes_on_and_ends_with_nothing_left(half):
     filter_job.run(half)
     found = status.of(half.catalog)
