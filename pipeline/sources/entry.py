@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from manifests.errors import printable
@@ -13,6 +13,7 @@ Row = dict[str, Any]
 """A row of the listing table, less its revision; and `silent`."""
 FIELDS = ("licence", "attribution", "url", "transcript")
 ALIASES = {"license": "licence", "source": "url"}
+_SPELLINGS = {**{name: name for name in (*FIELDS, *ALIASES, "file")}, "license": "licence"}
 _HALVES = re.compile("[\ud800-\udfff]")
 """Halves of characters, which JSON may hold and UTF-8 may not."""
 
@@ -42,6 +43,19 @@ def entry(
         "refused": refused,
         "silent": notes is None,
     }
+
+
+def columns(names: Iterable[str]) -> list[str]:
+    """Names of the columns of a list or sidecar: those that mean something (also `License`, `FILE`) as they are here.
+
+    Raises ValueError for names that stand there twice, or mean the same: only one of them would be heard.
+    """
+    given = list(names)
+    found = [_SPELLINGS.get(name.strip().lower(), name) for name in given]
+    twice = [name for name, meant in zip(given, found, strict=True) if meant and found.count(meant) > 1]
+    if twice:
+        raise ValueError(f"its columns {twice} are the same: keep one of them")
+    return found
 
 
 def notes_of(row: Mapping[str, Any], known: frozenset[str] = frozenset()) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pipeline.sources import bucket as objects_of
 from pipeline.sources import sidecar, tar
 from pipeline.sources.bucket import Object
 from pipeline.sources.entry import Row, entry
+from pipeline.sources.remarks import NAMELESS, Remarks
 from pipeline.sources.store import Store
 from pipeline.sources.uris import bucket_uri, scheme_of
 
@@ -21,25 +22,32 @@ _AHEAD = 16
 """Remote tars whose headers are read at a time: each needs a request a member, and most of that is waiting."""
 
 
-def bucket(source: str, store: Store) -> Iterator[Row]:
+def bucket(source: str, store: Store, remarks: Remarks) -> Iterator[Row]:
     """Rows of `s3://bucket/prefix`: of the object of that name or, as in a folder, of all objects below it.
 
-    A pattern (`*`, `?`, `[...]`) is matched against whole keys. Raises ConfigError when there is nothing.
+    A pattern (`*`, `?`, `[...]`) is matched against whole keys. remarks: here goes what is passed over.
+    Raises ConfigError when there is nothing.
     """
     scheme, key, settings = scheme_of(source), source.partition("://")[2].rstrip("/"), store.settings
     base, wanted = _chosen(scheme, key, settings)
-    notes = sidecar.read(lambda name: _load(bucket_uri(scheme, f"{base}/{name}"), settings), f"{scheme}://{base}")
-    found = 0
-    rows = (
-        _object(scheme, item, item[0].removeprefix(f"{base}/"), notes, settings)
-        for item in wanted
-        if item[0] != f"{base}/{notes.name}"
-    )
-    for row in _ahead(rows):
+    where = f"{scheme}://{base}"
+    notes = sidecar.read(lambda name: _load(bucket_uri(scheme, f"{base}/{name}"), settings), where, remarks)
+    nameless, found = dict.fromkeys(notes.of), 0
+
+    def each() -> Iterator[Rows]:
+        for item in wanted:
+            if item[0] != f"{base}/{notes.name}":
+                name = item[0].removeprefix(f"{base}/")
+                nameless.pop(name, None)
+                yield _object(scheme, item, name, notes, settings)
+
+    for row in _ahead(each()):
         found += 1
         yield row
     if not found:
         raise ConfigError("source:missing", f"{source} holds no object: check the bucket and the prefix")
+    if base == key:  # of a pattern or one object, the rest is not asked for
+        remarks.add(NAMELESS, f"{where}/{notes.name}", list(nameless))
 
 
 def _chosen(scheme: str, key: str, settings: SourceSettings) -> tuple[str, Iterator[Object]]:

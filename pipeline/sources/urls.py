@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from manifests.errors import ConfigError, MediaError, printable
 from pipeline.sources import bucket, sidecar, ytdlp
-from pipeline.sources.entry import Row, entry, notes_of
+from pipeline.sources.entry import Row, columns, entry, notes_of
 from pipeline.sources.store import Store
 from pipeline.sources.uris import BUCKETS, WEB, YTDLP, scheme_of
 
@@ -33,15 +33,15 @@ def listed(source: str, store: Store) -> Iterator[Row]:
 
     Raises ConfigError for a list that cannot be read or has no column `url`.
     """
-    name = printable(source.rpartition("/")[2])
+    where = printable(source)  # the whole of it: lists of one name may lie in two folders
     number, is_known = 0, False
     try:
         with _opened(source) as file:
-            for number, row in enumerate(_rows(file, name), start=1):
+            for number, row in enumerate(_rows(file, source), start=1):
                 if row and not is_known:
                     _check_columns(row, source)
                     is_known = True
-                yield _row(row or {}, f"{name} row {number}")
+                yield _row(row or {}, f"{where} row {number}")
         if number and not is_known:
             raise ValueError(f"none of its {number} rows is one")
     except (OSError, ValueError, csv.Error, pa.ArrowException, MediaError) as error:
@@ -64,11 +64,13 @@ def _opened(source: str) -> contextlib.AbstractContextManager[IO[bytes]]:
 
 def _rows(file: IO[bytes], name: str) -> Iterator[dict[str, Any] | None]:
     if name.lower().endswith(".parquet"):
-        for batch in pq.ParquetFile(file).iter_batches(_BATCH):
-            yield from batch.to_pylist()
+        table = pq.ParquetFile(file)
+        names = columns(table.schema_arrow.names)
+        for batch in table.iter_batches(_BATCH):
+            yield from batch.rename_columns(names).to_pylist()
     else:
         text = io.TextIOWrapper(cast(Any, file), encoding="utf-8-sig", newline="")
-        yield from sidecar.parse(text, name.lower())
+        yield from sidecar.parse(text, name.lower(), "url")
 
 
 def _row(said: dict[str, Any], where: str) -> Row:

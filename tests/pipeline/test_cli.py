@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import typer
 
+from manifests.errors import ConfigError
 from pipeline import cli, console, dashboard, submit
 
 
@@ -40,6 +41,14 @@ def test_a_missing_source_is_said_before_anything_starts(tmp_path):
 def test_brackets_in_a_message_are_no_markup(tmp_path):
     done = klear("ingest", "--out", tmp_path / "out", "--source", tmp_path / "no [ab]" / "[/x].mp4")
     assert done.returncode == 2 and "no [ab]/[/x].mp4" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--clip", "--source", "--licence"])
+def test_an_empty_selector_of_a_takedown_is_not_taken_for_none(tmp_path, monkeypatch, option):
+    for argv in ([option, ""], [option, " ", "--reason", "why"]):
+        monkeypatch.setattr("sys.argv", ["klear", "takedown", "--out", str(tmp_path), *argv])
+        with pytest.raises(ConfigError, match=f"{option} is empty"):
+            cli.app(standalone_mode=False)
 
 
 def test_licences_name_the_non_commercial_one(tmp_path):

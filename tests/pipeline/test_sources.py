@@ -76,6 +76,84 @@ def test_hostile_words_of_a_sidecar(tmp_path):
         rows(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("metadata.csv", "\ufefffile,licence\r\na.mp4,MIT\r\n"),
+        ("metadata.csv", "File;License\na.mp4;MIT\n"),
+        ("metadata.csv", '"FILE"\t"LICENCE"\na.mp4\tMIT\n'),
+        ("metadata.csv", 'licence,attribution,file\n"MIT","two\r\nlines",a.mp4\n'),
+        ("metadata.tsv", "\ufefflicense,file\rMIT,a.mp4\r"),
+        ("metadata.jsonl", '\ufeff{"File": "a.mp4", "License": "MIT"}\n'),
+    ],
+)
+def test_a_sidecar_is_read_however_it_was_saved(tmp_path, capsys, name, text):
+    (tmp_path / "a.mp4").write_text("x")
+    (tmp_path / name).write_bytes(text.encode())
+    assert [(row["name"], row["licence"]) for row in rows(tmp_path)] == [("a.mp4", "MIT")]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "match"),
+    [
+        ("metadata.csv", "filename,licence\na.mp4,MIT\n", r"metadata.csv .*no column 'file', only \['filename', 'lic"),
+        ("metadata.csv", "file|licence\na.mp4|MIT\n", r"no column 'file', only \['file\|licence'\]"),
+        ("metadata.csv", "file,Licence,License\na.mp4,MIT,-\n", r"columns \['Licence', 'License'\] are the same"),
+        ("metadata.csv", 'file,licence\na.mp4,"MIT\nb.mp4,"MIT"\n', "row at line 2: .*doubled"),
+        ("metadata.jsonl", '{"name": "a.mp4", "licence": "MIT"}', r"row 1 has no 'file', only \['licence', 'name'\]"),
+    ],
+)
+def test_a_sidecar_that_would_lose_its_licences_is_refused(tmp_path, name, text, match):
+    (tmp_path / "a.mp4").write_text("x")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=match) as caught:
+        rows(tmp_path)
+    assert caught.value.code == "source:sidecar" and str(tmp_path / name) in caught.value.message
+
+
+def test_what_a_sidecar_says_of_no_file_or_twice_is_said_once(tmp_path, capsys):
+    (tmp_path / "in/sub").mkdir(parents=True)
+    for name in ("a.mp4", "b.mp4", "sub/c.mp4"):
+        (tmp_path / "in" / name).write_text("x")
+    (tmp_path / "in/self").symlink_to("self")
+    named = ["a.mp4", "a.mp4", "sub/c.mp4", "./b.mp4", "gone.mp4", "sub", "../in/b.mp4", "self"]
+    (tmp_path / "in/metadata.csv").write_text("file,licence\n" + "".join(f"{n},{i}\n" for i, n in enumerate(named)))
+    found = rows(tmp_path / "in", tmp_path / "in/a.mp4", tmp_path / "in/*.mp4")
+    assert {row["name"]: row["licence"] for row in found}["a.mp4"] == "1"
+    nameless, twice = sorted(capsys.readouterr().err.splitlines(), key=lambda line: "twice" in line)
+    assert "name no file of their folder: 4, such as './b.mp4' in" in nameless and "in/metadata.csv'" in nameless
+    assert "names twice (the last row stands): 1, such as 'a.mp4' in" in twice
+
+
+def test_links_to_folders_are_told_of(tmp_path, capsys):
+    for name in ("in/one", "in/two", "elsewhere", "out/tables"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "elsewhere/a.mp4").write_text("x")
+    (tmp_path / "in/one/more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/two/loop").symlink_to(tmp_path / "in")
+    assert rows(tmp_path / "in") == []
+    assert "which are not entered" in (said := capsys.readouterr().err) and ": 2, such as 'more' in" in said
+    (tmp_path / "door").symlink_to(tmp_path / "elsewhere")  # what is given itself is entered
+    assert len(rows(tmp_path / "door")) == 1 and capsys.readouterr().err == ""
+
+
+def test_a_file_uri_is_the_path_that_it_stands_for(tmp_path):
+    for name in NAMES:
+        (tmp_path / name).write_text(name)
+    found = rows(tmp_path)
+    for source in found:
+        assert [row["uri"] for row in rows(source["uri"])] == [source["uri"]]
+    assert len(rows(tmp_path.as_uri())) == len(rows(f"file://localhost{tmp_path}/*")) == len(NAMES)
+    for uri, match in [
+        ("file://host/a.mp4", "another machine"),
+        (f"{tmp_path.as_uri()}/t.tar#a.mp4", "give the tar"),
+        ("file:///nowhere/a.mp4", "does not exist"),
+    ]:
+        with pytest.raises(ConfigError, match=match):
+            rows(uri)
+
+
 @pytest.fixture
 def shelf(tmp_path):
     """A folder with a sidecar, and one inside it that has its own; both name files of the inner one."""

@@ -57,6 +57,16 @@ def test_a_prefix_is_listed_like_a_folder(s3, make_store):
     assert store.get(rows[0]).version == rows[0]["version"]
 
 
+def test_rows_of_a_sidecar_that_name_no_object_are_said(s3, make_store, capsys):
+    for name in ("a.mp4", "sub/b.mp4"):
+        s3.pipe_file(f"raw/told/{name}", b"x")
+    s3.pipe_file("raw/told/metadata.csv", "\ufeffFile;Licence\na.mp4;A\nsub/b.mp4;B\nc.mp4;C\n".encode())
+    assert [row["licence"] for row in find.rows(["s3://raw/told/a.mp4"], make_store())] == ["A"]
+    assert capsys.readouterr().err == ""
+    assert [row["licence"] for row in find.rows(["s3://raw/told/"], make_store())] == ["A", "B"]
+    assert ": 1, such as 'c.mp4' in 's3://raw/told/metadata.csv'" in capsys.readouterr().err
+
+
 def test_pages_are_followed(s3, make_store, monkeypatch):
     for number in range(25):
         s3.pipe_file(f"raw/many/{number:03d}.mp4", b"x")

@@ -57,6 +57,53 @@ def test_a_list_without_urls_says_what_it_has(tmp_path, make_store):
         list(find.rows([tmp_path / "l.csv"], make_store()))
 
 
+def test_lists_of_one_name_keep_their_bad_rows_apart(tmp_path, make_store):
+    lists = [tmp_path / name / "l.csv" for name in "ab"]
+    for path in lists:
+        path.parent.mkdir()
+        path.write_text("url\n-\n")
+    found = list(find.rows(lists, make_store()))
+    assert [row["uri"] for row in found] == [f"list:{path} row 1" for path in lists]
+    assert len({row["source_key"] for row in found}) == 2
+
+
+@pytest.mark.parametrize(("name", "comma"), [("l.csv", ","), ("l.tsv", "\t"), ("l.csv", ";")])
+def test_quotes_are_read_by_the_rules_and_not_past_them(tmp_path, make_store, name, comma):
+    good = ["url,attribution", "http://h/1,'two\r\nlines ''so'' it'", "http://h/2,it is ''fine'", "http://h/3,''"]
+    (tmp_path / name).write_text("\r\n".join(good).replace(",", comma).replace("'", '"'), newline="")
+    found = list(find.rows([tmp_path / name], make_store()))
+    assert [row["attribution"] for row in found] == ['two\r\nlines "so" it', 'it is ""fine"', None]
+    for tail in ('"so" it is,http://h/4', '"so,http://h/4\r\nb,http://h/5', '"so,http://h/4\r\n"b",http://h/5'):
+        text = f"attribution,url\r\na,http://h/1\r\n{tail}\r\n"
+        (tmp_path / name).write_text(text.replace(",", comma), newline="")
+        with pytest.raises(ConfigError, match=f"{name} cannot be read as a list of urls: the row at line 3.*doubled"):
+            list(find.rows([tmp_path / name], make_store()))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_columns_are_known_in_any_case_and_once(tmp_path, make_store, suffix):
+    path = tmp_path / f"l.{suffix}"
+
+    def write(*names):
+        values = ["http://h/a", *names[1:]]
+        if suffix == "parquet":
+            pq.write_table(pa.Table.from_arrays([pa.array([value]) for value in values], names=names), path)
+        elif suffix == "csv":
+            path.write_text(f"{','.join(names)}\n{','.join(values)}\n")
+        else:
+            path.write_text(json.dumps(dict(zip(names, values, strict=True))))
+        return list(find.rows([path], make_store()))
+
+    (row,) = write("URL", "License", "Attribution", "Camera")
+    assert (row["uri"], row["licence"], row["attribution"]) == ("http://h/a", "License", "Attribution")
+    assert json.loads(row["extra"]) == {"Camera": "Camera"}
+    for twice in [("Licence", "License"), ("licence", "LICENCE"), ("camera", "camera")]:
+        if suffix != "jsonl" or len(set(twice)) == 2:
+            with pytest.raises(ConfigError, match="are the same") as caught:
+                write("url", *twice)
+            assert str(list(twice)) in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("name", "data"), [("l.parquet", b"PAR1xx"), ("l.jsonl", b"{\n"), ("l.csv", b"url\n\xff\xfe\n")]
 )
