@@ -17,7 +17,7 @@ from typing import IO, Any, BinaryIO, TypeVar
 
 from upath import UPath
 
-from manifests.errors import KlearError
+from manifests.errors import ConfigError, KlearError
 
 AnyPath = Path
 """A place on a disk (pathlib.Path) or in a bucket (upath.UPath, which has the same methods): `s3://...`, `gs://...`."""
@@ -41,13 +41,21 @@ T = TypeVar("T")
 
 
 def root(text: str | Path) -> AnyPath:
-    """The place that a user named: a local path made absolute, or a bucket's uri."""
-    if "://" not in str(text):
-        return Path(text).absolute()
-    if str(text).startswith("file://"):
-        return Path(str(text).removeprefix("file://"))
+    """The folder that a user named, there or not: a local path made absolute, or a bucket's uri.
+
+    Raises ConfigError `out:not_a_folder` for a file, and for what would lie below one.
+    """
+    if "://" not in str(text) or str(text).startswith("file://"):
+        return _checked(Path(str(text).removeprefix("file://")).absolute())
     options: dict[str, Any] = _FRESH | (_FEW if str(text).startswith("s3") else {})
     place: Any = UPath(str(text).rstrip("/"), **options)
+    return place
+
+
+def _checked(place: Path) -> Path:
+    found = next((path for path in (place, *place.parents) if os.path.lexists(path)), place)
+    if os.path.lexists(found) and not os.path.isdir(found):  # noqa: PTH112
+        raise ConfigError("out:not_a_folder", f"{found} is not a folder: give another place than {place}")
     return place
 
 

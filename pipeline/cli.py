@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from manifests.errors import ConfigError, KlearError
+from manifests.errors import ConfigError
 from manifests.files import exists, root
-from pipeline import auth, console
+from pipeline import auth, console, failed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -30,19 +30,16 @@ Dashboard = Annotated[bool, typer.Option("--dashboard", help="serve Ray's dashbo
 
 
 def main() -> None:
-    """Run the CLI. An error of ours is one line and exit code 2 for settings, 1 for the rest; never a traceback."""
+    """Run the CLI. An error is one line and exit code 2 for settings, 1 for the rest; never a traceback unasked."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    auth.use_token()
     ours = sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv  # after it: what is submitted
     if "--json" in ours:
         console.own_stdout()
     try:
+        auth.use_token()
         app()
-    except KlearError as error:
-        if "--json" in ours:
-            console.print_json({"error": {"code": error.code, "message": error.message}})
-        console.say(f"{error.code}: {error.message}", "error", "bold red")
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except Exception as error:
+        sys.exit(failed.tell(error, "--json" in ours))
 
 
 def _context(

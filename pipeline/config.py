@@ -1,7 +1,7 @@
 """The settings of a curation run, as presets write them (`pipeline/presets/*.yaml`). Every default is a real choice."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,11 @@ from pipeline.settings import Settings, load_settings
 from pipeline.stages import StageRef
 
 PRESETS = Path(__file__).parent / "presets"
+X264Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
+]
+Side = Annotated[int, Field(ge=2)]
+"""Pixels of a side; 4:2:0 has none of fewer."""
 
 
 class CutSettings(Settings):
@@ -99,7 +104,7 @@ class TierSettings(Settings):
 class NeedsSettings(Settings):
     """What one worker of a job takes. As many are started as the cluster has room for."""
 
-    cpus: float = Field(default=1.0, ge=0, description="CPUs, may be a part of one")
+    cpus: float = Field(default=1.0, gt=0, description="CPUs, may be a part of one")
     gpus: float = Field(default=0.0, ge=0, description="GPUs, may be a part of one: 0.25 puts four workers on each")
     memory_gib: float = Field(default=0.0, ge=0, description="memory set aside on its node, GiB; 0: not counted")
     runtime_env: dict[str, Any] = Field(
@@ -112,7 +117,9 @@ class EngineSettings(Settings):
     """How work is split and watched."""
 
     workers: int | None = Field(
-        default=None, description="actors in a pool; null: as many as there is room and, at measured rates, work for"
+        default=None,
+        ge=1,
+        description="actors in a pool; null: as many as there is room and, at measured rates, work for",
     )
     needs: dict[str, NeedsSettings] = Field(
         default={}, description="what a worker takes, by job: probe, cut, measure.<tier>, annotate, shard, verify"
@@ -134,11 +141,17 @@ class ShardSettings(Settings):
     encoder: Literal["libx264", "h264_nvenc", "auto"] = Field(
         default="libx264", description="H.264 encoder; auto: h264_nvenc where it runs, else libx264, and it says so"
     )
-    x264_preset: str = Field(default="medium", description="x264 speed preset")
+    x264_preset: X264Preset = Field(default="medium", description="x264 speed preset; h264_nvenc has no use for it")
     crf: int = Field(default=18, ge=0, le=51, description="x264 constant rate factor")
-    box: tuple[int, int] | None = Field(default=None, description="largest width, height; null: the source's size")
+    box: tuple[Side, Side] | None = Field(default=None, description="largest width, height; null: the source's size")
     val: float = Field(default=0.01, ge=0, lt=1, description="share of sources held out for evaluation")
     test: float = Field(default=0.01, ge=0, lt=1, description="share of sources held out for the end")
+
+    @model_validator(mode="after")
+    def _some_to_train(self) -> "ShardSettings":
+        if self.val + self.test >= 1:
+            raise ValueError(f"val + test = {self.val} + {self.test} leaves nothing to train on: together less than 1")
+        return self
 
 
 class PipelineSettings(Settings):
@@ -163,6 +176,9 @@ class PipelineSettings(Settings):
 
     @model_validator(mode="after")
     def _unique(self) -> "PipelineSettings":
+        tiers = [tier.name for tier in self.tiers]
+        if twice := sorted({name for name in tiers if tiers.count(name) > 1}):
+            raise ValueError(f"tiers named twice: {twice}; each is a job of its own, give each another name")
         names = [ref.name for ref in self.stages]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

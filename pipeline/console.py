@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +18,8 @@ and colons are no markup to it: colour comes from `say` and from Text."""
 
 QUIET_S = 15.0
 """In a log file, one line of progress at most so often."""
+_NAME = 40
+"""Characters of a name that is not broken into lines, however narrow the table."""
 _stdout: IO[str] | None = None
 
 
@@ -71,11 +73,13 @@ def outcome(job: str, numbers: Mapping[str, Any]) -> None:
 
 
 def rows(title: str, header: list[str], body: list[list[Any]]) -> None:
-    """A table for people, e.g. yields by gate or causes of quarantine."""
+    """A table for people, e.g. yields by gate or causes of quarantine. The first column names the row, on one line."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for i, name in enumerate(header):
         numeric = bool(body) and all(isinstance(row[i], int | float) for row in body)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        whole = i == 0 and all(len(_show(row[0])) <= _NAME for row in body)
+        overflow: OverflowMethod = "ellipsis" if whole else "fold"
+        table.add_column(name, justify="right" if numeric else "left", overflow=overflow, no_wrap=whole)
     for row in body:
         table.add_row(*(_show(value) for value in row))
     err.print(table)

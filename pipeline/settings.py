@@ -12,9 +12,9 @@ from manifests.errors import ConfigError
 
 
 class Settings(BaseModel):
-    """Base of every settings model: immutable, and a key that it does not know is an error."""
+    """Base of every settings model: immutable; a key that it does not know, a NaN or an infinity is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 T = TypeVar("T", bound=Settings)
@@ -41,10 +41,19 @@ def _read_preset(preset: str, presets_dir: Path) -> dict[str, Any]:
     if not path.is_file():
         known = sorted(p.stem for p in presets_dir.glob("*.yaml"))
         raise ConfigError("config:preset", f"no preset {preset!r}; there are {known}, or give a path to a YAML file")
-    tree = _parse(path.read_text(), str(path)) or {}
+    tree = _parse(_text(path), str(path)) or {}
     if not isinstance(tree, dict):
         raise ConfigError("config:preset", f"{path} must hold a mapping, not {type(tree).__name__}")
     return tree
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError("config:preset", f"{path} is not UTF-8 ({error}): save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError("config:preset", f"{path} cannot be read: {error}") from None
 
 
 def _apply(tree: dict[str, Any], item: str) -> None:
@@ -72,7 +81,7 @@ def _parse(text: str, where: str) -> Any:
 
 
 def _index(part: str, node: list[Any], item: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
+    if not part.isdecimal() or int(part) >= len(node):
         raise ConfigError("config:set", f"--set {item!r}: {part!r} is not an index into a list of {len(node)}")
     return int(part)
 
@@ -83,6 +92,8 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _explain_one(error: dict[str, Any], model: type[BaseModel]) -> str:
     where = ".".join(str(p) for p in error["loc"])
+    if error["type"] == "value_error" and isinstance(error.get("input"), dict):  # of several settings: it names them
+        return f"{where}: {error['ctx']['error']}".removeprefix(": ")
     if error["type"] != "extra_forbidden":
         return f"{where} = {error.get('input')!r}: {error['msg']}"
     known = _keys(model)

@@ -81,18 +81,19 @@ def _rank(context: Context, con: duckdb.DuckDBPyConnection, kept: Kept) -> None:
     _released(context, con)
     con.execute(
         "CREATE TEMP TABLE ranked AS SELECT clip_id, row_number() OVER first_come - 1 AS n FROM staying "
-        "LEFT JOIN released USING (clip_id) WINDOW first_come AS (ORDER BY coalesce(generation, '~'), clip_id)"
+        "LEFT JOIN released USING (clip_id) WINDOW first_come AS (ORDER BY generation NULLS LAST, clip_id)"
     )
 
 
 def _released(context: Context, con: duckdb.DuckDBPyConnection) -> None:
-    """Make the table `released` (clip_id, generation): the first release of each clip that still stands."""
-    con.execute("CREATE TEMP TABLE released (clip_id BLOB, generation VARCHAR)")
+    """Make the table `released` (clip_id, generation: how many are older): the first release of each clip that still
+    stands."""
+    con.execute("CREATE TEMP TABLE released (clip_id BLOB, generation INTEGER)")
     for number, release in enumerate(generation.listed(context.out / "shards")):
         samples = Table(context.catalog.root, "samples", release.recipe, SAMPLES)
         register(con, samples, view=f"samples_{number}")
         con.execute(
-            f"INSERT INTO released SELECT clip_id, '{release.name}' FROM samples_{number} s SEMI JOIN staying "
+            f"INSERT INTO released SELECT clip_id, {number} FROM samples_{number} s SEMI JOIN staying "
             "USING (clip_id) WHERE status = 'ok' AND clip_id NOT IN (SELECT clip_id FROM released)"
         )
 

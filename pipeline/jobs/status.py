@@ -46,21 +46,32 @@ def of(catalog: Catalog) -> dict[str, Any]:
 
 
 def show(found: Mapping[str, Any]) -> None:
-    """The counts, a table of the jobs, and the parts that were started and are not committed."""
+    """The counts, a table of the jobs, what befell them, and the parts that were started and are not committed."""
     console.outcome("status", {name: value for name, value in found.items() if name not in {"jobs", "shards"}})
-    keys = ["job", "parts", "parts_left", "rows", "rows_left", "rows_per_second", "eta_s", "started", "lost_attempts"]
-    header = ["job", "parts", "left", "rows", "left", "rows/s", "ETA, s", "started", "lost attempts", "deaths"]
-    body = [[job[key] for key in keys] + [_told(job["deaths"])] for job in found["jobs"]]
-    body += [
-        ["  " + stage["stage"], job["parts"], stage["parts_left"], job["rows"], stage["rows_left"], *[""] * 5]
-        for job in found["jobs"]
-        for stage in job["stages"]
-        if stage["parts_left"]
-    ]
-    console.rows("Jobs, and the tables that they have not finished", header, body)
+    _show_jobs(found["jobs"])
+    troubled = [job for job in found["jobs"] if job["started"] or job["lost_attempts"] or job["deaths"]]
+    if troubled:
+        body = [[job["job"], job["started"], job["lost_attempts"], _told(job["deaths"])] for job in troubled]
+        console.rows("Under way, and lost", ["job", "started", "lost attempts", "deaths"], body)
     leases = [[job["job"], *lease.values()] for job in found["jobs"] for lease in job["leases"]]
     if leases:
         console.rows("Started and not committed", ["job", "part", "attempt", "host", "pid", "age, s"], leases)
+
+
+def _show_jobs(jobs: list[dict[str, Any]]) -> None:
+    """The table of the jobs; rates only while one has any, so that it is as narrow as can be."""
+    keys = {"job": "job", "parts": "parts", "parts_left": "left", "rows": "rows", "rows_left": "left"}
+    if any(job["rows_per_second"] is not None for job in jobs):
+        keys |= {"rows_per_second": "rows/s", "eta_s": "ETA, s"}
+    body = [[job[key] for key in keys] for job in jobs]
+    body += [
+        [{"job": "  " + stage["stage"], **counts, **stage}.get(key, "") for key in keys]
+        for job in jobs
+        for counts in [{"parts": job["parts"], "rows": job["rows"]}]
+        for stage in job["stages"]
+        if stage["parts_left"]
+    ]
+    console.rows("Jobs, and unfinished tables", list(keys.values()), body)
 
 
 def _told(counts: Mapping[str, int]) -> str:

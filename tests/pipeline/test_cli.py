@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -21,6 +22,21 @@ def klear(*arguments):
     )
 
 
+@pytest.fixture
+def ended(monkeypatch, capsys):
+    """Runs a command in this process: its exit code and what it said."""
+
+    def run(*argv):
+        monkeypatch.setattr(console, "_stdout", None)
+        monkeypatch.setattr(sys, "stdout", sys.stdout)  # put back after the command took it
+        monkeypatch.setattr(sys, "argv", ["klear", *map(str, argv)])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+        return done.value.code, capsys.readouterr()
+
+    return run
+
+
 def test_status_of_nothing_is_one_json_object(tmp_path):
     done = klear("status", "--out", tmp_path, "--json")
     assert done.returncode == 0
@@ -36,6 +52,41 @@ def test_an_unknown_key_is_one_line_and_exit_code_2(tmp_path):
 def test_a_missing_source_is_said_before_anything_starts(tmp_path):
     done = klear("ingest", "--out", tmp_path / "out", "--source", tmp_path / "nowhere")
     assert done.returncode == 2 and "does not exist" in done.stderr
+
+
+@pytest.mark.parametrize("below", ["", "out"])
+@pytest.mark.parametrize("command", ["decide", "status"])
+def test_an_output_that_is_a_file(tmp_path, ended, command, below):
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    code, said = ended(command, "--out", file / below)
+    assert code == 2 and f"out:not_a_folder: {file} is not a folder" in said.err
+    assert file.read_text() == "mine"
+
+
+def test_what_nobody_expected_is_one_line(ended, monkeypatch, tmp_path):
+    def broken(out):
+        raise ZeroDivisionError("division\nby zero")
+
+    monkeypatch.setattr(cli, "_there", broken)
+    code, said = ended("status", "--out", tmp_path, "--json")
+    found = json.loads(said.out)["error"]
+    assert code == 1 and found["code"] == "crash:ZeroDivisionError" and said.err.count("\n") == 1
+    assert (
+        "unexpected ZeroDivisionError in test_cli.py:" in said.err and ": division by zero; this is a bug" in said.err
+    )
+    monkeypatch.setenv("KLEAR_TRACEBACK", "1")
+    code, said = ended("status", "--out", tmp_path)
+    assert code == 1 and "Traceback" in said.err and "in broken" in said.err
+
+
+def test_a_full_machine_is_no_bug(ended, monkeypatch, tmp_path):
+    def full(out):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(cli, "_there", full)
+    code, said = ended("status", "--out", tmp_path)
+    assert code == 1 and "machine:emfile" in said.err and "bug" not in said.err
 
 
 def test_brackets_in_a_message_are_no_markup(tmp_path):

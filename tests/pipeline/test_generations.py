@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from manifests.errors import ConfigError
 from pipeline.config import load
 from pipeline.context import Context
 from pipeline.jobs import balance, generation, shard
@@ -77,3 +78,32 @@ def test_a_folder_whose_run_died_before_its_note_is_begun_again(tmp_path):
     assert generation.listed(tmp_path) == []
     assert generation.find_or_start(tmp_path, "r", 2).name == "g0001"
     assert [known.recipe for known in generation.listed(tmp_path)] == ["r"]
+
+
+def test_only_generations_are_listed(tmp_path):
+    first = generation.find_or_start(tmp_path, "r", 2)
+    for name in ("g0001-backup", "g1", "old"):
+        shutil.copytree(tmp_path / "g0001", tmp_path / name)
+    assert generation.listed(tmp_path) == [first]
+    assert generation.find_or_start(tmp_path, "s", 2).name == "g0002"
+
+
+def test_generations_are_ordered_by_number(tmp_path):
+    generation.find_or_start(tmp_path, "r", 2)
+    (tmp_path / "g0001").rename(tmp_path / "g9999")
+    names = [generation.find_or_start(tmp_path, recipe, 2).name for recipe in ("s", "t", "s")]
+    assert names == ["g10000", "g10001", "g10000"]
+    assert [known.name for known in generation.listed(tmp_path)] == ["g9999", "g10000", "g10001"]
+    assert generation.latest(tmp_path).name == "g10001"
+
+
+@pytest.mark.parametrize(
+    "note", ["", '{"recipe": "r", "sha', "[]", '{"recipe": "r"}', '{"recipe": "r", "shards": "2"}']
+)
+def test_a_note_that_cannot_be_read_is_named(tmp_path, note):
+    generation.find_or_start(tmp_path, "r", 2)
+    (tmp_path / "g0001" / generation.NOTE).write_text(note)
+    for ask in (generation.latest, lambda folder: generation.find_or_start(folder, "s", 2)):
+        with pytest.raises(ConfigError, match=r"g0001/generation.json is not the note .* run `klear shard`") as caught:
+            ask(tmp_path)
+        assert caught.value.code == "shard:generation"

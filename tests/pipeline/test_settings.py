@@ -28,12 +28,43 @@ def test_overrides():
         ("cut", "takes key=value"),
         ("tiers.9.name=x", "not an index"),
         ("policy.name=x", "holds a value"),
+        ("tiers.²={}", "'²' is not an index"),
+        ("shard.x264_preset=fastt", "shard.x264_preset = 'fastt': Input should be 'ultrafast', 'superfast'"),
+        ("shard.box=[0,-2]", "shard.box.0 = 0: Input should be greater than or equal to 2"),
+        ("shard.test=0.7", "shard: val + test = 0.3 + 0.7 leaves nothing to train on"),
+        ("cut.max_s=.inf", "cut.max_s = inf: Input should be a finite number"),
+        ("sources.max_gb=.nan", "sources.max_gb = nan: Input should be a finite number"),
+        ("tiers.1.name=cheap", "tiers named twice: ['cheap']"),
+        ("engine.needs={annotate: {cpus: 0}}", "engine.needs.annotate.cpus = 0: Input should be greater than 0"),
+        ("engine.workers=0", "engine.workers = 0: Input should be greater than or equal to 1"),
+        ("engine.workers=-1", "engine.workers = -1"),
     ],
 )
 def test_a_bad_setting_names_the_key_the_value_and_the_fix(override, words):
     with pytest.raises(ConfigError, match="(?s)") as caught:
         load("demo", [override])
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "shard.x264_preset=placebo",
+        "shard.box=[640,360]",
+        "shard.box=null",
+        "engine.workers=null",
+        "engine.needs={annotate: {cpus: 0.25, gpus: 0.5}}",
+    ],
+)
+def test_what_the_limits_allow(override):
+    load("demo", [override])
+
+
+def test_a_preset_that_is_no_text(tmp_path):
+    preset = tmp_path / "latin.yaml"
+    preset.write_bytes("policy: café".encode("latin-1"))
+    with pytest.raises(ConfigError, match="latin.yaml is not UTF-8"):
+        load(str(preset), [])
 
 
 def test_an_unknown_preset_lists_the_known_ones():

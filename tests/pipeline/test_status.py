@@ -1,11 +1,12 @@
 """Status, also of a run in the middle: what is done and left of each job, how fast, and what was started."""
 
 import json
+import re
 import time
 
 import pytest
 
-from pipeline import cli, work
+from pipeline import cli, console, work
 from pipeline.config import load
 from pipeline.context import Context
 from pipeline.engine import lease
@@ -87,6 +88,21 @@ def test_the_command_shows_tables_and_json(half, capsys):
     assert "measure.cheap" in shown and "Started and not committed" in shown
     cli.status(half.out, json=True)
     assert json.loads(capsys.readouterr().out)["jobs"][0]["job"] == "probe"
+
+
+def test_names_are_whole_on_80_columns(half, capsys, monkeypatch):
+    with work.recording(half.catalog, "measure.cheap") as record:
+        base = {"job": "measure.cheap", "host": "h", "pid": 1, "started_s": time.time(), "seconds": 1.0, "rows": 1}
+        record({**base, "part": "p", "attempt": 3, "deaths": ["crash:SIGSEGV", "crash:timeout"]})
+    monkeypatch.setattr(console.err, "_width", 80)
+    cli.status(half.out)
+    lines = capsys.readouterr().err.splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = {tuple(cell.strip() for cell in re.split("[│┃]", line)[1:-1]) for line in lines}
+    (header,) = [cell for cell in cells if cell[:2] == ("job", "parts")]
+    assert header == ("job", "parts", "left", "rows", "left", "rows/s", "ETA, s")
+    assert {"measure.cheap", "audio.loudness", "video.technical"} <= {cell[0] for cell in cells if cell}
+    assert ("measure.cheap", "1", "2", "crash:SIGSEGV: 1, crash:timeout: 1") in cells
 
 
 def test_an_empty_folder_has_a_status(tmp_path):
