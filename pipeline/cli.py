@@ -239,9 +239,9 @@ def takedown(
 
     given = (("clip", clip), ("source", source), ("licence", licence))
     asked = [(kind, value) for kind, value in given if value is not None]
-    for kind, value in asked:
-        if not value.strip():  # a variable that was not set, most likely: not to be taken for nothing asked
-            raise ConfigError("takedown:empty", f"--{kind} is empty: give it a value, or leave it away")
+    for name, text in asked:
+        if not text.strip():  # a variable that was not set, most likely: not to be taken for nothing asked
+            raise ConfigError("takedown:empty", f"--{name} is empty: give it a value, or leave it away")
     if len(asked) > 1:
         raise ConfigError("takedown:one", "give one of --clip, --source and --licence")
     if asked and not reason:

@@ -14,6 +14,7 @@ Row = dict[str, Any]
 FIELDS = ("licence", "attribution", "url", "transcript")
 ALIASES = {"license": "licence", "source": "url"}
 _SPELLINGS = {**{name: name for name in (*FIELDS, *ALIASES, "file")}, "license": "licence"}
+_FILE = {"file", "file_name", "filename"}
 _HALVES = re.compile("[\ud800-\udfff]")
 """Halves of characters, which JSON may hold and UTF-8 may not."""
 
@@ -45,13 +46,22 @@ def entry(
     }
 
 
-def columns(names: Iterable[str]) -> list[str]:
-    """Names of the columns of a list or sidecar: those that mean something (also `License`, `FILE`) as they are here.
+def spelled(name: str, wanted: str) -> str:
+    """The name, as it is here, of a column that means something (also `License`, `FILE`), and of any other its own.
+
+    wanted: the column that a table must have; `file` is called `file_name` or `filename` elsewhere.
+    """
+    plain = name.strip().lower()
+    return "file" if wanted == "file" and plain in _FILE else _SPELLINGS.get(plain, name)
+
+
+def columns(names: Iterable[str], wanted: str) -> list[str]:
+    """Names of the columns of a list or sidecar, `spelled`.
 
     Raises ValueError for names that stand there twice, or mean the same: only one of them would be heard.
     """
     given = list(names)
-    found = [_SPELLINGS.get(name.strip().lower(), name) for name in given]
+    found = [spelled(name, wanted) for name in given]
     twice = [name for name, meant in zip(given, found, strict=True) if meant and found.count(meant) > 1]
     if twice:
         raise ValueError(f"its columns {twice} are the same: keep one of them")

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from manifests.errors import ConfigError
-from pipeline.sources.entry import columns, notes_of
+from pipeline.sources.entry import columns, notes_of, spelled
 from pipeline.sources.hostile_json import object_of
 from pipeline.sources.remarks import TWICE, Remarks
 
@@ -60,14 +60,14 @@ def parse(lines: Iterable[str], name: str, wanted: str) -> Iterator[dict[str, An
     Columns are named as `entry.columns` does. Raises ValueError for a table without the column `wanted`, or one that
     is against the rules of quoting: read on, a stray quote would swallow the rows up to the next one.
     """
-    yield from _objects(lines) if name.endswith(".jsonl") else _table(lines, name, wanted)
+    yield from _objects(lines, wanted) if name.endswith(".jsonl") else _table(lines, name, wanted)
 
 
-def _objects(lines: Iterable[str]) -> Iterator[dict[str, Any] | None]:
+def _objects(lines: Iterable[str], wanted: str) -> Iterator[dict[str, Any] | None]:
     for line in lines:
         if line.strip():
             found = object_of(line)
-            yield None if found is None else dict(zip(columns(found), found.values(), strict=True))
+            yield None if found is None else dict(zip(columns(found, wanted), found.values(), strict=True))
 
 
 def _table(lines: Iterable[str], name: str, wanted: str) -> Iterator[dict[str, Any]]:
@@ -77,7 +77,7 @@ def _table(lines: Iterable[str], name: str, wanted: str) -> Iterator[dict[str, A
     line = 1
     try:
         given = list(reader.fieldnames or [])
-        reader.fieldnames = columns(given)
+        reader.fieldnames = columns(given, wanted)
         if wanted not in reader.fieldnames:
             raise ValueError(f"it has no column {wanted!r}, only {given}")
         line = reader.line_num + 1
@@ -95,6 +95,6 @@ def _delimiter(header: str, name: str, wanted: str) -> str:
     """What the suffix says or, when the header then has no column `wanted`, what gives it one."""
     usual = "\t" if name.endswith(".tsv") else ","
     for one in usual + _DELIMITERS:
-        if wanted in (field.strip().strip('"').lower() for field in header.split(one)):
+        if wanted in (spelled(field.strip().strip('"'), wanted) for field in header.split(one)):
             return one
     return usual

@@ -65,7 +65,7 @@ def _opened(source: str) -> contextlib.AbstractContextManager[IO[bytes]]:
 def _rows(file: IO[bytes], name: str) -> Iterator[dict[str, Any] | None]:
     if name.lower().endswith(".parquet"):
         table = pq.ParquetFile(file)
-        names = columns(table.schema_arrow.names)
+        names = columns(table.schema_arrow.names, "url")
         for batch in table.iter_batches(_BATCH):
             yield from batch.rename_columns(names).to_pylist()
     else:

@@ -80,6 +80,7 @@ def test_hostile_words_of_a_sidecar(tmp_path):
     ("name", "text"),
     [
         ("metadata.csv", "\ufefffile,licence\r\na.mp4,MIT\r\n"),
+        ("metadata.csv", "file_name;License\na.mp4;MIT\n"),
         ("metadata.csv", "File;License\na.mp4;MIT\n"),
         ("metadata.csv", '"FILE"\t"LICENCE"\na.mp4\tMIT\n'),
         ("metadata.csv", 'licence,attribution,file\n"MIT","two\r\nlines",a.mp4\n'),
@@ -97,7 +98,7 @@ def test_a_sidecar_is_read_however_it_was_saved(tmp_path, capsys, name, text):
 @pytest.mark.parametrize(
     ("name", "text", "match"),
     [
-        ("metadata.csv", "filename,licence\na.mp4,MIT\n", r"metadata.csv .*no column 'file', only \['filename', 'lic"),
+        ("metadata.csv", "id,licence\na.mp4,MIT\n", r"metadata.csv .*no column 'file', only \['id', 'lic"),
         ("metadata.csv", "file|licence\na.mp4|MIT\n", r"no column 'file', only \['file\|licence'\]"),
         ("metadata.csv", "file,Licence,License\na.mp4,MIT,-\n", r"columns \['Licence', 'License'\] are the same"),
         ("metadata.csv", 'file,licence\na.mp4,"MIT\nb.mp4,"MIT"\n', "row at line 2: .*doubled"),
