@@ -25,12 +25,13 @@ _COUNTS = ("injected", "lost", "duplicated", "differing", "healthy")
 
 
 def main() -> None:
-    """Print the table of what was found with the code as it is now; append it to bench/RESULTS.md with --record."""
+    """Print the table of what was found; append it to bench/RESULTS.md with --record."""
     ask = argparse.ArgumentParser()
     ask.add_argument("--record", action="store_true", help="append the table to bench/RESULTS.md")
+    ask.add_argument("--code", default=results.code(), help="digest of the code whose results to show (this code)")
     given = ask.parse_args()
-    found = latest()
-    text = f"{_NOTE}\n{table(found)}\n\n{others(found)}\n"
+    found = latest(given.code)
+    text = f"{_NOTE}Digest of the code: {given.code}.\n\n{table(found)}\n\n{others(found)}\n"
     print(text)
     if given.record:
         title = f"\n## {date.today()}: faults survived, {os.cpu_count()} cores of {platform.machine()}\n"
@@ -38,11 +39,11 @@ def main() -> None:
             file.write(title + text)
 
 
-def latest() -> list[dict[str, Any]]:
-    """The last result of each test with this code; of both forms, the long one."""
+def latest(code: str) -> list[dict[str, Any]]:
+    """The last result of each test with the code of this digest; of both forms, the long one."""
     kept: dict[str, dict[str, Any]] = {}
     for entry in sorted(results.read(), key=lambda entry: entry["form"] == "full"):
-        if entry["code"] == results.code():
+        if entry["code"] == code:
             kept[entry["test"]] = entry
     return [kept[name] for name in sorted(kept)]
 
