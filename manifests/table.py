@@ -5,7 +5,7 @@ may be folded into files of many (`klear compact`, see folded.py): they stay pub
 never changed.
 """
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,10 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests import files, folded, parts
+from manifests.errors import KlearError
 from manifests.files import AnyPath, publish
 from manifests.folded import REVISION, SUFFIX, Place, Survey, read_file
 
 __all__ = ["Table", "read_file"]
+
+_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,23 @@ class Table:
         there = self.has(part) if known is None else part in known
         return not there and publish(self.path(part), lambda file: self._write(table, file))
 
-    def revise(self, part: str, rows: Iterable[dict]) -> bool:
-        """Supersede a committed part by these rows, all of them. False when someone else superseded it meanwhile: then
-        theirs stays, and who changes what was there reads it again."""
-        revision = self.places(parts.bucket_of(part))[part].revision + 1
-        table = pa.Table.from_pylist(list(rows), schema=self.schema)
+    def revise(self, part: str, rows: Iterable[dict]) -> None:
+        """Supersede a committed part by these rows, all of them."""
+        new = list(rows)
+        self.amend(part, lambda old: new)
+
+    def amend(self, part: str, change: Callable[[pa.Table], list[dict] | None]) -> None:
+        """Revise a committed part by a function of its rows, which are read again when someone else was faster. None
+        leaves it as it is. Raises KlearError `table:contended` when that happens again and again."""
+        for _ in range(_TRIES):
+            place = self.places(parts.bucket_of(part))[part]
+            rows = change(self._read({part: place}))
+            if rows is None or self._supersede(part, place.revision + 1, rows):
+                return
+        raise KlearError("table:contended", f"{self.name} {part} was revised by others {_TRIES} times: run this again")
+
+    def _supersede(self, part: str, revision: int, rows: list[dict]) -> bool:
+        table = pa.Table.from_pylist(rows, schema=self.schema)
         return publish(self.path(f"{part}{REVISION}{revision}"), lambda file: self._write(table, file))
 
     def _write(self, table: pa.Table, file: object) -> None:

@@ -1,6 +1,7 @@
 """Doing quarantined rows again: their keys are done once more, and the part is superseded by one with the new rows."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -46,11 +47,13 @@ def commit(job: Job, part: Part, done: list[bytes], rows: Rows) -> None:
     others are as they were. Killed between two tables, the next retry ends it: the last table is revised last."""
     gone = set(done)
     for table in job.tables:
-        old = table.read_part(part.name)
-        kept = [] if job.whole else [row for row in old.to_pylist() if not _is_of(row, table, gone)]
-        new = kept + rows.get(table.name, [])
-        if not _sorted(pa.Table.from_pylist(new, schema=table.schema)).equals(_sorted(old)):
-            table.revise(part.name, new)
+        table.amend(part.name, partial(_changed, table, gone, rows.get(table.name, []), job.whole))
+
+
+def _changed(table: Table, gone: set[bytes], made: list[dict[str, Any]], whole: bool, old: pa.Table) -> Any:
+    """The rows of a part with those made anew; None when they are what it holds."""
+    new = made if whole else [row for row in old.to_pylist() if not _is_of(row, table, gone)] + made
+    return None if _sorted(pa.Table.from_pylist(new, schema=table.schema)).equals(_sorted(old)) else new
 
 
 def _is_of(row: Mapping[str, Any], table: Table, gone: set[bytes]) -> bool:

@@ -4,7 +4,7 @@ A tar is replaced in one step, then its rows are superseded; the release (which 
 an erasure that was killed is found again, wherever it stood, and done to the end.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,18 +88,13 @@ def _shard(catalog: Catalog, release: generation.Generation, planned: Table, par
     listed = catalog.table("shards", release.recipe, SHARDS)
     if packed := tar(path, keys):
         places = packed.places
-        told = {"sha256": packed.sha256, "bytes": packed.bytes, "count": len(places)} | (
-            {} if places else fields_of([])
-        )
-        _supersede(listed, part, lambda rows: [row | told for row in rows.to_pylist()])
-        _supersede(samples, part, lambda rows: [placed(row, path.name, places) for row in _without(rows, keys)])
-    _supersede(planned, part, lambda rows: _without(rows, keys))
-
-
-def _supersede(table: Table, part: str, change: Callable[[pa.Table], list[dict[str, Any]]]) -> None:
-    """Revise a part that is there by a function of its rows, read again when someone else (a retry) was faster."""
-    while table.has(part) and not table.revise(part, change(table.read_part(part))):
-        pass
+        told = {"sha256": packed.sha256, "bytes": packed.bytes, "count": len(places)}
+        told |= {} if places else fields_of([])
+        if listed.has(part):
+            listed.amend(part, lambda rows: [row | told for row in rows.to_pylist()])
+        if samples.has(part):
+            samples.amend(part, lambda rows: [placed(row, path.name, places) for row in _without(rows, keys)])
+    planned.amend(part, lambda rows: _without(rows, keys))
 
 
 def _without(rows: pa.Table, keys: frozenset[bytes]) -> list[dict[str, Any]]:

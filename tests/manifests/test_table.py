@@ -6,7 +6,7 @@ import pytest
 
 from manifests import parts
 from manifests.catalog import Catalog
-from manifests.errors import ConfigError
+from manifests.errors import ConfigError, KlearError
 from manifests.files import publish, replace
 from manifests.query import connect
 from manifests.table import Table
@@ -79,6 +79,26 @@ def test_a_revision_supersedes(tmp_path):
     assert table.read().to_pylist() == rows(1, 3) == table.read_part("b0000-x").to_pylist()
     table.revise("b0000-x", rows(4))
     assert table.read().to_pylist() == rows(4) and table.published() == {"b0000-x"} and table.state() == ["b0000-x~2"]
+
+
+def test_amending_reads_again_what_someone_else_revised_meanwhile(tmp_path):
+    table = Table(tmp_path, "t", "r" * 32, SCHEMA)
+    table.publish("b0000-x", rows(1, 2))
+    met = []
+
+    def without_one(old):
+        if not met:  # someone else is faster, once
+            table.revise("b0000-x", rows(1, 2, 3))
+        met.append(len(old))
+        return [row for row in old.to_pylist() if row not in rows(1)]
+
+    table.amend("b0000-x", without_one)
+    assert table.read().to_pylist() == rows(2, 3) and met == [2, 3] and table.state() == ["b0000-x~2"]
+    table.amend("b0000-x", lambda old: None)
+    assert table.state() == ["b0000-x~2"]
+    with pytest.raises(KlearError, match="revised by others") as caught:
+        table.amend("b0000-x", lambda old: table.revise("b0000-x", rows(9)) or rows(1))
+    assert caught.value.code == "table:contended" and table.read().to_pylist() == rows(9)
 
 
 def test_catalog_points_at_the_current_recipe(tmp_path):

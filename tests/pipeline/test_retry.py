@@ -196,15 +196,15 @@ def test_killed_between_two_tables_it_heals_at_the_next_try(context, sources, mo
     with monkeypatch.context() as patch:
         patch.setattr(cut.CutWorker, "clips_of", down)
         ingest.run(context, [sources])
-    revise = Table.revise
+    amend = Table.amend
 
-    def killed(self, part, rows):
+    def killed(self, part, change):
         if self.name == "cuts":
             raise KeyboardInterrupt
-        revise(self, part, rows)
+        amend(self, part, change)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Table, "revise", killed)
+        patch.setattr(Table, "amend", killed)
         retry.run(context, ["media:timeout"])
     assert retry.run(context, ["media:timeout"])["healed"] == 1
     clips = context.catalog.require("clips", "").read(["clip_id"])["clip_id"].to_pylist()
