@@ -29,7 +29,7 @@ def of(catalog: Catalog) -> list[dict[str, Any]]:
     were lost (a worker or a node with them), and the oldest leases of parts that are not committed."""
     notes = sorted(note.read_all(catalog.root), key=_place)
     recent, troubles = _recent(catalog), _troubles(catalog)
-    return [_job(catalog, told, recent.get(told.job, []), troubles.get(told.job, {})) for told in notes]
+    return [_job(catalog, told, recent.get(told.job), troubles.get(told.job, {})) for told in notes]
 
 
 def _place(told: Note) -> tuple[int, str]:
@@ -37,7 +37,7 @@ def _place(told: Note) -> tuple[int, str]:
     return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER), told.job)
 
 
-def _job(catalog: Catalog, told: Note, events: list[dict[str, Any]], trouble: dict[str, Any]) -> dict[str, Any]:
+def _job(catalog: Catalog, told: Note, recent: dict[str, Any] | None, trouble: dict[str, Any]) -> dict[str, Any]:
     stages, missing = [], set()
     for name, recipe in told.tables:
         have = Table(catalog.root, name, recipe, pa.schema([])).published()
@@ -45,7 +45,7 @@ def _job(catalog: Catalog, told: Note, events: list[dict[str, Any]], trouble: di
         missing |= left
         stages.append({"stage": name, "parts_left": len(left), "rows_left": sum(told.parts[part] for part in left)})
     rows_left = sum(told.parts[part] for part in missing)
-    rate = _rate(events)
+    rate = _rate(recent)
     leases = _leases(catalog, told, missing)
     return {
         "job": told.job,
@@ -64,30 +64,27 @@ def _job(catalog: Catalog, told: Note, events: list[dict[str, Any]], trouble: di
     }
 
 
-def _rate(events: list[dict[str, Any]]) -> float | None:
-    """Rows a second over the window, or over the time since the first of its parts was begun, if that is less.
-
-    Parts that end in a time shorter than a part takes say little: one worker ends one, and then none for long.
-    """
-    if not events:
+def _rate(recent: dict[str, Any] | None) -> float | None:
+    """Rows a second over the window, or over the time since the first of its parts was begun, if that is less."""
+    if recent is None:
         return None
-    since = min(event["started_s"] for event in events)
-    seconds = min(max(WINDOW_S, *(event["seconds"] for event in events)), time.time() - since)
-    return round(sum(event["rows"] for event in events) / max(seconds, 1e-3), 3)
+    seconds = min(recent["window_s"], time.time() - recent["since_s"])
+    return round(recent["rows"] / max(seconds, 1e-3), 3)
 
 
-def _recent(catalog: Catalog) -> dict[str, list[dict[str, Any]]]:
-    """Job -> events of the window."""
+def _recent(catalog: Catalog) -> dict[str, dict[str, Any]]:
+    """Job -> its window, and of the parts that ended in it: rows, and when the first was begun.
+
+    A window shorter than a part takes says little: one worker ends one in it, and then none for long.
+    """
     if catalog.current("events") is None:
         return {}
+    windows = f"SELECT *, greatest({WINDOW_S}, max(seconds) OVER (PARTITION BY job)) AS window_s FROM events"
     asked = (
-        "SELECT job, started_s, seconds, rows FROM events QUALIFY started_s + seconds > "
-        f"{time.time()} - greatest({WINDOW_S}, max(seconds) OVER (PARTITION BY job))"
+        "SELECT job, any_value(window_s) AS window_s, sum(rows)::BIGINT AS rows, min(started_s) AS since_s "
+        f"FROM ({windows}) WHERE started_s + seconds > {time.time()} - window_s GROUP BY job"
     )
-    found: dict[str, list[dict[str, Any]]] = {}
-    for event in rows(connect(catalog, asked="events"), asked):
-        found.setdefault(event["job"], []).append(event)
-    return found
+    return {row["job"]: row for row in rows(connect(catalog, asked="events"), asked)}
 
 
 def _troubles(catalog: Catalog) -> dict[str, dict[str, Any]]:

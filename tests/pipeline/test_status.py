@@ -50,14 +50,17 @@ def test_a_job_in_the_middle(half):
     assert jobs["probe"]["eta_s"] is None
 
 
-def test_the_rate_of_long_parts_is_that_of_their_whole_time(half):
+@pytest.mark.parametrize(("begun_s", "counts"), [(4000, True), (7300, False)])
+def test_the_window_of_the_rate_is_as_long_as_a_part_takes(half, begun_s, counts):
     events = half.catalog.current("events")
-    ended = {"started_s": time.time() - 4000, "seconds": 3600.0, "rows": 1024, "job": "measure.cheap", "part": "long"}
     nothing = {"attempt": 1, "host": "h", "pid": 1, "cpu_seconds": 1.0, "deaths": [], "stages": [], "causes": []}
-    events.publish(f"measure.cheap-{time.time_ns() - 400 * 10**9}", [ended | nothing])
+    nothing |= {"job": "measure.cheap", "part": "p", "rows": 1024}
+    for ago, took in ((begun_s, 3600.0), (2000, 5.0)):
+        events.publish(f"measure.cheap-{ago}", [{"started_s": time.time() - ago, "seconds": took, **nothing}])
     cheap = next(job for job in status.of(half.catalog)["jobs"] if job["job"] == "measure.cheap")
     done = cheap["rows"] - cheap["rows_left"]
-    assert cheap["rows_per_second"] == pytest.approx((1024 + done) / 3600, abs=0.01)
+    wanted = (2048 + done) / 3600 if counts else (1024 + done) / 2000
+    assert cheap["rows_per_second"] == pytest.approx(wanted, rel=0.02)
 
 
 def test_it_goes_on_and_ends_with_nothing_left(half):
