@@ -13,7 +13,7 @@ Row = dict[str, Any]
 """A row of the listing table, less its revision; and `silent`."""
 FIELDS = ("licence", "attribution", "url", "transcript")
 ALIASES = {"license": "licence", "source": "url"}
-_SPELLINGS = {**{name: name for name in (*FIELDS, *ALIASES, "file")}, "license": "licence"}
+_SPELLINGS = {name: name for name in (*FIELDS, "source")} | {"license": "licence"}
 _FILE = {"file", "file_name", "filename"}
 _HALVES = re.compile("[\ud800-\udfff]")
 """Halves of characters, which JSON may hold and UTF-8 may not."""

@@ -48,14 +48,15 @@ def read(load: Callable[[str], bytes | None], where: str, remarks: Remarks) -> N
 def _said(lines: Iterable[str], name: str) -> Iterator[tuple[str, dict[str, str]]]:
     for number, row in enumerate(parse(lines, name, "file"), start=1):
         if row is None:  # passed over, it would take a file's licence with it without a word
-            raise ValueError(f"row {number} is no JSON object")
+            raise ValueError(f"row {number} is no JSON object, or has more fields than there are columns")
         if "file" not in row:
             raise ValueError(f"row {number} has no 'file', only {sorted(row)}")
         yield str(row["file"] or ""), notes_of(row, frozenset({"file"}))
 
 
 def parse(lines: Iterable[str], name: str, wanted: str) -> Iterator[dict[str, Any] | None]:
-    """Rows of a .tsv, .csv or .jsonl text, one at a time; None for a line of JSON that holds no object (see there).
+    """Rows of a .tsv, .csv or .jsonl text, one at a time; None for a line of JSON that holds no object (see there), and
+    for a row with more fields than there are columns (a comma that is not quoted): nobody knows which is which.
 
     Columns are named as `entry.columns` does. Raises ValueError for a table without the column `wanted`, or one that
     is against the rules of quoting: read on, a stray quote would swallow the rows up to the next one.
@@ -70,7 +71,7 @@ def _objects(lines: Iterable[str], wanted: str) -> Iterator[dict[str, Any] | Non
             yield None if found is None else dict(zip(columns(found, wanted), found.values(), strict=True))
 
 
-def _table(lines: Iterable[str], name: str, wanted: str) -> Iterator[dict[str, Any]]:
+def _table(lines: Iterable[str], name: str, wanted: str) -> Iterator[dict[str, Any] | None]:
     rest = iter(lines)
     header = next(rest, "")
     reader = csv.DictReader(chain([header], rest), delimiter=_delimiter(header, name, wanted), strict=True)
@@ -82,7 +83,7 @@ def _table(lines: Iterable[str], name: str, wanted: str) -> Iterator[dict[str, A
             raise ValueError(f"it has no column {wanted!r}, only {given}")
         line = reader.line_num + 1
         for row in reader:
-            yield row
+            yield None if None in row else row
             line = reader.line_num + 1
     except csv.Error as error:
         fix = (

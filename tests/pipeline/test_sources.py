@@ -102,6 +102,7 @@ def test_a_sidecar_is_read_however_it_was_saved(tmp_path, capsys, name, text):
         ("metadata.csv", "file|licence\na.mp4|MIT\n", r"no column 'file', only \['file\|licence'\]"),
         ("metadata.csv", "file,Licence,License\na.mp4,MIT,-\n", r"columns \['Licence', 'License'\] are the same"),
         ("metadata.csv", 'file,licence\na.mp4,"MIT\nb.mp4,"MIT"\n', "row at line 2: .*doubled"),
+        ("metadata.csv", "file,attribution,licence\na.mp4,Doe, Jane,MIT\n", "row 1 .*more fields than"),
         ("metadata.jsonl", '{"name": "a.mp4", "licence": "MIT"}', r"row 1 has no 'file', only \['licence', 'name'\]"),
     ],
 )

@@ -33,6 +33,13 @@ def write(path):
     return path
 
 
+def test_a_row_with_more_fields_than_columns_costs_itself_alone(tmp_path, make_store):
+    (tmp_path / "a.csv").write_text("url,by,licence\nhttps://e.org/1.mp4,Doe, Jane,MIT\nhttps://e.org/2.mp4,Me,MIT\n")
+    one, two = find.rows([tmp_path / "a.csv"], make_store())
+    assert (one["refused"], one["licence"]) == (urls.BAD, None)
+    assert (two["refused"], two["licence"]) == (None, "MIT")
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "tsv", "jsonl"])
 def test_lists_of_every_kind(tmp_path, make_store, suffix):
     a, e, *bad = find.rows([write(tmp_path / f"list.{suffix}")], make_store())
