@@ -31,7 +31,7 @@ def main() -> None:
     ask.add_argument("--clips", type=int, nargs="+", default=[100_000, 1_000_000])
     ask.add_argument("--scratch", type=Path, default=Path("out/ledger"))
     ask.add_argument("--loose", action="store_true", help="a file a part, as before `klear compact`")
-    ask.add_argument("--lean", action="store_true", help="numbers that no step reads are 0: a third of the disk")
+    ask.add_argument("--lean", action="store_true", help="numbers that no step reads are 0: takes less disk")
     ask.add_argument("--record", action="store_true", help="append the table to bench/RESULTS.md")
     ask.add_argument("--keep", action="store_true", help="leave the tables there")
     ask.add_argument("--step", choices=[*STEPS, "base", "cheap", "dear"], help=argparse.SUPPRESS)
@@ -81,7 +81,7 @@ def _step(name: str, out: Path, clips: int, loose: bool, lean: bool) -> None:
     steps: dict[str, Callable[[], object]] = {
         "base": maker.base,
         "cheap": lambda: maker.stages(0, context.plan("measure.cheap")),
-        "dear": lambda: [_extend(context, "measure.dear", DEAR), maker.stages(1, dear)][1],
+        "dear": lambda: (len(_extend(context, "measure.dear", DEAR)), maker.stages(1, dear)),
         "plan": lambda: len(_extend(context, "measure.cheap", WANTED)),
         "pending": lambda: _pending(context),
         "status": lambda: _status(context),

@@ -27,7 +27,7 @@ _CLASSES = np.array(["speech", "singing", "music", "sound"])
 
 class Maker:
     """Makes the tables of one output folder. loose: a file a part, as jobs publish them; else folded, as compacted.
-    lean: numbers that no step reads are all 0, which takes a third of the disk."""
+    lean: numbers that no step reads are all 0, which takes less disk."""
 
     def __init__(self, context: Context, clips: int, loose: bool, lean: bool) -> None:
         self.context, self.loose, self.lean = context, loose, lean

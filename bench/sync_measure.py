@@ -179,9 +179,7 @@ def _disagreements(clip: Clip, after: Decoded, recipe: EncodeRecipe) -> list[str
     picture, sound = VideoView("picture", box=(16, 16)), AudioView("sound", recipe.audio_rate, recipe.audio_channels)
     with render_views(clip, [picture, sound]) as views:
         bright = views[picture].mean((1, 2)) > 255 / 219 * (_BRIGHT - 16)
-        heard = np.clip(
-            views[sound][:, 0], -1, 1
-        )  # a decoder may go beyond full scale (MP3 after a hole); 16 bits do not
+        heard = np.clip(views[sound][:, 0], -1, 1)  # MP3 after a hole may go beyond full scale; 16 bits cannot
         apart = np.abs(heard - np.concatenate([block for _, block in after.blocks])).max()
     wrong = ["views show other frames"] if not np.array_equal(bright, after.bright) else []
     return wrong + ([f"views sound otherwise, by {apart:.4f}"] if apart > 2 / 32768 else [])

@@ -71,7 +71,7 @@ def _pieces(catalog: Catalog, table: Table) -> Sequence[Buckets]:
     if table.schema.names[0] != "clip_id" or table.places(None):
         return [None]
     known = groups(catalog)
-    strays = [bucket for bucket in table.buckets() if bucket is not None and bucket not in set().union(*known)]
+    strays = sorted({bucket for bucket in table.buckets() if bucket is not None}.difference(*known))
     return [*known, *([strays] if strays else [])] or [None]
 
 
@@ -84,7 +84,7 @@ def _frame(catalog: Catalog, name: str, some: Sequence[Buckets]) -> pd.DataFrame
         frames.append(con.execute(f'SELECT * FROM "{name}" USING SAMPLE reservoir({left} ROWS) REPEATABLE (0)').df())
         if sum(map(len, frames)) >= SAMPLE:
             break
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
 
 
 def _key_frame(catalog: Catalog, table: Table, some: Sequence[Buckets]) -> pd.DataFrame:

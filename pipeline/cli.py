@@ -246,6 +246,7 @@ def takedown(
         raise ConfigError("takedown:one", "give one of --clip, --source and --licence")
     if asked and not reason:
         raise ConfigError("takedown:reason", "give --reason: whoever finds the gap will ask")
+    _there(out)
     kind, value = asked[0] if asked else (None, "")
     _report(job.run(_context(out, preset, sets), kind, value, reason), json)
 

@@ -149,7 +149,7 @@ FROM ({verdicts}) v LEFT JOIN duplicates d ON d.clip_id = v.clip_id"""
 
 
 def yield_of(verdicts: pa.Table) -> dict[str, int | str]:
-    """The row of this gate among the policy's yields, for the verdicts of one bucket."""
+    """The row of this gate among the policy's yields, for these verdicts."""
     gates = verdicts["rejected_by"].combine_chunks()
     alone = gates.filter(pc.equal(pc.list_value_length(gates), 1))
     gone = pc.sum(pc.equal(alone.flatten(), GATE)).as_py() or 0
