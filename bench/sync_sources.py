@@ -74,8 +74,12 @@ class Spec:
 
     @property
     def wobble_s(self) -> float:
-        """By how much ffmpeg's timestamps of blocks of sound stray in a track without holes, in seconds."""
-        return 0.03 if self.container == "ogv" else 1.1 * self.tick_s
+        """By how much ffmpeg's timestamps of blocks of sound stray in a track without holes, in seconds.
+
+        MPEG program streams restart their count of 90 kHz ticks with every packet: a sample more or less.
+        """
+        strays = {"ogv": 0.03, "mpg": 1.01 / self.rate}
+        return strays.get(self.container, 1.1 * self.tick_s)
 
 
 def _paces(pace: str, fps: Fraction, seconds: float, rng: np.random.Generator) -> list[Fraction]:

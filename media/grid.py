@@ -43,12 +43,13 @@ def choose_rate(average: Fraction | None, base: Fraction | None, step_s: float |
 
     average, base: the container's average rate and the lowest rate that can represent all timestamps. They agree for
     constant-rate sources, except that `base` counts fields in interlaced ones and explodes in variable-rate ones.
-    step_s: the median time between shown frames, measured; it decides where the two differ.
+    step_s: the median time between shown frames, measured; it decides where the two differ or one is missing (a
+    transport stream whose picture begins late has the ticks of its clock as base, and no average).
     """
     known = [rate for rate in (average, base) if rate]
     if not known:
         return snap(Fraction(1 / step_s).limit_denominator(90000)) if step_s else DEFAULT_FPS
-    if len(known) == 1 or not step_s or abs(known[0] - known[1]) <= known[0] / 100:
+    if not step_s or (len(known) == 2 and abs(known[0] - known[1]) <= known[0] / 100):
         return snap(known[0])
     measured = Fraction(1 / step_s).limit_denominator(90000)
     nearest = min(known, key=lambda rate: abs(rate - measured))

@@ -25,6 +25,7 @@ from media.probe_colours import colour_row
 _HEAD_PACKETS = 120
 _TAIL_SHARE = 0.03
 _VAGUE = frozenset({"asf", "flv", "avi"})
+_UNSAID = frozenset({"mpegts", "mpeg"})
 _SOUND_BLOCKS = 32
 _MAX_ASPECT = 4
 _MAX_TRIES = 500
@@ -184,8 +185,11 @@ def _ends(file: Any, tracks: list[Any], promised_s: float) -> dict[int, float]:
 
 
 def _promised_end(file: Any, video: Any) -> tuple[float | None, bool]:
-    """When the container says that its video ends (s, file's clock), and whether it says so of the video itself."""
-    if video.duration:
+    """When the container says that its video ends (s, file's clock), and whether it says so of the video itself.
+
+    MPEG streams say no length: what is given is read off the last packets, of whichever track is longer.
+    """
+    if video.duration and file.format.name not in _UNSAID:
         return _seconds((video.start_time or 0) + video.duration, video.time_base), True
     stamp = next((v for k, v in video.metadata.items() if k.upper().startswith("DURATION")), "")
     hours, _, rest = stamp.partition(":")

@@ -25,6 +25,8 @@ NTSC = Fraction(30000, 1001)
         (Fraction(24), Fraction(24), 0.042, Fraction(24)),
         (None, None, None, Fraction(25)),
         (None, None, 0.04, Fraction(25)),
+        (None, Fraction(90_000), 0.04, Fraction(25)),  # a transport stream whose picture begins late
+        (None, Fraction(25), 0.0401, Fraction(25)),
         (Fraction(1), Fraction(1), 1.0, Fraction(1)),
     ],
 )

@@ -82,6 +82,14 @@ def test_ineligible_files(flashes, tmp_path: Path) -> None:  # type: ignore[no-u
     assert probe(tmp_path / "mute.mkv", need_audio=False).audio is None
 
 
+def test_a_stream_whose_picture_is_shorter_than_its_sound_is_whole(tmp_path: Path) -> None:
+    """MPEG streams say no length of their own; what ffmpeg reads off the last packets is no promise."""
+    picture, sound = ["-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=5"], ["-f", "lavfi", "-i", "sine=d=40"]
+    codecs = ["-c:v", "mpeg2video", "-c:a", "mp2"]
+    _ffmpeg("-itsoffset", "9", *picture, *sound, *codecs, str(tmp_path / "late.ts"))
+    assert probe(tmp_path / "late.ts").video.frames == 125
+
+
 def test_missing_and_slow(flashes, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "link.mp4").symlink_to(tmp_path / "nowhere.mp4")
     assert _code(tmp_path / "link.mp4") == "media:missing"
