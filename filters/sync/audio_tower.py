@@ -1,5 +1,7 @@
 """Synchformer's audio tower: 0.64 s of mel spectrogram to 6 features (an AST of transformers' parameter names)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,6 +20,9 @@ class _Module(nn.Module):
         super().__init__()
         for name, part in parts.items():
             self.add_module(name, part)
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name)
 
 
 class _Embeddings(nn.Module):

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from filters.mlp import Mlp
+
 EPS = 1e-6
 
 
@@ -24,8 +26,8 @@ class DividedAttention(nn.Module):
         query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         first = F.scaled_dot_product_attention(query[:, :, :1], key, value)
         groups = [_grouped(part[:, :, 1:], times, over_time) for part in (query, key, value)]
-        seen = [_after(part[:, :, :1], group) for part, group in zip((key, value), groups[1:])]
-        rest = F.scaled_dot_product_attention(groups[0], *seen)
+        keys, values = (_after(part[:, :, :1], group) for part, group in zip((key, value), groups[1:]))
+        rest = F.scaled_dot_product_attention(groups[0], keys, values)
         rest = rest.transpose(2, 3).flatten(2, 3) if over_time else rest.flatten(2, 3)
         return self.proj(torch.cat([first, rest], 2).transpose(1, 2).flatten(2))
 
@@ -39,18 +41,6 @@ def _grouped(patches: Tensor, times: int, over_time: bool) -> Tensor:
 def _after(first: Tensor, groups: Tensor) -> Tensor:
     """CLS before the members of every group."""
     return torch.cat([first.unsqueeze(2).expand(-1, -1, groups.shape[2], -1, -1), groups], 3)
-
-
-class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., dim) -> (..., dim)."""
-        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class DividedBlock(nn.Module):

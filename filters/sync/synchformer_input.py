@@ -1,4 +1,4 @@
-"""Synchformer's own preprocessing: frames and samples to segments of pixels and of mel spectrogram. Numbers: its repo."""
+"""Synchformer's own preprocessing: frames and samples to segments of pixels and mel. Numbers: its repository."""
 
 import numpy as np
 import torch

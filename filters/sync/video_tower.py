@@ -1,4 +1,4 @@
-"""Synchformer's video tower: 16 frames of 224 x 224 to 8 features, one for every two frames (Iashin 2024, section 3)."""
+"""Synchformer's video tower: 16 frames of 224 x 224 to 8 features, one for two frames (Iashin 2024, section 3)."""
 
 import torch
 from torch import Tensor, nn
