@@ -1,7 +1,7 @@
 """The frame grid: which constant rate a source has, and how many frames and samples a range of it holds. Pure."""
 
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 
 MAX_FPS = 60
 DEFAULT_FPS = Fraction(25)
@@ -66,6 +66,16 @@ def spread(total: int, most: int | None) -> list[int]:
     if most is None or most >= total:
         return list(range(total))
     return [(2 * k + 1) * total // (2 * most) for k in range(most)]
+
+
+def stretches(total: int, rate: Fraction, count: int, seconds: int) -> list[tuple[int, int]]:
+    """(first, last) frame of `count` stretches of so many seconds, evenly from the start of `total` frames to the end.
+
+    A frame belongs to a stretch when it begins inside; what is shorter than a stretch is one, `count` times.
+    """
+    apart = max(Fraction(0), total / rate - seconds) / max(1, count - 1)
+    starts = [k * apart for k in range(count)]
+    return [(ceil(at * rate), min(total, ceil((at + seconds) * rate)) - 1) for at in starts]
 
 
 def fit_inside(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:

@@ -1,8 +1,10 @@
 """Render a clip into views: one ffmpeg child makes them all, from the source range, into files in memory."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,7 @@ def _check(view: View, clip: Clip) -> None:
     if isinstance(view, AudioView):
         if not clip.audio_rate:
             raise MediaError("media:no_audio", f"view {view.name} needs sound; {Path(clip.path).name} has none")
-    elif view.box is None and (view.max_frames or _MAX_FULL_FRAMES + 1) > _MAX_FULL_FRAMES:
+    elif view.box is None and _most(view) > _MAX_FULL_FRAMES:
         raise ConfigError(
             "media:view_too_big",
             f"view {view.name} is full size with max_frames={view.max_frames}: set max_frames <= {_MAX_FULL_FRAMES} "
@@ -142,12 +144,12 @@ def _picture(clip: Clip, view: VideoView, frames: Any, file: Scratch) -> _Output
     total = cut.rate_frames(clip, view.fps)
     if view.fps is not None:
         frames = cut.at_rate(frames, clip, view.fps)
-    chosen = grid.spread(total, view.max_frames)
+    chosen = _chosen(clip, view)
     if len(chosen) < total:
         frames = frames.filter("select", "+".join(f"eq(n,{i})" for i in chosen))
     width, height = (clip.width, clip.height) if view.box is None else _scaled(clip, view)
     frames = picture.scaled(frames, clip.look, (width, height), view.pixels)
-    if view.crop and view.box:
+    if view.fit == "crop" and view.box:
         width, height = view.box
         frames = frames.filter("crop", width, height)
     node = frames.output(ffmpeg.file_url(file.path), f="rawvideo", fps_mode="passthrough")
@@ -155,9 +157,23 @@ def _picture(clip: Clip, view: VideoView, frames: Any, file: Scratch) -> _Output
     return _Output(file, (len(chosen), height, width, *depth), np.uint8, node)
 
 
+def _most(view: VideoView) -> float:
+    """Frames that a view has at most, whatever the clip."""
+    return 2 * view.stretches[0] if view.stretches else view.max_frames or math.inf
+
+
+def _chosen(clip: Clip, view: VideoView) -> list[int]:
+    """Which frames of the view's rate are kept."""
+    total = cut.rate_frames(clip, view.fps)
+    if view.stretches is None:
+        return grid.spread(total, view.max_frames)
+    ends = grid.stretches(total, Fraction(view.fps or clip.fps), *view.stretches)
+    return sorted({frame for pair in ends for frame in pair})
+
+
 def _scaled(clip: Clip, view: VideoView) -> tuple[int, int]:
     assert view.box is not None
-    shape = grid.cover if view.crop else grid.fit_inside
+    shape = grid.fit_inside if view.fit == "inside" else grid.cover
     return shape((clip.width, clip.height), view.box)
 
 
@@ -186,6 +202,5 @@ def _times(clip: Clip, views: list[View]) -> dict[View, np.ndarray]:
     times: dict[View, np.ndarray] = {}
     for view in views:
         if isinstance(view, VideoView):
-            chosen = grid.spread(cut.rate_frames(clip, view.fps), view.max_frames)
-            times[view] = np.array(chosen, np.float64) / float(view.fps or clip.fps)
+            times[view] = np.array(_chosen(clip, view), np.float64) / float(view.fps or clip.fps)
     return times

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -23,17 +24,21 @@ class VideoView:
     """Uint8 frames, shape (T, H, W) for `gray`, (T, H, W, 3) for `rgb24`.
 
     fps: frames per second (nearest source frame), None for the clip's own.
-    box: (width, height) that the frame is scaled to fit inside, keeping its shape; None for full size.
-    crop: scale so that the frame covers `box`, then cut the centre to exactly `box`.
-    max_frames: keep at most this many, evenly spread over the clip; full-size views must set it (<= 16).
+    box: (width, height) that the frame is scaled to, keeping its shape; None for full size.
+    fit: "inside" for a frame that fits inside the box, "cover" for the smallest that covers it, "crop" for exactly the
+    box, cut out of the middle of one that covers it.
+    max_frames: keep at most this many, evenly spread over the clip; full-size views must set it (<= 16), or:
+    stretches: (count, seconds): keep the first and the last frame of so many stretches of so many seconds, evenly from
+    the start of the clip to its end (`grid.stretches`), each frame once.
     """
 
     name: str
     fps: int | None = None
     box: tuple[int, int] | None = None
-    crop: bool = False
+    fit: Literal["inside", "cover", "crop"] = "inside"
     pixels: str = "gray"
     max_frames: int | None = None
+    stretches: tuple[int, int] | None = None
 
 
 View = AudioView | VideoView

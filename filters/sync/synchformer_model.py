@@ -1,7 +1,7 @@
 """Synchformer (Iashin, Xie, Rahtu, Zisserman 2024): which of 21 offsets between the sound and the picture of 4.8 s.
 
 Reads the authors' state dict by its own names and shapes. Both towers work a segment of 0.64 s at a time, so that
-features are computed once however many windows of 14 segments are judged.
+features are computed once however many windows of segments are judged. The head tells the two checkpoints apart.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ from filters.sync.audio_tower import AudioTower
 from filters.sync.video_tower import VideoTower
 from manifests.errors import ConfigError
 
-SEGMENTS = 14
+SEGMENTS = {"off_head": 14, "sync_head": 13}
+"""Segments of a window, by the head: one of 21 offsets, or whether the two can be synchronised at all."""
 _POSITIONS = "transformer.pos_emb_cfg.pos_emb"
 
 
@@ -59,19 +60,20 @@ class _Positions(nn.Module):
 
 
 class SyncTransformer(nn.Module):
-    """Features of both streams, side by side, to one token that knows the offset."""
+    """Features of both streams, side by side, to one token that knows the answer. head: its name and its classes."""
 
-    def __init__(self, dim: int, depth: int, heads: int, classes: int, tokens: int) -> None:
+    def __init__(self, dim: int, depth: int, heads: int, head: tuple[str, int], tokens: int) -> None:
         super().__init__()
         self.OFF_tok, self.MOD_tok = (nn.Parameter(torch.zeros(1, 1, dim)) for _ in range(2))
         self.vis_in_lnorm, self.aud_in_lnorm = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.pos_emb_cfg = _Positions(tokens, dim)
         self.blocks = nn.ModuleList(_Block(dim, heads) for _ in range(depth))
         self.ln_f = nn.LayerNorm(dim)
-        self.off_head = nn.Linear(dim, classes)
+        self.head = head[0]
+        self.add_module(self.head, nn.Linear(dim, head[1]))
 
     def hidden(self, video: Tensor, audio: Tensor) -> Tensor:
-        """video: (b, 14 * 8, dim), audio: (b, 14 * 6, dim) -> the offset token, normalised (b, dim)."""
+        """video: (b, segments * 8, dim), audio: (b, segments * 6, dim) -> the offset token, normalised (b, dim)."""
         off, mod = (token.expand(len(video), -1, -1) for token in (self.OFF_tok, self.MOD_tok))
         tokens = torch.cat([off, self.vis_in_lnorm(video), mod, self.aud_in_lnorm(audio)], 1)
         tokens = tokens + self.pos_emb_cfg.pos_emb
@@ -81,7 +83,7 @@ class SyncTransformer(nn.Module):
 
     def forward(self, video: Tensor, audio: Tensor) -> Tensor:
         """As `hidden` -> logits (b, classes)."""
-        return self.off_head(self.hidden(video, audio))
+        return getattr(self, self.head)(self.hidden(video, audio))
 
 
 class SynchformerModel(nn.Module):
@@ -91,7 +93,8 @@ class SynchformerModel(nn.Module):
         """Empty parameters in the sizes of `state`. Raises ConfigError model:state when it is no Synchformer."""
         super().__init__()
         try:
-            width = {part: state[f"{part}.weight"].shape for part in ("vproj", "aproj", "transformer.off_head")}
+            head = "sync_head" if "transformer.sync_head.weight" in state else "off_head"
+            width = {part: state[f"{part}.weight"].shape for part in ("vproj", "aproj", f"transformer.{head}")}
             depths = [_depth(state, name) for name in _STACKS]
         except KeyError as error:
             raise ConfigError("model:state", f"this is no state dict of Synchformer: it has no {error}") from None
@@ -99,15 +102,16 @@ class SynchformerModel(nn.Module):
         self.afeat_extractor = AudioTower(width["aproj"][1], depths[1], heads.audio)
         dim = width["vproj"][0]
         self.vproj, self.aproj = nn.Linear(width["vproj"][1], dim), nn.Linear(width["aproj"][1], dim)
-        tokens = 2 + SEGMENTS * (8 + 6)
-        self.transformer = SyncTransformer(dim, depths[2], heads.sync, width["transformer.off_head"][0], tokens)
+        self.segments = SEGMENTS[head]
+        end, tokens = (head, width[f"transformer.{head}"][0]), 2 + self.segments * (8 + 6)
+        self.transformer = SyncTransformer(dim, depths[2], heads.sync, end, tokens)
 
     def features(self, pixels: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:
         """pixels: (s, 16, 3, 224, 224), mel: (s, 1, 128, 66), a segment each -> (s, 8, dim), (s, 6, dim), projected."""
         return self.vproj(self.vfeat_extractor(pixels)), self.aproj(self.afeat_extractor(mel))
 
     def forward(self, video: Tensor, audio: Tensor) -> Tensor:
-        """Projected features of windows, (w, 14, 8, dim) and (w, 14, 6, dim) -> logits (w, classes)."""
+        """Projected features of windows, (w, segments, 8, dim) and (w, segments, 6, dim) -> logits (w, classes)."""
         return self.transformer(video.flatten(1, 2), audio.flatten(1, 2))
 
 

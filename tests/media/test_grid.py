@@ -62,3 +62,16 @@ def test_fit_and_cover(size: tuple[int, int], box: tuple[int, int]) -> None:
 def test_counts_round_half_up() -> None:
     assert grid.count(Fraction(1, 2), 25) == 13
     assert grid.count(Fraction(148) / NTSC, 44_100) == 217_778
+
+
+@pytest.mark.parametrize(
+    ("total", "rate", "expected"),
+    [
+        (325, Fraction(25), [(0, 49), (69, 118), (138, 187), (207, 256), (275, 324)]),  # 13 s: from 0, 2.75, 5.5, ...
+        (50, Fraction(25), [(0, 49)] * 5),
+        (10, Fraction(25), [(0, 9)] * 5),
+        (1, NTSC, [(0, 0)] * 5),
+    ],
+)
+def test_stretches_run_from_the_start_to_the_end(total: int, rate: Fraction, expected: list[tuple[int, int]]) -> None:
+    assert grid.stretches(total, rate, 5, 2) == expected

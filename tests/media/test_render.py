@@ -19,7 +19,7 @@ SMALL = VideoView("small", box=(64, 64), pixels="rgb24")
 
 def test_shapes_times_and_rates(flashes) -> None:  # type: ignore[no-untyped-def]
     clip = replace(whole_clip(flashes.path), start_frame=9, frames=63)
-    square = VideoView("square", fps=3, box=(48, 48), crop=True, pixels="rgb24")
+    square = VideoView("square", fps=3, box=(48, 48), fit="crop", pixels="rgb24")
     stereo = AudioView("stereo", rate=44_100, channels=2)
     wanted = [LUMA_25, FRAMES, SMALL, square, AUDIO_16K, AUDIO_NATIVE, stereo]
     with render_views(clip, wanted) as views:
@@ -46,6 +46,20 @@ def test_luma_has_full_range(make_flashes) -> None:  # type: ignore[no-untyped-d
         whole_clip(make_flashes("range.mkv", options=[*options, "-c:a", "flac"]).path), [LUMA_25]
     ) as views:
         assert (views[LUMA_25].min(), views[LUMA_25].max()) == (0, 255)
+
+
+def test_stretches_are_the_ends_of_each(flashes) -> None:  # type: ignore[no-untyped-def]
+    clip = whole_clip(flashes.path)
+    every, pairs = VideoView("every", box=(64, 64)), VideoView("pairs", pixels="gray", stretches=(3, 2))
+    with render_views(clip, [every, pairs]) as views:
+        assert views.times[pairs].tolist() == [0.0, 1.96, 3.0, 4.96, 6.0, 7.96] and views[pairs].shape == (6, 96, 128)
+        bright = views[every].mean((1, 2))[[0, 49, 75, 124, 150, 199]]
+        assert np.abs(views[pairs].mean((1, 2)) - bright).max() < 2
+    short = replace(clip, frames=2)
+    with render_views(short, [pairs]) as views:
+        assert views[pairs].shape == (2, 96, 128)
+    with pytest.raises(ConfigError, match="full size"), render_views(clip, [replace(pairs, stretches=(9, 2))]):
+        pass
 
 
 @pytest.mark.parametrize("name", ["long.mp4", "long.mkv", "long.mpg"])

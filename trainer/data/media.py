@@ -50,7 +50,7 @@ def decode(mp4: bytes, described: dict[str, Any], size: tuple[int, int], max_s: 
     count = usable_frames(described["duration_s"], max_s)
     if not count:
         raise MediaError("media:too_short", f"{described['duration_s']:.3f} s is under 9 frames at {FPS} fps")
-    video = VideoView("codec", fps=FPS, box=size, crop=True, pixels="rgb24")
+    video = VideoView("codec", fps=FPS, box=size, fit="crop", pixels="rgb24")
     audio = AudioView("codec", rate=RATE, channels=1)
     with Scratch(mp4) as file:
         path = f"/proc/{os.getpid()}/fd/{file.fd}"  # the child of render_views does not inherit this descriptor
