@@ -150,3 +150,54 @@ def copy(released, tmp_path, one_by_one):
     context, _ = released
     shutil.copytree(context.out, tmp_path / "copy")
     return Context(tmp_path / "copy", context.settings)
+
+
+@pytest.fixture(scope="session")
+def tiny_synchformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint of Synchformer as its authors write theirs, small: widths fit the real numbers of heads."""
+    return _synchformer(tmp_path_factory.mktemp("synchformer"), "off_head", 21)
+
+
+@pytest.fixture(scope="session")
+def tiny_synchronisability(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_synchformer`, with the head that tells whether a clip can be judged."""
+    return _synchformer(tmp_path_factory.mktemp("synchronisability"), "sync_head", 2)
+
+
+def _synchformer(folder: Path, head: str, classes: int) -> Path:
+    import torch
+
+    from filters.sync.audio_tower import AudioTower
+    from filters.sync.synchformer_model import SEGMENTS, SyncTransformer
+    from filters.sync.video_tower import VideoTower
+
+    drawn = torch.Generator().manual_seed(0)
+    parts = {
+        "vfeat_extractor": VideoTower(24, 1, 12),
+        "afeat_extractor": AudioTower(24, 1, 12),
+        "vproj": torch.nn.Linear(24, 16),
+        "aproj": torch.nn.Linear(24, 16),
+        "transformer": SyncTransformer(16, 1, 8, (head, classes), 2 + 14 * SEGMENTS[head]),
+    }
+    named = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
+    state = {name: torch.randn(value.shape, generator=drawn) * 0.1 for name, value in named.items()}
+    torch.save({"model": state, "args": Path("settings of the authors' own"), "epoch": 3}, folder / "tiny.pt")
+    return folder / "tiny.pt"
+
+
+@pytest.fixture(scope="session")
+def tiny_imagebind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint of ImageBind, a bare state dict, small: widths fit the real numbers of heads."""
+    import torch
+
+    from filters.semantic.imagebind_model import ImageBindModel
+
+    widths = {"vision": 32, "text": 32, "audio": 24, "depth": 16, "thermal": 24, "imu": 16}
+    named = {f"modality_trunks.{name}.blocks.0.norm_1.weight": torch.zeros(dim) for name, dim in widths.items()}
+    named |= {"modality_preprocessors.text.token_embedding.weight": torch.zeros(64, 32)}
+    named |= {"modality_heads.vision.2.weight": torch.zeros(16, 32)}
+    drawn = torch.Generator().manual_seed(0)
+    shapes = ImageBindModel(named).state_dict()
+    path = tmp_path_factory.mktemp("imagebind") / "tiny.pth"
+    torch.save({name: torch.randn(value.shape, generator=drawn) * 0.1 for name, value in shapes.items()}, path)
+    return path

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from filters import checkpoint
 from filters.sync import synchformer_windows as windows
 from filters.sync.av_events import STAGE as AV_EVENTS
 from filters.sync.synchformer import RGB_25, STAGE
@@ -20,32 +21,9 @@ from media.views import AUDIO_16K, LUMA_25, Views
 
 
 @pytest.fixture(scope="module")
-def tiny() -> dict[str, torch.Tensor]:
-    """A random state dict in the real format, small: every width is a multiple of the real numbers of heads."""
-    listed = SIZES
-    drawn = torch.Generator().manual_seed(0)
-    return {name: torch.randn(shape, generator=drawn) * 0.1 for name, shape in listed.items()}
-
-
-def _sizes() -> dict[str, tuple[int, ...]]:
-    from filters.sync.audio_tower import AudioTower
-    from filters.sync.synchformer_model import SyncTransformer
-    from filters.sync.video_tower import VideoTower
-
-    with torch.device("meta"):
-        parts = {
-            "vfeat_extractor": VideoTower(24, 1, 12),
-            "afeat_extractor": AudioTower(24, 1, 12),
-            "vproj": torch.nn.Linear(24, 16),
-            "aproj": torch.nn.Linear(24, 16),
-            "transformer": SyncTransformer(16, 1, 8, ("off_head", 21), 198),
-        }
-    return {
-        f"{name}.{key}": tuple(value.shape) for name, part in parts.items() for key, value in part.state_dict().items()
-    }
-
-
-SIZES = _sizes()
+def tiny(tiny_synchformer: Path) -> dict[str, torch.Tensor]:
+    """A random state dict in the real format."""
+    return checkpoint.read(tiny_synchformer, under="model")
 
 
 class Settings:
