@@ -31,13 +31,13 @@ def judge(model: Any, features: tuple[Tensor, Tensor], first: Sequence[int]) -> 
 
 @dataclass(frozen=True)
 class Answer:
-    """offset_s: > 0 when the sound comes after the picture, of the most probable class of the mean over windows.
+    """av_offset_s: > 0 when the sound comes after the picture, of the most probable class of the mean over windows.
 
     expected_offset_s: mean of the offsets under those probabilities. p_in_sync: of at most `NEAR_S`. entropy: nats.
     desync_s: mean of |offset| of the first and the last window, each its own most probable (DeSync of av-benchmark).
     """
 
-    offset_s: float
+    av_offset_s: float
     expected_offset_s: float
     p_in_sync: float
     entropy: float
@@ -49,7 +49,7 @@ def answer(probabilities: np.ndarray) -> Answer:
     mean = probabilities.mean(0)
     own = -GRID_S + 0.0
     return Answer(
-        offset_s=float(own[mean.argmax()]),
+        av_offset_s=float(own[mean.argmax()]),
         expected_offset_s=float(mean @ own),
         p_in_sync=float(mean[np.abs(GRID_S) <= NEAR_S + 1e-9].sum()),
         entropy=float(-(mean * np.log(np.maximum(mean, 1e-300))).sum()),

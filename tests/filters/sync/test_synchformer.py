@@ -14,8 +14,10 @@ from safetensors.torch import load_file
 from filters import checkpoint
 from filters.sync import synchformer_windows as windows
 from filters.sync.av_events import STAGE as AV_EVENTS
-from filters.sync.synchformer import RGB_25, STAGE
+from filters.sync.synchformer import STAGE
 from filters.sync.synchformer_input import FRAME_STEP, SAMPLE_STEP
+from filters.sync.synchformer_scorer import RGB_25
+from filters.sync.synchronisability import STAGE as SYNCHRONISABILITY
 from manifests.errors import BackendAbsent, ConfigError
 from media.views import AUDIO_16K, LUMA_25, Views
 
@@ -122,7 +124,7 @@ def test_late_sound_is_positive_here_and_in_the_embedded_scorer() -> None:
     certain = np.zeros((1, 21))
     certain[0, list(windows.GRID_S).index(native)] = 1.0
     embedded = AV_EVENTS()(None, Views({AUDIO_16K: clip, LUMA_25: picture}), {})  # type: ignore[arg-type]
-    assert windows.answer(certain).offset_s == pytest.approx(late_s)
+    assert windows.answer(certain).av_offset_s == pytest.approx(late_s)
     assert embedded["av_offset_s"] == pytest.approx(late_s, abs=0.02)
     assert FRAME_STEP / 25 == SAMPLE_STEP / 16_000
 
@@ -132,3 +134,14 @@ def test_what_the_distribution_says() -> None:
     assert flat.entropy == pytest.approx(np.log(21)) and flat.expected_offset_s == pytest.approx(0, abs=1e-9)
     assert flat.p_in_sync == pytest.approx(3 / 21)
     assert SimpleNamespace(**vars(flat)).desync_s == 2.0
+
+
+def test_whether_it_can_be_judged(tiny_synchformer: Path, tiny_synchronisability: Path) -> None:
+    stage = SYNCHRONISABILITY(weights=str(tiny_synchronisability))
+    row = stage(None, media(8.0), {})  # type: ignore[arg-type]
+    assert row["window_starts_s"] == [0.0, 1.6, 3.2, 3.52] and 0 <= row["p_least"] <= row["p_synchronisable"] <= 1
+    assert stage(None, media(4.4), {}) == {"judged": "too short"}  # type: ignore[arg-type]
+    assert stage(None, media(4.5), {})["judged"] == "measured"  # type: ignore[arg-type]
+    for wrong, weights in ((SYNCHRONISABILITY, tiny_synchformer), (STAGE, tiny_synchronisability)):
+        with pytest.raises(ConfigError, match="head"):
+            wrong(weights=str(weights)).digest()
