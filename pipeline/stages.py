@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from manifests.errors import BackendAbsent, ConfigError
+from manifests.expectations.contract import Declared
 from manifests.ids import recipe
 from media.stage import Stage
 from pipeline.settings import Settings
@@ -29,7 +30,7 @@ class StageRef(Settings):
 
 def make(ref: StageRef) -> Stage:
     """The stage object; loads no model. Raises ConfigError for an unknown name or parameter."""
-    room = next((room for room in ROOMS if _exists(f"{room}.{ref.name}")), None)
+    room = _room(ref.name)
     if room is None:
         near = difflib.get_close_matches(ref.name, known(), 1, 0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {known()}"
@@ -39,6 +40,19 @@ def make(ref: StageRef) -> Stage:
         return module.STAGE(**ref.params)
     except TypeError as error:
         raise ConfigError("config:stage", f"stage {ref.name!r} with {ref.params}: {error}") from None
+
+
+def declared(name: str) -> Declared:
+    """What a stage says of the values of its columns; nothing for a table that no stage on disk makes."""
+    room = _room(name)
+    if room is None:
+        return Declared()
+    stage = importlib.import_module(f"{room}.{name}").STAGE
+    return Declared(getattr(stage, "RANGES", {}), getattr(stage, "WORDS", {}))
+
+
+def _room(name: str) -> str | None:
+    return next((room for room in ROOMS if _exists(f"{room}.{name}")), None)
 
 
 def _exists(module: str) -> bool:
