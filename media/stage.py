@@ -5,8 +5,11 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from manifests.expectations.contract import Bounds
 from media.clip import Clip
 from media.views import View, Views
+
+__all__ = ["Bounds", "Facts", "Row", "Stage"]
 
 Row = Mapping[str, Any]
 Facts = Mapping[str, Row]
@@ -23,7 +26,7 @@ class Stage(Protocol):
     REQUIRES: those of them that it cannot do without; a stage without the attribute can do without all.
     BACKEND: what does the work, in a few words, e.g. `silero-vad 6.2.3 + YAMNet` or `formula`.
     LICENCE: of the model or formula. COST: CPU-seconds per second of clip, measured.
-    RANGES: (least, most) value of its columns of numbers, None for no bound; WORDS: all values of its columns of words.
+    RANGES: (least, most) value of its columns of numbers, None for no bound; VALUES: all words of its columns of words.
     Both are checked over every row, and may be left out: a column that ends in _ratio lies in 0..1, one in _s (unless
     it is an offset), _us, _hz or _px is not negative, and no number is NaN or infinite.
     """

@@ -48,7 +48,7 @@ def declared(name: str) -> Declared:
     if room is None:
         return Declared()
     stage = importlib.import_module(f"{room}.{name}").STAGE
-    return Declared(getattr(stage, "RANGES", {}), getattr(stage, "WORDS", {}))
+    return Declared(getattr(stage, "RANGES", {}), getattr(stage, "VALUES", {}))
 
 
 def _room(name: str) -> str | None:

@@ -17,7 +17,7 @@ from captioners.transcribe.guard import Evidence, Limits, judge
 from captioners.transcribe.words import Segment
 from manifests.errors import BackendAbsent, ConfigError
 from media.clip import Clip
-from media.stage import Facts, Row
+from media.stage import Bounds, Facts, Row
 from media.views import AUDIO_16K, View, Views
 
 WORDS = pa.list_(
@@ -55,6 +55,7 @@ class WhisperX:
         "heard": pa.string(),
         "stem": pa.string(),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"compression_ratio": (0, None), "no_speech_prob": (0, 1)}
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
     BACKEND = "WhisperX 3.8.6, Whisper tiny.en (CTranslate2)"

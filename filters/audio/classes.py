@@ -19,7 +19,7 @@ from filters.audio import omnivad, silero, yamnet
 from filters.audio.spans import SPANS, as_rows
 from filters.audio.vote import evidence, shares, vote
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, View, Views
 from media.weights import digest_of
 
@@ -53,6 +53,12 @@ class Classes:
         "other_share": pa.float64(),
         "audio_class": pa.string(),
         "class_confidence": pa.float64(),
+    }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {
+        "tag_speech": (0, 1),
+        "tag_singing": (0, 1),
+        "tag_music": (0, 1),
+        "class_confidence": (0, 1),
     }
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from filters.audio.mel import mel_bank
 from filters.audio.spans import Span, from_rows
 from filters.onnx import session
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, View, Views
 from media.weights import PackagedFile, digest_of
 
@@ -55,6 +55,7 @@ class Dnsmos:
         "p808": pa.float64(),
         "speech_s": pa.float64(),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"ovrl": (0, 5.5), "sig": (0, 5.5), "bak": (0, 5.5), "p808": (0, 5.5)}
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
     REQUIRES = INPUTS

@@ -12,7 +12,7 @@ from filters.audio.dropouts import dropouts
 from filters.audio.loudness import channels_last
 from filters.audio.snr import snr
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, AUDIO_NATIVE, View, Views
 
 FULL_SCALE = 0.985
@@ -46,6 +46,7 @@ class Fidelity:
         "stereo_residual_db": pa.float64(),
         "fake_stereo": pa.bool_(),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"bandwidth_hz": (0, 200_000), "dc_offset": (-1, 1)}
     VIEWS: tuple[View, ...] = (AUDIO_NATIVE, AUDIO_16K)
     INPUTS: tuple[str, ...] = ()
     BACKEND = "formula"

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import AUDIO_NATIVE, View, Views
 
 FLOOR_LUFS = -70.0
@@ -39,6 +39,7 @@ class Loudness:
         "true_peak_db": pa.float64(),
         "rms_db": pa.float64(),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"lufs": (-200, 20)}
     VIEWS: tuple[View, ...] = (AUDIO_NATIVE,)
     INPUTS: tuple[str, ...] = ()
     BACKEND = "pyloudnorm + soxr"

@@ -20,7 +20,7 @@ from filters.audio.linkage import average_linkage
 from filters.audio.segmentation import RATE, STEP_S, WINDOW_S
 from filters.audio.spans import covered, merge, runs
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, View, Views
 from media.weights import digest_of
 
@@ -51,6 +51,7 @@ class Voices:
         "turns": TURNS,
         "overlap_ratio": pa.float64(),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"speakers": (0, 100)}
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
     REQUIRES = INPUTS

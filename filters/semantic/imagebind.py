@@ -14,7 +14,7 @@ from filters import device
 from filters.weights_at import Published
 from media import grid
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, VideoView, View, Views
 
 STRETCHES = (5, 2)
@@ -34,6 +34,7 @@ class ImageBind:
     NAME = "semantic.imagebind"
     VERSION = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"cosine": pa.float64()}
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"cosine": (-1.0001, 1.0001)}
     VIEWS: tuple[View, ...] = (AUDIO_16K, PAIRS)
     INPUTS: tuple[str, ...] = ()
     BACKEND = "imagebind_huge"

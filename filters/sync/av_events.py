@@ -10,7 +10,7 @@ as a metronome or a flickering light has. Otherwise `certainty` is "unsure" and 
 and music end here, which is honest, not a defect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from filters.sync.events import Events, audio_events, video_events
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, LUMA_25, View, Views
 
 RATE = 200
@@ -51,6 +51,15 @@ class AvEvents:
         "events_audio": pa.int32(),
         "events_video": pa.int32(),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {
+        "av_offset_s": (-10, 10),
+        "confidence": (0, 1),
+        "correlation": (0, 1.0001),
+        "chance": (0, 1),
+        "events_audio": (0, None),
+        "events_video": (0, None),
+    }
+    VALUES: ClassVar[Mapping[str, Sequence[str]]] = {"certainty": ("measured", "unsure")}
     VIEWS: tuple[View, ...] = (AUDIO_16K, LUMA_25)
     INPUTS: tuple[str, ...] = ()
     BACKEND = "formula"

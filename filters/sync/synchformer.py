@@ -15,7 +15,7 @@ from filters.sync import synchformer_windows as windows
 from filters.sync.synchformer_scorer import URL, VIEWS, Media, Scorer, media_of
 from filters.weights_at import Published
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import View, Views
 
 _RUN = "24-01-04T16-39-21"
@@ -41,6 +41,13 @@ class Synchformer:
         "window_starts_s": pa.list_(pa.float64()),
         "window_offsets_s": pa.list_(pa.float64()),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {
+        "av_offset_s": (-10, 10),
+        "expected_offset_s": (-10, 10),
+        "p_in_sync": (0, 1),
+        "entropy": (0, None),
+    }
+    VALUES: ClassVar[Mapping[str, Sequence[str]]] = {"judged": ("measured", "too short")}
     VIEWS: tuple[View, ...] = VIEWS
     INPUTS: tuple[str, ...] = ()
     BACKEND = f"Synchformer {_RUN}"

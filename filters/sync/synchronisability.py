@@ -13,7 +13,7 @@ from filters.sync import synchformer_windows as windows
 from filters.sync.synchformer_scorer import URL, VIEWS, Media, Scorer, media_of
 from filters.weights_at import Published
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import View, Views
 
 _RUN = "24-01-22T20-34-52"
@@ -35,6 +35,8 @@ class Synchronisability:
         "p_least": pa.float64(),
         "window_starts_s": pa.list_(pa.float64()),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"p_synchronisable": (0, 1), "p_least": (0, 1)}
+    VALUES: ClassVar[Mapping[str, Sequence[str]]] = {"judged": ("measured", "too short")}
     VIEWS: tuple[View, ...] = VIEWS
     INPUTS: tuple[str, ...] = ()
     BACKEND = f"Synchformer {_RUN}"

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from filters.video import camera
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import LUMA_25, View, Views
 
 CHANGE = 0.5
@@ -40,6 +40,7 @@ class Motion:
         "subject_area": pa.float64(),
         "shake_px": pa.float64(),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"subject_area": (0, 1)}
     VIEWS: tuple[View, ...] = (LUMA_25,)
     INPUTS: tuple[str, ...] = ()
     BACKEND = "OpenCV DIS flow"

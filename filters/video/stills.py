@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from filters.video.colours import main_colours
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import FRAMES, View, Views
 
 SHORT_SIDE = 360
@@ -32,6 +32,12 @@ class Stills:
         "bright_ratio": pa.float64(),
         "colourfulness": pa.float64(),
         "colours": pa.list_(pa.string()),
+    }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {
+        "sharpness": (0, None),
+        "luma_mean": (0, 255),
+        "luma_std": (0, 128),
+        "colourfulness": (0, None),
     }
     VIEWS: tuple[View, ...] = (FRAMES,)
     INPUTS: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import View, Views
 
 
@@ -21,6 +21,13 @@ class Technical:
         "short_side": pa.int32(),
         "pixels": pa.int64(),
         "fps": pa.float64(),
+    }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {
+        "width": (1, 65_536),
+        "height": (1, 65_536),
+        "short_side": (1, 65_536),
+        "pixels": (1, None),
+        "fps": (0.1, 1_000),
     }
     VIEWS: tuple[View, ...] = ()
     INPUTS: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ Memory is that of some buckets, whatever the size of the table. The rows that di
 where there are any.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,20 +63,13 @@ def pieces(catalog: Catalog, table: Table, wide: bool = False) -> Sequence[Bucke
 def _connect(catalog: Catalog, table: Table, contract: Contract, piece: Buckets) -> duckdb.DuckDBPyConnection:
     others = {reference.other for reference in contract.refers}
     con = connect(catalog, piece, " ".join([table.name, *sorted(others - {EVERY_CLIP})]))
-    for name in others - {EVERY_CLIP} - set(catalog.names()):  # nothing is known of it: what refers to it is an orphan
-        con.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {_nothing(contract, name)}')
     if EVERY_CLIP in others:
-        views = [f"clips_{number}" for number, _ in enumerate(clip_tables(catalog))]
-        for view, clips in zip(views, clip_tables(catalog)):
-            register(con, clips, view=view, bucket=piece)
-        known = " UNION ALL ".join(f"SELECT clip_id FROM {view}" for view in views)
-        con.execute(f"CREATE OR REPLACE TEMP VIEW {EVERY_CLIP} AS {known or _nothing(contract, EVERY_CLIP)}")
+        views = []
+        for number, clips in enumerate(clip_tables(catalog)):
+            views.append(f"SELECT clip_id FROM clips_{number}")
+            register(con, clips, view=f"clips_{number}", bucket=piece)
+        con.execute(f"CREATE OR REPLACE TEMP VIEW {EVERY_CLIP} AS {' UNION ALL '.join(views)}")
     return con
-
-
-def _nothing(contract: Contract, other: str) -> str:
-    targets = {reference.target for reference in contract.refers if reference.other == other}
-    return f"SELECT {', '.join(f'NULL AS {target}' for target in sorted(targets))} WHERE false"
 
 
 def _examples(con: duckdb.DuckDBPyConnection, check: Check, most: int) -> list[dict[str, Any]]:
@@ -88,14 +82,11 @@ def plain(value: Any) -> Any:
     """A value for people and for JSON: bytes as hex, lists and texts not too long."""
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):
-        return str(value)
-    if isinstance(value, str | int | float | bool) or value is None:
-        return value[:200] if isinstance(value, str) else value
+    if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
     return str(value)[:200]
 
 
 def told(example: Mapping[str, Any]) -> str:
     """One row that did it, on one line."""
     return ", ".join(f"{name} = {value}" for name, value in example.items())
-

@@ -77,7 +77,7 @@ def _table(catalog: Catalog, table: Table, declared: Declared, within: Any) -> V
 
 
 def _counted(catalog: Catalog, table: Table, declared: Declared) -> list[aggregate.Counted]:
-    agreed = contract.of(table.name, table.schema, declared)
+    agreed = contract.of(table.name, table.schema, declared, catalog.names())
     return aggregate.count(catalog, table, agreed, checks.of(table.name, table.schema, agreed))
 
 

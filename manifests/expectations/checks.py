@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from manifests.expectations.contract import EVERY_CLIP, Contract, Reference
+from manifests.expectations.contract import Contract, Reference, table_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ def of(name: str, schema: pa.Schema, contract: Contract) -> list[Check]:
     """All checks of a table's rows."""
     shown = contract.key or _named_by(schema)
     found = [check for column in schema for check in _of_column(name, column, contract, shown)]
-    found += [_where("rule", "", rule.text, f"NOT ({rule.sql})", name, (*shown, *rule.columns)) for rule in contract.rules]
+    found += [
+        _where("rule", "", rule.text, f"NOT ({rule.sql})", name, (*shown, *rule.columns)) for rule in contract.rules
+    ]
     found += [_reference(name, reference, shown) for reference in contract.refers]
     return [*found, *([_unique(name, contract.key)] if contract.key else [])]
 
@@ -82,7 +84,9 @@ def _told(low: float | None, high: float | None) -> str:
     return f"is from {low:,} to {high:,}"
 
 
-def _where(kind: str, column: str, text: str, broken: str, table: str, shown: tuple[str, ...], **arguments: Any) -> Check:
+def _where(
+    kind: str, column: str, text: str, broken: str, table: str, shown: tuple[str, ...], **arguments: Any
+) -> Check:
     return Check(
         kind, column, text, f"count(*) FILTER ({broken})", _select(shown, f'"{table}" WHERE {broken}'), arguments
     )
@@ -102,7 +106,7 @@ def _reference(table: str, found: Reference, shown: tuple[str, ...]) -> Check:
     known = f'(SELECT {found.target} AS _known FROM "{found.other}")'
     orphans = f'"{table}" ANTI JOIN {known} ON "{found.column}" = _known WHERE "{found.column}" IS NOT NULL'
     orphans += f" AND {found.where}"
-    other = "clips" if found.other == EVERY_CLIP else found.other
+    other = table_of(found)
     text = f"is in {other}" if found.column == found.target else f"is a {found.target} of {other}"
     arguments = {"refers_to": f"{other}.{found.target}"}
     query = _select((*shown, found.column), orphans)

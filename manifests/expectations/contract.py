@@ -4,7 +4,7 @@ Tables of stages share one contract; the ranges of their own columns come from t
 nobody declares a range, the unit at the end of a column's name gives one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -60,6 +60,11 @@ class Contract:
         return self.ranges.get(column.name) or _by_unit(column.name)
 
 
+def table_of(reference: Reference) -> str:
+    """The table that a reference is to."""
+    return "clips" if reference.other == EVERY_CLIP else reference.other
+
+
 def _by_unit(name: str) -> Bounds:
     if name.endswith("_ratio"):
         return 0, 1
@@ -71,14 +76,15 @@ def _by_unit(name: str) -> Bounds:
 _NOT_NEGATIVE = ("_s", "_us", "_hz", "_px", "_bytes")
 
 
-def of(name: str, schema: pa.Schema, declared: Declared) -> Contract:
-    """The contract of a table. Keys, references and rules that name columns which it lacks are left out."""
+def of(name: str, schema: pa.Schema, declared: Declared, there: Container[str]) -> Contract:
+    """The contract of a table. Keys, references and rules that name columns which it lacks are left out, and so are
+    references to tables that are not `there`."""
     held = set(schema.names)
-    known = CONTRACTS.get(name) or (STAGE if "." in name else Contract(key=tuple(schema.names[:1])))
+    known = CONTRACTS.get(name) or (STAGE if "." in name else Contract(tuple(schema.names[:1]), (_CLIP,)))
     return replace(
         known,
         key=known.key if held.issuperset(known.key) else (),
-        refers=tuple(ref for ref in known.refers if ref.column in held),
+        refers=tuple(ref for ref in known.refers if ref.column in held and table_of(ref) in there),
         rules=tuple(rule for rule in known.rules if held.issuperset(rule.columns)),
         ranges={**known.ranges, **declared.ranges},
         words={**known.words, **declared.words},
@@ -178,11 +184,17 @@ CONTRACTS: dict[str, Contract] = {
             *_TOLD,
             Rule(
                 "what is ok lies in a shard",
-                'status <> \'ok\' OR (shard IS NOT NULL AND "offset" IS NOT NULL AND size > 0)',
+                "status <> 'ok' OR (shard IS NOT NULL AND \"offset\" IS NOT NULL AND size > 0)",
                 ("status", "shard", "offset", "size"),
             ),
         ),
-        {"offset": (0, None), "size": (1, None), "frames": (1, None), "audio_samples": (0, None), "attempts": (1, None)},
+        {
+            "offset": (0, None),
+            "size": (1, None),
+            "frames": (1, None),
+            "audio_samples": (0, None),
+            "attempts": (1, None),
+        },
         {"split": ("train", "val", "test"), "audio_class": CLASSES, "status": STATUSES},
     ),
     "shards": Contract(

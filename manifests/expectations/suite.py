@@ -101,9 +101,11 @@ KINDS: dict[str, type[_OfAggregate]] = {
 
 def expectation(kind: str, cell: str, column: str, text: str, arguments: Mapping[str, Any], severity: str) -> Any:
     """One expectation. text: what is shown in place of its arguments. severity: critical | warning."""
-    named = {"column": column} if column else {}
-    shown = f"`{column}` {text}" if column else text
-    return KINDS[kind](cell=cell, description=shown, severity=severity, **named, **arguments)
+    given: dict[str, Any] = {"cell": cell, "severity": severity, **arguments}
+    given["description"] = f"`{column}` {text}" if column else text
+    if column:
+        given["column"] = column
+    return KINDS[kind](**given)
 
 
 def context() -> Any:
