@@ -12,7 +12,7 @@ import duckdb
 from filters.capability import AUDIO_TASKS, CLASSES, VIDEO_TASKS, column, final_class, quote, text
 from filters.gates import Condition, Gate, Policy, load_policy
 
-__all__ = ["Policy", "apply", "compile_policy", "compiled", "load_policy", "yield_table", "yields_sql"]
+__all__ = ["Policy", "apply", "columns_of", "compile_policy", "compiled", "judge", "load_policy"]
 
 Relation = duckdb.DuckDBPyRelation
 
@@ -28,7 +28,7 @@ def compile_policy(
     failed = [f"CASE WHEN g{i} IS FALSE THEN {text(gate.name)} END" for i, gate in enumerate(gates)]
     unknown = [f"CASE WHEN g{i} IS NULL THEN {text(gate.name)} END" for i, gate in enumerate(gates)]
     reasons = [r for i, gate in enumerate(gates) for r in _reasons(gate, gate, f"g{i} IS FALSE", available_columns)]
-    return f"""WITH judged AS ({_judge(policy, available_columns, relation)}),
+    return f"""WITH judged AS ({judge(policy, available_columns, relation)}),
 tasked AS (SELECT *, {_tasks(policy, range(len(gates)))} AS task_list FROM judged)
 SELECT clip_id,
   len(task_list) > 0 AS keep,
@@ -42,7 +42,7 @@ FROM tasked"""
 
 def compiled(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str, also: Sequence[str] = ()) -> str:
     """The SELECT of the verdicts of every clip of the table or view `relation` of `con`, and of its columns `also`."""
-    return compile_policy(policy, _columns(con, relation), relation, also)
+    return compile_policy(policy, columns_of(con, relation), relation, also)
 
 
 def apply(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> Relation:
@@ -50,47 +50,15 @@ def apply(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> Rela
     return con.sql(compiled(policy, con, relation))
 
 
-def yield_table(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> Relation:
-    """A row a gate, as `yields_sql` says."""
-    return con.sql(yields_sql(policy, con, relation))
-
-
-def yields_sql(policy: Policy, con: duckdb.DuckDBPyConnection, relation: str) -> str:
-    """The SELECT of a row a gate, in order: gate, scope, measured (clips it was decided for), failed, rejected, alone.
-
-    rejected: rejected clips among the failed. alone: rejected clips that would be kept if the gate did not exist.
-    """
-    count = len(policy.gates)
-    rows = []
-    for i, gate in enumerate(policy.gates):
-        others = [k for k in range(count) if k != i]
-        sums = {
-            "measured": f"applies{i} AND g{i} IS NOT NULL",
-            "failed": f"g{i} IS FALSE",
-            "rejected": f"g{i} IS FALSE AND NOT keep",
-            "alone": f"g{i} IS FALSE AND NOT keep AND len({_tasks(policy, others)}) > 0",
-        }
-        told = [f"coalesce(sum(clips) FILTER ({which}), 0)::BIGINT AS {name}" for name, which in sums.items()]
-        names = f"{i} AS position, {text(gate.name)} AS gate, {text(gate.scope)} AS scope"
-        rows.append(f"SELECT {names}, {', '.join(told)} FROM kept")
-    judged = _judge(policy, _columns(con, relation), relation)
-    answers = ", ".join(f"applies{i}, g{i}" for i in range(count))
-    return (
-        f"WITH judged AS ({judged}),"
-        f" alike AS (SELECT {answers}, count(*) AS clips FROM judged GROUP BY ALL),"  # thousands, however many clips
-        f" kept AS MATERIALIZED (SELECT *, len({_tasks(policy, range(count))}) > 0 AS keep FROM alike)"
-        f" SELECT * EXCLUDE (position) FROM ({' UNION ALL '.join(rows)}) ORDER BY position"
-    )
-
-
 REASON = 'STRUCT(gate VARCHAR, measure VARCHAR, "value" DOUBLE, "min" DOUBLE, "max" DOUBLE)'
 
 
-def _columns(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+def columns_of(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+    """Names of the columns of a table or view."""
     return con.sql(f"SELECT * FROM {quote(relation)} LIMIT 0").columns
 
 
-def _judge(policy: Policy, available: Collection[str], relation: str) -> str:
+def judge(policy: Policy, available: Collection[str], relation: str) -> str:
     """Relation plus `audio_class` and, for gate i, `applies<i>` and `g<i>`: TRUE passes, FALSE fails, NULL unknown."""
     applies = [_applies(gate) for gate in policy.gates]
     gates = [

@@ -74,7 +74,6 @@ def _database() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
     con.execute(f"SET memory_limit = '{MEMORY}'")
     con.execute(f"SET temp_directory = {_literal(tempfile.gettempdir())}")
-    con.execute("SET preserve_insertion_order = false")
     atexit.register(_close)
     return con
 
@@ -155,10 +154,11 @@ def register(
     view: str | None = None,
     bucket: Buckets = None,
     where: str = "",
-) -> None:
+) -> list[str]:
     """Make a view (named like the table) over its committed parts; an empty one with the right columns without any.
 
-    bucket: only parts of these buckets, and those of none. where: a condition on its rows, in SQL.
+    bucket: only parts of these buckets, and those of none. where: a condition on its rows, in SQL. Returns the names of
+    the parts in the order in which the view has their rows.
     """
     name = view or table.name
     some = [bucket] if isinstance(bucket, int) else bucket
@@ -171,6 +171,8 @@ def register(
         con.register(f"{name}__empty", table.schema.empty_table())
     whole = f"SELECT * FROM ({held}) WHERE {where}" if where else held
     con.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {whole}')
+    placed = [(place.path, place.groups or (), part) for found in surveys for part, place in found.places.items()]
+    return [part for _, _, part in sorted(placed)]
 
 
 def _select(paths: Sequence[files.AnyPath], hidden: Sequence[Hidden]) -> str:

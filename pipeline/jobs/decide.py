@@ -8,23 +8,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from filters.bypass import bypass_sql
+from filters import patterns
 from filters.capability import CLASS_COLUMNS
-from filters.policy import Policy, compiled, load_policy, yields_sql
+from filters.policy import Policy, compiled, load_policy
 from manifests.errors import ConfigError
 from manifests.ids import digest
-from manifests.query import Buckets, connect, groups, register, rows, wide
+from manifests.query import register
 from manifests.schema import VERDICTS
 from manifests.table import Table
 from pipeline import console, stages
 from pipeline.context import Context, rate
 from pipeline.engine import metrics
-from pipeline.jobs import elect, run_stages
+from pipeline.jobs import elect, known, run_stages
 from pipeline.stages import StageRef
 
 NAME = "verdicts"
@@ -78,16 +76,15 @@ def _by_group(
     context: Context, policy: Policy, found: Sequence[run_stages.Ready], same: Table | None
 ) -> Iterator[tuple[list[int], pa.Table, list[dict[str, Any]]]]:
     """Buckets, the verdicts of their clips (with the column `bucket`), and the yields of the gates."""
-    share = bypass_sql(context.settings.bypass)
-    for some in groups(context.catalog):
-        con = judged(context, policy, found, some)
-        judge = compiled(policy, con, "judged", ["bucket"])
+    for some, con in known.by_group(context, found, reads(policy)):
+        judge = compiled(policy, con, "judged", ["bucket", "bypass"])
         if same:
             register(con, same, bucket=some)
             judge = elect.gated(judge, context.settings.dedup)
-        verdicts = con.sql(f"SELECT *, {share} AS bypass FROM ({judge})").to_arrow_table()
+        verdicts = con.sql(judge).to_arrow_table()
         extra = [elect.yield_of(verdicts)] if same else []
-        yield some, verdicts, [*rows(con, yields_sql(policy, con, "judged")), *extra]
+        yield some, verdicts, [*patterns.count(policy, con, "judged", ()).yields(), *extra]
+        con.close()
 
 
 def _finish(writing: list[Future[None]]) -> None:
@@ -97,11 +94,12 @@ def _finish(writing: list[Future[None]]) -> None:
 
 
 def _publish(table: Table, verdicts: pa.Table, some: Sequence[int]) -> None:
-    """A part a bucket."""
-    ordered = verdicts.take(pc.sort_indices(verdicts["bucket"]))
-    ends = np.searchsorted(ordered["bucket"].to_numpy(), some, "right")
+    """A part a bucket. verdicts: in the order of their buckets."""
+    numbers = verdicts["bucket"].to_numpy()
+    assert (np.diff(numbers) >= 0).all(), "verdicts came out of order"
+    ends = np.searchsorted(numbers, some, "right")
     for bucket, start, end in zip(some, [0, *ends], ends):
-        table.publish_table(f"b{bucket:04x}-all", ordered.slice(start, end - start))
+        table.publish_table(f"b{bucket:04x}-all", verdicts.slice(start, end - start))
 
 
 def policy_of(context: Context) -> Policy:
@@ -120,46 +118,23 @@ def _kept(
     context: Context, policy: Policy, found: Sequence[run_stages.Ready], bucket: int, members: pa.Table
 ) -> pa.Table:
     """Those of the members (a table with clip_id, of one bucket) that the policy keeps."""
-    con = judged(context, policy, found, bucket, members)
+    con = known.of(context, found, reads(policy), [bucket], members)
     kept: pa.Table = con.sql(f"SELECT clip_id FROM ({compiled(policy, con, 'judged')}) WHERE keep").to_arrow_table()
     return kept
 
 
-def judged(
-    context: Context,
-    policy: Policy,
-    found: Sequence[run_stages.Ready],
-    some: Buckets,
-    members: pa.Table | None = None,
-) -> duckdb.DuckDBPyConnection:
-    """A connection with the table `judged`: a row for each clip of these buckets that can be judged, with its bucket
-    and the columns `<stage>.<column>` that the policy reads.
-
-    members: a table with clip_id, when only these clips are asked for.
-    """
-    con = connect(context.catalog, some, "clips")
-    for r in found:
-        register(con, r.table, bucket=some)
-    read = {*policy.measures(), *CLASS_COLUMNS}
-    first = {ref.name for ref in context.settings.tiers[0].stages}
-    columns = {r.ref.name: [c for c in stages.told(r.stage) if f"{r.ref.name}.{c}" in read] for r in found}
-    fit = [f'"{name}".clip_id IS NOT NULL' for name in columns if name in first]
-    fit += [f"\"{name}\".status IS DISTINCT FROM 'quarantined'" for name in columns]
-    if members is not None:
-        con.register("members", members)
-        fit.append("c.clip_id IN (SELECT clip_id FROM members)")
-    known = wide(columns, " AND ".join(fit) or "true")
-    con.execute(f"CREATE TEMP TABLE judged AS SELECT * EXCLUDE (source_id, name, uri) FROM ({known})")
-    return con
+def reads(policy: Policy) -> set[str]:
+    """The measures that verdicts depend on."""
+    return {*policy.measures(), *CLASS_COLUMNS}
 
 
 def _verdicts(context: Context, policy: Policy, tables: list[Table]) -> Table:
     """The verdicts' recipe is the policy and all that was known: deciding the same again changes nothing."""
-    known = [f"{table.name}/{table.recipe}/{part}" for table in tables for part in table.state()]
+    state = [f"{table.name}/{table.recipe}/{part}" for table in tables for part in table.state()]
     clips = context.catalog.require("clips", "ingest")
     canonical = context.catalog.current("canonical")
-    known += [f"clips/{clips.recipe}/{part}" for part in clips.state()] + [canonical.recipe if canonical else ""]
-    made_by = digest(policy.digest(), str(context.settings.bypass), *sorted(known)).hex()
+    state += [f"clips/{clips.recipe}/{part}" for part in clips.state()] + [canonical.recipe if canonical else ""]
+    made_by = digest(policy.digest(), str(context.settings.bypass), *sorted(state)).hex()
     return context.catalog.table(NAME, made_by, VERDICTS)
 
 

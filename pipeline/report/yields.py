@@ -4,7 +4,7 @@ from typing import Any
 
 from filters.capability import CLASSES, TASKS
 from filters.gates import Policy
-from filters.policy import yield_table
+from filters.patterns import count
 from manifests.query import wide
 from pipeline.report.facts import Facts
 from pipeline.report.limits import of, scope, words
@@ -16,7 +16,7 @@ def by_gate(facts: Facts, policy: Policy) -> list[dict[str, Any]]:
         return []
     judged = "c.clip_id IN (SELECT clip_id FROM verdicts)"
     facts.con.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {wide(facts.stages, judged)}")
-    counted = {row["gate"]: row for row in facts.rows(yield_table(policy, facts.con, "judged").sql_query())}
+    counted = {row["gate"]: row for row in count(policy, facts.con, "judged").yields()}
     limits = [limit for found in of(policy).values() for limit in found]
     return [
         {

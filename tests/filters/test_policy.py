@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from filters.capability import AUDIO_TASKS, CLASSES, TASKS, VIDEO_TASKS
 from filters.gates import Condition, Gate
-from filters.policy import Policy, apply, compile_policy, load_policy, yield_table
+from filters.patterns import count, together
+from filters.policy import Policy, apply, compile_policy, load_policy
 from manifests.errors import ConfigError
 
 MEASURES = ["a.x", "a.y", "b.z"]
@@ -128,7 +129,7 @@ def load(con: duckdb.DuckDBPyConnection, table: list[dict]) -> None:
 def test_sql_equals_brute_force(policy: Policy, table: list[dict]) -> None:
     load(CON, table)
     found = apply(policy, CON, "measures").to_arrow_table().to_pylist()
-    counts = {row["gate"]: row for row in yield_table(policy, CON, "measures").to_arrow_table().to_pylist()}
+    counts = {row["gate"]: row for row in count(policy, CON, "measures").yields()}
     for row in found:
         row["reasons"] = [(reason["gate"], reason["measure"]) for reason in row["reasons"]]
     expected = [verdict(policy, row) for row in table]
@@ -141,6 +142,12 @@ def test_sql_equals_brute_force(policy: Policy, table: list[dict]) -> None:
         assert counts[gate.name]["failed"] == len(failed)
         assert counts[gate.name]["rejected"] == len(rejected)
         assert counts[gate.name]["alone"] == len(alone)
+    shared = together([count(policy, CON, "measures", ())] * 2).overlap()
+    fails = [[result(gate, row) is False for gate in policy.gates] for row in table]
+    assert shared.tolist() == [
+        [2 * sum(row[i] and row[j] for row in fails) for j in range(len(policy.gates))]
+        for i in range(len(policy.gates))
+    ]
 
 
 def bounded(**extra: object) -> dict:
@@ -160,8 +167,8 @@ def test_measured_counts_only_clips_of_the_gates_classes() -> None:
     table[0]["audio.classes.audio_class"] = "music"
     with duckdb.connect() as con:
         load(con, table)
-        (row,) = yield_table(Policy.model_validate(bounded(classes="music")), con, "measures").fetchall()
-    assert row == ("g", "clip", 1, 0, 0, 0)
+        (row,) = count(Policy.model_validate(bounded(classes="music")), con, "measures").yields()
+    assert tuple(row.values()) == ("g", "clip", 1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["klear", "mova", "demo"])
