@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 CORES = 2
-STEPS = ("plan", "pending", "status", "decide", "validate", "shards")
+STEPS = ("plan", "pending", "status", "decide", "validate", "explain", "calibrate", "diff", "shards")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 WANTED = "SELECT c.clip_id AS key, c.source_id AS place FROM clips c"
 DEAR = f"{WANTED} WHERE ('0x' || left(hex(c.clip_id), 2))::INTEGER < 102"
@@ -73,6 +73,7 @@ def _step(name: str, out: Path, clips: int, loose: bool, lean: bool) -> None:
     from pipeline.config import load
     from pipeline.context import Context
     from pipeline.jobs import validate
+    from pipeline.jobs.policy import calibrate, diff, explain
 
     context = Context(out, load("cluster", []))
     context.prepare()
@@ -87,6 +88,9 @@ def _step(name: str, out: Path, clips: int, loose: bool, lean: bool) -> None:
         "status": lambda: _status(context),
         "decide": lambda: _decide(context),
         "validate": lambda: validate.check(context.catalog, ["verdicts"]),
+        "explain": lambda: len(explain.run(context)["gates"]),
+        "calibrate": lambda: calibrate.run(context, 0.27)["achieved"][-1],
+        "diff": lambda: diff.run(context, "klear", "mova")["classes"][-1],
         "shards": lambda: _shards(context),
     }
     started = time.monotonic()

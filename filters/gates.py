@@ -67,13 +67,15 @@ class Gate(Condition):
     """A named condition. A failed gate of scope `clip` rejects; of `audio` or `video` it takes those tasks away.
 
     classes: final audio classes that it applies to; `speech` means single and multi speech; default all.
-    source: where the threshold comes from.
+    source: where the threshold comes from. ratio: how much of what `klear policy calibrate` turns away is this gate's,
+    against the ratios of the others; without one its threshold stays.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     classes: tuple[str, ...] = CLASSES
     scope: Literal["clip", "audio", "video"] = "clip"
     source: str = Field(min_length=1)
+    ratio: float | None = Field(None, gt=0, le=1000)
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -88,13 +90,43 @@ class Gate(Condition):
         return tuple(name for name in CLASSES if name in wanted)
 
 
+SCORE = "policy.score"
+"""The measure under which gates bound the policy's own score."""
+
+
+class Term(Strict):
+    """A part of the score: 0 at `low` and beyond, 1 at `high` and beyond, straight between. low may be above high."""
+
+    measure: str = Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")
+    low: float
+    high: float
+    weight: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Term":
+        if self.low == self.high:
+            raise ValueError(f"low and high are both {self.low}: a score needs a slope; for a step, use a gate")
+        return self
+
+
 class Policy(Strict):
-    """Gates, in the order in which reasons are listed, and the tasks that a clip without a failed gate may serve."""
+    """Gates, in the order in which reasons are listed, and the tasks that a clip without a failed gate may serve.
+
+    score: terms of a soft score in [0, 1], the weighted mean of those that are measured (NULL when none is). It is
+    written with each verdict, for sampling the better more often, and gates may bound it as `policy.score`.
+    """
 
     name: str
     description: str = ""
     tasks: tuple[Literal["T2AV", "TI2AV", "TI2V", "T2V", "T2A"], ...] = TASKS  # type: ignore[assignment]
+    score: tuple[Term, ...] = ()
     gates: tuple[Gate, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _scored(self) -> "Policy":
+        if not self.score and any(leaf.measure == SCORE for gate in self.gates for leaf in leaves(gate)):
+            raise ValueError(f"a gate bounds {SCORE}, and the policy has no score: give it terms")
+        return self
 
     @model_validator(mode="after")
     def _unique(self) -> "Policy":
@@ -106,16 +138,24 @@ class Policy(Strict):
 
     def digest(self) -> str:
         """Hex digest of everything that decides verdicts: the recipe of `decide` holds it."""
-        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
+        said = self.model_dump_json(exclude={"gates": {"__all__": {"ratio"}}})
+        return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
     def measures(self) -> list[str]:
-        """Names of all measures that the gates read, sorted."""
-        return sorted({leaf.measure for gate in self.gates for leaf in leaves(gate) if leaf.measure})
+        """Names of all measures that the gates and the score read, sorted."""
+        bounded = {leaf.measure for gate in self.gates for leaf in leaves(gate) if leaf.measure}
+        return sorted((bounded | {term.measure for term in self.score}) - {SCORE})
 
 
 def leaves(condition: Condition) -> list[Condition]:
     """The bounds of a condition, depth first."""
     return [leaf for member in condition.members for leaf in leaves(member)] if condition.members else [condition]
+
+
+def written(policy: Policy) -> str:
+    """The policy as YAML that `load_policy` reads back as it is."""
+    told = policy.model_dump(mode="json", exclude_defaults=True)
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=120)
 
 
 def load_policy(name: str) -> Policy:

@@ -2,7 +2,8 @@
 
 Verdict columns: clip_id; keep bool; rejected_by list<string> (the failed gates of a rejected clip; empty when kept);
 reasons list<struct<gate, measure, value, min, max>> (every bound that made a gate fail, also of gates that only took
-tasks away); unmeasured list<string> (gates that could not be decided); audio_class string (final); tasks list<string>.
+tasks away); unmeasured list<string> (gates that could not be decided); audio_class string (final); tasks list<string>;
+score double (the policy's soft score; NULL without one).
 """
 
 from collections.abc import Collection, Sequence
@@ -10,9 +11,9 @@ from collections.abc import Collection, Sequence
 import duckdb
 
 from filters.capability import AUDIO_TASKS, CLASSES, VIDEO_TASKS, column, final_class, quote, text
-from filters.gates import Condition, Gate, Policy, load_policy
+from filters.gates import SCORE, Condition, Gate, Policy, load_policy
 
-__all__ = ["Policy", "apply", "columns_of", "compile_policy", "compiled", "judge", "load_policy"]
+__all__ = ["Policy", "apply", "columns_of", "compile_policy", "compiled", "judge", "kept_sql", "load_policy"]
 
 Relation = duckdb.DuckDBPyRelation
 
@@ -24,10 +25,10 @@ def compile_policy(
 
     also: columns of `relation` that come out beside the verdicts as they are.
     """
-    gates = policy.gates
+    gates, known = policy.gates, {*available_columns, SCORE}
     failed = [f"CASE WHEN g{i} IS FALSE THEN {text(gate.name)} END" for i, gate in enumerate(gates)]
     unknown = [f"CASE WHEN g{i} IS NULL THEN {text(gate.name)} END" for i, gate in enumerate(gates)]
-    reasons = [r for i, gate in enumerate(gates) for r in _reasons(gate, gate, f"g{i} IS FALSE", available_columns)]
+    reasons = [r for i, gate in enumerate(gates) for r in _reasons(gate, gate, f"g{i} IS FALSE", known)]
     return f"""WITH judged AS ({judge(policy, available_columns, relation)}),
 tasked AS (SELECT *, {_tasks(policy, range(len(gates)))} AS task_list FROM judged)
 SELECT clip_id,
@@ -36,7 +37,8 @@ SELECT clip_id,
   {_present(reasons, REASON)} AS reasons,
   {_present(unknown, "VARCHAR")} AS unmeasured,
   audio_class,
-  task_list AS tasks{"".join(f", {quote(name)}" for name in also)}
+  task_list AS tasks,
+  {quote(SCORE)} AS score{"".join(f", {quote(name)}" for name in also)}
 FROM tasked"""
 
 
@@ -61,12 +63,28 @@ def columns_of(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
 def judge(policy: Policy, available: Collection[str], relation: str) -> str:
     """Relation plus `audio_class` and, for gate i, `applies<i>` and `g<i>`: TRUE passes, FALSE fails, NULL unknown."""
     applies = [_applies(gate) for gate in policy.gates]
+    known = {*available, SCORE}
     gates = [
-        f"{on} AS applies{i}, CASE WHEN {on} THEN {_passes(gate, available)} WHEN NOT ({on}) THEN TRUE END AS g{i}"
+        f"{on} AS applies{i}, CASE WHEN {on} THEN {_passes(gate, known)} WHEN NOT ({on}) THEN TRUE END AS g{i}"
         for i, (gate, on) in enumerate(zip(policy.gates, applies))
     ]
-    classed = f"SELECT *, {final_class(available)} AS audio_class FROM {quote(relation)}"
+    told = f"{final_class(available)} AS audio_class, {_score(policy, available)} AS {quote(SCORE)}"
+    classed = f"SELECT *, {told} FROM {quote(relation)}"
     return f"SELECT *, {', '.join(gates)} FROM ({classed})"
+
+
+def _score(policy: Policy, available: Collection[str]) -> str:
+    """SQL of the soft score: the weighted mean of the terms that are measured, NULL when none is."""
+    if not policy.score:
+        return "CAST(NULL AS DOUBLE)"
+    values = [(term, _number(term.measure, available)) for term in policy.score]
+    risen = [
+        f"{term.weight!r} * least(1.0, greatest(0.0, ({value} - {term.low!r}) / {term.high - term.low!r}))"
+        for term, value in values
+    ]
+    total = " + ".join(f"coalesce({sql}, 0.0)" for sql in risen)
+    weight = " + ".join(f"CASE WHEN {value} IS NULL THEN 0.0 ELSE {term.weight!r} END" for term, value in values)
+    return f"CASE WHEN {weight} > 0 THEN ({total}) / ({weight}) END"
 
 
 def _applies(gate: Gate) -> str:
@@ -88,7 +106,11 @@ def _passes(condition: Condition, available: Collection[str]) -> str:
 
 
 def _value(bound: Condition, available: Collection[str]) -> str:
-    raw = column(str(bound.measure), available, "DOUBLE")
+    return _number(str(bound.measure), available)
+
+
+def _number(measure: str, available: Collection[str]) -> str:
+    raw = column(measure, available, "DOUBLE")
     return f"CASE WHEN NOT isnan({raw}) THEN {raw} END"
 
 
@@ -111,9 +133,15 @@ def _tasks(policy: Policy, gates: Sequence[int] | range) -> str:
     return _present(kept, "VARCHAR")
 
 
-def _allowed(policy: Policy, gates: Sequence[int] | range, task: str) -> str:
+def kept_sql(policy: Policy, first: int) -> str:
+    """SQL, over the rows of `judge`: whether a task is left, where the policy's gates begin with number `first`."""
+    tasks = [_allowed(policy, range(len(policy.gates)), task, first) for task in policy.tasks]
+    return " OR ".join(f"({task})" for task in tasks)
+
+
+def _allowed(policy: Policy, gates: Sequence[int] | range, task: str, first: int = 0) -> str:
     ends = {"clip": True, "audio": task in AUDIO_TASKS, "video": task in VIDEO_TASKS}
-    binding = [f"g{i} IS NOT FALSE" for i in gates if ends[policy.gates[i].scope]]
+    binding = [f"g{first + i} IS NOT FALSE" for i in gates if ends[policy.gates[i].scope]]
     return " AND ".join(binding) or "TRUE"
 
 

@@ -162,6 +162,7 @@ VERDICTS = pa.schema(
         pa.field("unmeasured", pa.list_(pa.string()), False),
         pa.field("audio_class", pa.string()),
         pa.field("tasks", pa.list_(pa.string()), False),
+        pa.field("score", pa.float64()),  # the policy's soft score in [0, 1]
     ]
 )
 NEAR = pa.schema(

@@ -9,24 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from manifests.errors import ConfigError
-from manifests.files import exists, root
-from pipeline import auth, console, failed
+from manifests.files import exists
+from pipeline import auth, cli_policy, console, failed
+from pipeline.options import Address, Dashboard, Json, Out, Preset, Sets, open_run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(cli_policy.app, name="policy")
 
-Out = Annotated[Path, typer.Option("--out", parser=root, help="output folder of the run, or s3:// or gs://")]
-Preset = Annotated[str, typer.Option("--preset", help="demo, local, cluster, or a path to a YAML file")]
-Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value over the preset, e.g. cut.max_s=5")]
 _SOURCE = (
     "folder, file, glob, tar, list of urls (a.csv, 'lists/*.csv': written with its suffix, .parquet .csv .tsv .jsonl), "
     "s3:// gs:// https:// ytdlp:; repeatable. Licences come from lists, and from the sidecar of a file's folder"
 )
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object, and nothing else, on stdout")]
-Address = Annotated[
-    str | None,
-    typer.Option("--address", envvar="RAY_ADDRESS", help="existing Ray cluster; default: a local session"),
-]
-Dashboard = Annotated[bool, typer.Option("--dashboard", help="serve Ray's dashboard while the job runs")]
 
 
 def main() -> None:
@@ -40,20 +33,6 @@ def main() -> None:
         app()
     except Exception as error:
         sys.exit(failed.tell(error, "--json" in ours))
-
-
-def _context(
-    out: Path, preset: str, sets: list[str] | None, address: str | None = None, dashboard: bool = False
-) -> Any:
-    from pipeline.config import load
-    from pipeline.context import Context
-
-    context = Context(out, load(preset, sets or []), address)
-    if dashboard:
-        from pipeline.engine import session
-
-        session.start(address, dashboard=True)
-    return context
 
 
 def _there(out: Path) -> Any:
@@ -94,7 +73,7 @@ def ingest(
     """Find, probe and cut sources: outcomes and the cut plan, no media written."""
     from pipeline.jobs import ingest as job
 
-    context = _context(out, preset, sets, address, dashboard)
+    context = open_run(out, preset, sets, address, dashboard)
     _run(lambda: job.run(context, source), context, ["sources", "cuts", "clips"], json)
 
 
@@ -111,7 +90,7 @@ def measure(
     """Measure one tier of the clips that are still in."""
     from pipeline.jobs import measure as job
 
-    context = _context(out, preset, sets, address, dashboard)
+    context = open_run(out, preset, sets, address, dashboard)
     named = job.named(context, tier)
     _run(lambda: job.run(context, named), context, [ref.name for ref in named.stages], json)
 
@@ -121,7 +100,7 @@ def decide(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = F
     """Apply the policy to what is measured: a query, seconds at any size."""
     from pipeline.jobs import decide as job
 
-    context = _context(out, preset, sets)
+    context = open_run(out, preset, sets)
     result: dict[str, Any] = {}
     _run(lambda: result.update(job.run(context)) or result, context, ["verdicts"], json)
     if not json:
@@ -141,7 +120,7 @@ def filter_(
     from pipeline.jobs import decide as decisions
     from pipeline.jobs import filter as job
 
-    context = _context(out, preset, sets, address, dashboard)
+    context = open_run(out, preset, sets, address, dashboard)
     result: dict[str, Any] = {}
     tables = ["verdicts", *(ref.name for tier in context.settings.tiers for ref in tier.stages)]
     _run(lambda: result.update(job.run(context)) or result, context, tables, json)
@@ -154,7 +133,7 @@ def dedup(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = Fa
     """Find near duplicates among the measured clips (same pictures and sound, re-encoded or re-cut); decide again."""
     from pipeline.jobs import dedup as job
 
-    context = _context(out, preset, sets)
+    context = open_run(out, preset, sets)
     result: dict[str, Any] = {}
     _run(lambda: result.update(job.run(context)) or result, context, ["near", "duplicates", "verdicts"], json)
     if not json:
@@ -173,7 +152,7 @@ def annotate(
     """Separate, transcribe and caption the kept clips; compose their texts."""
     from pipeline.jobs import annotate as job
 
-    context = _context(out, preset, sets, address, dashboard)
+    context = open_run(out, preset, sets, address, dashboard)
     _run(lambda: job.run(context), context, [ref.name for ref in context.settings.annotate], json)
 
 
@@ -189,7 +168,7 @@ def shard(
     """Encode the kept clips into WebDataset shards: a new numbered generation."""
     from pipeline.jobs import shard as job
 
-    context = _context(out, preset, sets, address, dashboard)
+    context = open_run(out, preset, sets, address, dashboard)
     _run(lambda: job.run(context), context, ["samples", "shards"], json)
 
 
@@ -214,7 +193,7 @@ def verify(
 
     if decode not in job.SHARES:
         raise ConfigError("verify:decode", f"--decode takes {', '.join(job.SHARES)}; got {decode!r}")
-    result = job.run(_context(out, preset, sets, address, dashboard), generation, decode, forget=forget)
+    result = job.run(open_run(out, preset, sets, address, dashboard), generation, decode, forget=forget)
     _report(result, json)
     for row in result["damaged"]:
         console.say(f"{row['shard']}: {'; '.join(row['problems'])}", "damaged", "bold red")
@@ -248,7 +227,7 @@ def takedown(
         raise ConfigError("takedown:reason", "give --reason: whoever finds the gap will ask")
     _there(out)
     kind, value = asked[0] if asked else (None, "")
-    _report(job.run(_context(out, preset, sets), kind, value, reason), json)
+    _report(job.run(open_run(out, preset, sets), kind, value, reason), json)
 
 
 @app.command()
@@ -256,7 +235,7 @@ def card(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = Fal
     """Write the dataset card (Hugging Face) and the HTML report with its page of samples."""
     from pipeline.jobs import card as job
 
-    _report(job.run(_context(out, preset, sets)), json)
+    _report(job.run(open_run(out, preset, sets)), json)
 
 
 @app.command()
@@ -264,7 +243,7 @@ def plan(out: Out, preset: Preset = "local", sets: Sets = None, json: Json = Fal
     """What would run, in which order, on which backend, and how much of it is left."""
     from pipeline.jobs import plan as job
 
-    found = job.of(_context(out, preset, sets))
+    found = job.of(open_run(out, preset, sets))
     console.print_json(found) if json else job.show(found)
 
 
@@ -273,7 +252,7 @@ def licences(out: Out = Path("out"), preset: Preset = "local", sets: Sets = None
     """The licences of everything that a run depends on."""
     from pipeline.jobs import plan as job
 
-    found = job.licences(_context(out, preset, sets))
+    found = job.licences(open_run(out, preset, sets))
     if json:
         console.print_json(found)
     else:
@@ -311,7 +290,7 @@ def retry(
     """Do again what some causes quarantined, and nothing else; then decide."""
     from pipeline.jobs import retry as job
 
-    result = job.run(_context(out, preset, sets, address), cause, only or [])
+    result = job.run(open_run(out, preset, sets, address), cause, only or [])
     _report(result, json)
     if not json:
         job.show(result)
@@ -332,7 +311,7 @@ def replay(
     from pipeline.jobs import replay as job
     from pipeline.jobs import replay_source
 
-    context = _context(out, preset, sets)
+    context = open_run(out, preset, sets)
     if stage in replay_source.JOBS:
         result = replay_source.run(context, what, stage, guarded)
     else:

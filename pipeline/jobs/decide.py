@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters import patterns
 from filters.capability import CLASS_COLUMNS
@@ -94,17 +95,24 @@ def _finish(writing: list[Future[None]]) -> None:
 
 
 def _publish(table: Table, verdicts: pa.Table, some: Sequence[int]) -> None:
-    """A part a bucket. verdicts: in the order of their buckets."""
+    """A part a bucket."""
     numbers = verdicts["bucket"].to_numpy()
-    assert (np.diff(numbers) >= 0).all(), "verdicts came out of order"
+    if (np.diff(numbers) < 0).any():  # as a rule they come in order; a join to the duplicates may change it
+        verdicts = verdicts.take(pc.sort_indices(verdicts["bucket"]))
+        numbers = verdicts["bucket"].to_numpy()
     ends = np.searchsorted(numbers, some, "right")
     for bucket, start, end in zip(some, [0, *ends], ends):
         table.publish_table(f"b{bucket:04x}-all", verdicts.slice(start, end - start))
 
 
 def policy_of(context: Context) -> Policy:
-    """The policy of the settings. Raises ConfigError when it is not there, or reads what no stage measures."""
-    policy = load_policy(context.settings.policy)
+    """The policy of the settings. Raises as `named`."""
+    return named(context.settings.policy)
+
+
+def named(name: str) -> Policy:
+    """A policy by name or file. Raises ConfigError when it is not there, or reads what no stage measures."""
+    policy = load_policy(name)
     columns = [f"{name}.{column}" for name in stages.known() for column in stages.make(StageRef(name=name)).COLUMNS]
     for measure in policy.measures():
         if measure not in columns:

@@ -24,16 +24,17 @@ def of(
     read: Collection[str],
     some: Sequence[int],
     members: pa.Table | None = None,
-    bypassed: bool = False,
+    sample: float | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """A connection with the table `judged`: a row for each clip of these buckets that the first tier has measured and
     no stage has quarantined, with `clip_id`, `bucket`, `bypass` (bool), and a column `<stage>.<column>` for each name
-    of `read` that a stage of `found` has; in the order of bucket and clip_id, which joins to it on the left keep.
+    of `read` that a stage of `found` has; in the order of bucket and clip_id.
 
-    members: a table with clip_id, when only these are asked for. bypassed: only those of the bypass sample.
+    members: a table with clip_id, when only these are asked for. sample: only this share of the clips, in [0, 1], drawn
+    by their ids; the bypass sample is the one of its share.
     """
     con = connect(context.catalog, some, "clips")
-    con.execute(f"CREATE TEMP TABLE asked AS {_asked(con, context.settings.bypass, members, bypassed)}")
+    con.execute(f"CREATE TEMP TABLE asked AS {_asked(con, context.settings.bypass, members, sample)}")
     joins, columns, fit = [], [], ["true"]
     for n, alike in enumerate(_alike(con, found, some)):
         con.execute(f"CREATE OR REPLACE TEMP VIEW tier{n} AS {_beside(alike, read)}")
@@ -44,35 +45,35 @@ def of(
             fit.append(f"tier{n}.clip_id IS NOT NULL")
     con.execute(
         f"CREATE TEMP TABLE judged AS SELECT {', '.join(['asked.*', *columns])} FROM asked {' '.join(joins)} "
-        f"WHERE {' AND '.join(fit)}"
+        f"WHERE {' AND '.join(fit)} ORDER BY bucket, asked.clip_id"
     )
     con.execute("DROP TABLE asked")
     return con
 
 
 def by_group(
-    context: Context, found: Sequence[Ready], read: Collection[str], bypassed: bool = False
+    context: Context, found: Sequence[Ready], read: Collection[str], sample: float | None = None
 ) -> Iterator[tuple[list[int], duckdb.DuckDBPyConnection]]:
     """`of`, for all clips: groups of buckets with their connections, which are closed when the next is asked for. The
     next is made while the caller works on one."""
     some = groups(context.catalog)
     with ThreadPoolExecutor(1) as maker:
-        making = [maker.submit(of, context, found, read, held, None, bypassed) for held in some[:1]]
+        making = [maker.submit(of, context, found, read, held, None, sample) for held in some[:1]]
         for held, after in zip(some, [*some[1:], None]):
             con = making.pop().result()
-            making += [maker.submit(of, context, found, read, after, None, bypassed)] if after else []
+            making += [maker.submit(of, context, found, read, after, None, sample)] if after else []
             yield held, con
             con.close()
 
 
-def _asked(con: duckdb.DuckDBPyConnection, share: float, members: pa.Table | None, bypassed: bool) -> str:
+def _asked(con: duckdb.DuckDBPyConnection, share: float, members: pa.Table | None, sample: float | None) -> str:
     """SQL of the clips in question."""
-    where = [bypass_sql(share)] if bypassed else []
+    where = [] if sample is None else [bypass_sql(sample)]
     if members is not None:
         con.register("members", members)
         where.append("clip_id IN (SELECT clip_id FROM members)")
     told = f"clip_id, bucket, {bypass_sql(share)} AS bypass"
-    return f"SELECT {told} FROM clips WHERE {' AND '.join(where) or 'true'} ORDER BY bucket, clip_id"
+    return f"SELECT {told} FROM clips WHERE {' AND '.join(where) or 'true'}"
 
 
 def _alike(con: duckdb.DuckDBPyConnection, found: Sequence[Ready], some: Sequence[int]) -> Iterator[list[Ready]]:

@@ -24,6 +24,7 @@ from manifests.takedowns import clip_tables, tombstones
 from pipeline.context import Context
 from pipeline.jobs import card, erase, erase_latents, ingest
 from pipeline.jobs.erase import Gone
+from pipeline.report import looked_at
 from pipeline.sources.store import Store, is_in_place
 from pipeline.sources.uris import file_uri
 
@@ -123,12 +124,16 @@ def _text(value: str) -> str:
 
 
 def _report_files(context: Context, gone: Gone) -> int:
-    """Remove the clips that the report plays."""
-    folder, hexes = context.out / "report" / "clips", {key.hex() for key in gone.all()}
-    found = [name for name in files.names(folder) if name.partition(".")[0].removeprefix("rejected-") in hexes]
-    for name in found:
-        files.remove(folder / name)
-    return len(found)
+    """Remove the clips that pages play; pages about policies that showed one go too: they are made again in seconds."""
+    report, hexes = context.out / "report", {key.hex() for key in gone.all()}
+    count = 0
+    for folder, pages in (("clips", ()), (looked_at.FOLDER, looked_at.PAGES)):
+        names = files.names(report / folder)
+        found = [name for name in names if name.partition(".")[0].removeprefix("rejected-") in hexes]
+        for path in [*(report / folder / name for name in found), *(report / page for page in pages if found)]:
+            files.remove(path)
+        count += len(found)
+    return count
 
 
 def _cached(context: Context) -> int:

@@ -33,9 +33,14 @@ def extract(out: AnyPath, sample: Mapping[str, Any]) -> AnyPath:
     return target
 
 
-def render_small(out: AnyPath, clip: Mapping[str, Any], store: Store) -> tuple[AnyPath | None, str]:
-    """Render a rejected clip small, once; its path, or None and why it cannot be rendered."""
-    target = _folder(out) / f"rejected-{clip['clip_id'].hex()}.mp4"
+def render_small(
+    out: AnyPath, clip: Mapping[str, Any], store: Store, folder: str = "clips"
+) -> tuple[AnyPath | None, str]:
+    """Render a clip that may be in no shard small, once; its path, or None and why it cannot be rendered.
+
+    folder: below OUT/report. `tidy` clears only the default one.
+    """
+    target = out / "report" / folder / f"rejected-{clip['clip_id'].hex()}.mp4"
     if files.exists(target):
         return target, ""
     try:

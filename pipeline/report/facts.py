@@ -7,7 +7,7 @@ import duckdb
 
 from filters.capability import final_class
 from manifests.catalog import Catalog
-from manifests.query import connect, rows, wide
+from manifests.query import Buckets, connect, rows, wide
 from manifests.schema import KEY
 
 MISSING = {
@@ -60,9 +60,9 @@ class Facts:
         return [name for name in names if kinds[name] in _NUMBERS]
 
 
-def gather(catalog: Catalog) -> Facts:
-    """Open the current tables of an output folder; works at any time of a run."""
-    con = connect(catalog)
+def gather(catalog: Catalog, bucket: Buckets = None) -> Facts:
+    """Open the current tables of an output folder (of these buckets); works at any time of a run."""
+    con = connect(catalog, bucket)
     names = catalog.names()
     stages: dict[str, list[str]] = {}
     for name in (name for name in names if "." in name):

@@ -81,7 +81,8 @@ def _gates(clip: dict[str, Any], limits: dict[str, list[Limit]]) -> list[dict[st
     """The measures that had a say on this clip, with their bounds and whether they were met."""
     rows = []
     for limit in (limit for found in limits.values() for limit in found):
-        if clip["class"] not in limit.classes or (value := clip.get(limit.measure)) is None:
+        applies = clip["class"] in limit.classes or limit.classes == CLASSES  # a gate for all is for the unclassed too
+        if not applies or (value := clip.get(limit.measure)) is None:
             continue
         low, high = limit.minimum, limit.maximum
         passed = (low is None or value >= low) and (high is None or value <= high)

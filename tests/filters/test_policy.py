@@ -132,6 +132,7 @@ def test_sql_equals_brute_force(policy: Policy, table: list[dict]) -> None:
     counts = {row["gate"]: row for row in count(policy, CON, "measures").yields()}
     for row in found:
         row["reasons"] = [(reason["gate"], reason["measure"]) for reason in row["reasons"]]
+        assert row.pop("score") is None, "no score without terms"
     expected = [verdict(policy, row) for row in table]
     assert sorted(found, key=lambda r: r["clip_id"]) == expected
     for gate in policy.gates:
@@ -222,3 +223,36 @@ def test_digest_follows_thresholds() -> None:
     assert first.digest() != second.digest() and first.digest() == Policy.model_validate(bounded()).digest()
     assert first.measures() == ["a.x"]
     assert "a.x" in compile_policy(first, ["clip_id", "a.x"])
+
+
+def test_the_score_is_the_weighted_mean_of_what_is_measured() -> None:
+    terms = [{"measure": "a.x", "low": 0, "high": 2, "weight": 3}, {"measure": "a.y", "low": 1, "high": 0}]
+    gate = {"name": "g", "measure": "policy.score", "min": 0.5, "source": "test"}
+    policy = Policy.model_validate({"name": "p", "score": terms, "gates": [gate]})
+    table = [
+        {"clip_id": b"a", "a.x": 1.0, "a.y": 0.0},  # (3 x 0.5 + 1 x 1) / 4
+        {"clip_id": b"b", "a.x": 5.0, "a.y": None},  # beyond high, alone
+        {"clip_id": b"c", "a.x": None, "a.y": 0.75},
+        {"clip_id": b"d", "a.x": None, "a.y": math.nan},
+    ]
+    with duckdb.connect() as con:
+        load(con, table)
+        rows = sorted(apply(policy, con, "measures").to_arrow_table().to_pylist(), key=lambda row: row["clip_id"])
+    assert [row["score"] for row in rows] == [0.625, 1.0, 0.25, None]
+    assert [row["keep"] for row in rows] == [True, True, False, True] and rows[3]["unmeasured"] == ["g"]
+    assert policy.measures() == ["a.x", "a.y"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "about"),
+    [
+        ({"score": [{"measure": "a.x", "low": 1, "high": 1}]}, "slope"),
+        ({"gates": [{"name": "g", "measure": "policy.score", "min": 0.5, "source": "t"}]}, "has no score"),
+        ({"gates": [{"name": "g", "measure": "a.x", "min": 0.5, "source": "t", "ratio": 0}]}, "ratio"),
+    ],
+)
+def test_what_a_policy_may_not_say(tmp_path, extra: dict, about: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(yaml.safe_dump(bounded() | extra))
+    with pytest.raises(ConfigError, match=about):
+        load_policy(str(path))
