@@ -82,3 +82,18 @@ def audit(
         result = job.run(context, near)
         result["page"] = str(looked_at.audit(context, decide.policy_of(context), result))
     console.print_json(result) if json else job.show(result)
+
+
+@app.command()
+def cascade(
+    out: Out,
+    to: Annotated[Path | None, typer.Option("--to", help="write the best tiers here, as YAML for a preset")] = None,
+    preset: Preset = "local",
+    sets: Sets = None,
+    json: Json = False,
+) -> None:
+    """What measuring in tiers saves, and which order would save more: rejection over measured cost."""
+    from pipeline.jobs.policy import cascade as job
+
+    result = job.run(open_run(out, preset, sets), to)
+    console.print_json(result) if json else job.show(result)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
 from filters.bypass import bypass
 from filters.gates import load_policy
@@ -16,7 +17,7 @@ from manifests.schema import CLIPS
 from pipeline.config import load
 from pipeline.context import Context
 from pipeline.jobs import decide, known, run_stages
-from pipeline.jobs.policy import audit, calibrate, diff, drawn, explain
+from pipeline.jobs.policy import audit, calibrate, cascade, diff, drawn, explain
 
 COUNT = 1_200
 POLICY = """
@@ -214,6 +215,24 @@ def test_calibrate_refuses_what_makes_no_sense(world) -> None:
     open_policy = Context(context.out, context.settings.model_copy(update={"policy": "open"}))
     with pytest.raises(ConfigError, match="no gate of policy open has a ratio"):
         calibrate.run(open_policy, 0.27)
+
+
+def test_cascade_says_what_tiers_save_and_writes_them(world, tmp_path) -> None:
+    context, made = world
+    result = cascade.run(context, tmp_path / "tiers.yaml")
+    speaking = [row for row in fine(made) if bypass(row["clip_id"], 0.4)]
+    stages = {row["stage"]: row for row in result["stages"]}
+    assert stages["audio.loudness"]["rejects"] == pytest.approx(
+        sum(r["rms_db"] < -30 for r in speaking) / len(speaking)
+    )
+    assert stages["video.stills"]["tier"] == 2 and result["declared"] == sorted(stages)
+    left = sum(map(survives, speaking)) / len(speaking)
+    cheap, dear = (sum(row["seconds"] for row in stages.values() if row["tier"] == n) for n in (1, 2))
+    assert result["seconds"]["these tiers"] == pytest.approx(cheap + left * dear)
+    assert result["seconds"]["best found"] <= min(result["seconds"].values())
+    tiers = yaml.safe_load((tmp_path / "tiers.yaml").read_text())["tiers"]
+    assert [[stage["name"] for stage in tier["stages"]] for tier in tiers] == result["best"]
+    cascade.show(result)
 
 
 def test_diff_counts_who_moves(world) -> None:

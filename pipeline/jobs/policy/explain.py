@@ -25,9 +25,8 @@ def run(context: Context) -> dict[str, Any]:
     counted = count(context)
     rows = [*known_rows(counted)]
     late = drawn.late(context, policy)
-    drawn_clips = counted.where(counted.groups["bypass"].to_numpy(zero_copy_only=False)) if late else counted
-    few = int(drawn_clips.clips.sum()) < min(drawn.ENOUGH, int(counted.clips.sum()))
-    speaking = counted if few else drawn_clips
+    heard, _ = speaking(context, counted)
+    bypassed = counted.total(counted.groups["bypass"].to_numpy(zero_copy_only=False))
     kept, gone = counted.kept(), ~counted.kept()
     return {
         "job": "policy explain",
@@ -35,11 +34,11 @@ def run(context: Context) -> dict[str, Any]:
         "judged": counted.total(kept | gone),
         "kept": counted.total(kept),
         "classes": rows,
-        "sample": int(speaking.clips.sum()),
-        "bypassed": int(drawn_clips.clips.sum()) if late else None,
+        "sample": int(heard.clips.sum()),
+        "bypassed": bypassed if late else None,
         "late": late,
-        "gates": _gates(speaking),
-        "pairs": _pairs(speaking),
+        "gates": _gates(heard),
+        "pairs": _pairs(heard),
     }
 
 
@@ -52,6 +51,15 @@ def count(context: Context) -> Patterns:
     if not counted or not sum(int(part.clips.sum()) for part in counted):
         raise KlearError("policy:nothing", f"no clip of {context.out} can be judged yet: run `klear measure`")
     return patterns.together(counted)
+
+
+def speaking(context: Context, counted: Patterns) -> tuple[Patterns, bool]:
+    """The patterns of the clips that speak for all, and false; of all clips, and true, when those are too few."""
+    if not drawn.late(context, counted.policy):
+        return counted, False
+    heard = counted.where(counted.groups["bypass"].to_numpy(zero_copy_only=False))
+    few = int(heard.clips.sum()) < min(drawn.ENOUGH, int(counted.clips.sum()))
+    return (counted, True) if few else (heard, False)
 
 
 def known_rows(counted: Patterns) -> list[dict[str, Any]]:
