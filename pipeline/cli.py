@@ -2,19 +2,19 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from manifests.errors import ConfigError
-from manifests.files import exists
-from pipeline import auth, cli_policy, console, failed
-from pipeline.options import Address, Dashboard, Json, Out, Preset, Sets, open_run
+from pipeline import auth, cli_policy, cli_validate, console, failed
+from pipeline.options import Address, Dashboard, Json, Out, Preset, Sets, open_run, there
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(cli_policy.app, name="policy")
+app.command()(cli_validate.validate)
 
 _SOURCE = (
     "folder, file, glob, tar, list of urls (a.csv, 'lists/*.csv': written with its suffix, .parquet .csv .tsv .jsonl), "
@@ -35,15 +35,6 @@ def main() -> None:
         sys.exit(failed.tell(error, "--json" in ours))
 
 
-def _there(out: Path) -> Any:
-    """The catalog of an output folder that exists. Raises ConfigError for one that does not."""
-    from manifests.catalog import Catalog
-
-    if not exists(out):
-        raise ConfigError("out:missing", f"no output folder {str(out)!r}: give the OUT of a run")
-    return Catalog(out)
-
-
 def _report(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         console.print_json(result)
@@ -51,13 +42,17 @@ def _report(result: dict[str, Any], as_json: bool) -> None:
         console.outcome(str(result["job"]), {k: v for k, v in result.items() if k not in {"job", "absent"}})
 
 
-def _run(job: Callable[[], dict[str, Any]], context: Any, tables: list[str], as_json: bool) -> None:
+def _run(job: Callable[[], dict[str, Any]], context: Any, tables: Iterable[str], as_json: bool) -> None:
     """Run a job, validate the tables it wrote, report."""
+    result = job()
+    _checked(context, tables)
+    _report(result, as_json)
+
+
+def _checked(context: Any, tables: Iterable[str]) -> None:
     from pipeline.jobs import validate
 
-    result = job()
-    validate.check(context.catalog, tables)
-    _report(result, as_json)
+    validate.check(context.catalog, tables, context.settings.validation)
 
 
 @app.command()
@@ -74,7 +69,7 @@ def ingest(
     from pipeline.jobs import ingest as job
 
     context = open_run(out, preset, sets, address, dashboard)
-    _run(lambda: job.run(context, source), context, ["sources", "cuts", "clips"], json)
+    _run(lambda: job.run(context, source), context, job.TABLES, json)
 
 
 @app.command()
@@ -169,7 +164,7 @@ def shard(
     from pipeline.jobs import shard as job
 
     context = open_run(out, preset, sets, address, dashboard)
-    _run(lambda: job.run(context), context, ["samples", "shards"], json)
+    _run(lambda: job.run(context), context, ["release", "samples", "shards"], json)
 
 
 @app.command()
@@ -225,9 +220,10 @@ def takedown(
         raise ConfigError("takedown:one", "give one of --clip, --source and --licence")
     if asked and not reason:
         raise ConfigError("takedown:reason", "give --reason: whoever finds the gap will ask")
-    _there(out)
+    there(out)
     kind, value = asked[0] if asked else (None, "")
-    _report(job.run(open_run(out, preset, sets), kind, value, reason), json)
+    context = open_run(out, preset, sets)
+    _run(lambda: job.run(context, kind, value, reason), context, job.TABLES, json)
 
 
 @app.command()
@@ -261,19 +257,11 @@ def licences(out: Out = Path("out"), preset: Preset = "local", sets: Sets = None
 
 
 @app.command()
-def validate(out: Out, json: Json = False) -> None:
-    """Check every table against its great-expectations suite."""
-    from pipeline.jobs import validate as job
-
-    _report(job.run(_there(out)), json)
-
-
-@app.command()
 def status(out: Out, json: Json = False) -> None:
     """What became of every source and clip, and what is left of each job; at any time, also while one runs."""
     from pipeline.jobs import status as job
 
-    found = job.of(_there(out))
+    found = job.of(there(out))
     _report(found, True) if json else job.show(found)
 
 
@@ -290,7 +278,9 @@ def retry(
     """Do again what some causes quarantined, and nothing else; then decide."""
     from pipeline.jobs import retry as job
 
-    result = job.run(open_run(out, preset, sets, address), cause, only or [])
+    context = open_run(out, preset, sets, address)
+    result = job.run(context, cause, only or [])
+    _checked(context, job.written(context, result))
     _report(result, json)
     if not json:
         job.show(result)
@@ -330,7 +320,7 @@ def compact(
     """Fold the small files of all tables into few large ones; safe at any time, also while a job runs."""
     from pipeline.jobs import compact as job
 
-    _report(job.run(_there(out), keep_s), json)
+    _report(job.run(there(out), keep_s), json)
 
 
 @app.command()

@@ -134,6 +134,21 @@ class EngineSettings(Settings):
     max_rss_gib: float = Field(default=8.0, gt=0, description="memory of a worker's process at most, GiB")
 
 
+class ValidationSettings(Settings):
+    """What tables are held against, beside their own expectations."""
+
+    baseline: str | None = Field(
+        default=None, description="output folder, or .json of `klear validate --save-baseline`, that runs are held to"
+    )
+    drift: Literal["warn", "fail"] = Field(default="warn", description="what a column does that moved too far from it")
+    psi: float = Field(
+        default=0.25, gt=0, description="population stability index from which numbers moved; 0.1 is moderate"
+    )
+    share: float = Field(
+        default=0.1, gt=0, le=1, description="change of the share of a word, or of NULLs, from which a column moved"
+    )
+
+
 class ShardSettings(Settings):
     """How kept clips become shards."""
 
@@ -165,6 +180,7 @@ class PipelineSettings(Settings):
     bypass: float = Field(default=0.01, ge=0, le=1, description="share of clips that all tiers measure, kept or not")
     annotate: list[StageRef] = Field(description="captioner stages, in order; the last writes the texts")
     shard: ShardSettings = Field(default_factory=ShardSettings)
+    validation: ValidationSettings = Field(default_factory=ValidationSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
 
     @model_validator(mode="after")

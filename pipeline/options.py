@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from manifests.files import root
+from manifests.errors import ConfigError
+from manifests.files import exists, root
 
 Out = Annotated[Path, typer.Option("--out", parser=root, help="output folder of the run, or s3:// or gs://")]
 Preset = Annotated[str, typer.Option("--preset", help="demo, local, cluster, or a path to a YAML file")]
@@ -31,3 +32,12 @@ def open_run(
 
         session.start(address, dashboard=True)
     return context
+
+
+def there(out: Path) -> Any:
+    """The catalog of an output folder that exists. Raises ConfigError for one that does not."""
+    from manifests.catalog import Catalog
+
+    if not exists(out):
+        raise ConfigError("out:missing", f"no output folder {str(out)!r}: give the OUT of a run")
+    return Catalog(out)

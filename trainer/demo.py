@@ -5,7 +5,7 @@ Every step is the job of the same name, in one process and one Ray session. Run 
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,14 +41,14 @@ class Demo:
         from pipeline.jobs import annotate, card, decide, dedup, elect, filter, ingest, shard
 
         stages = [ref.name for ref in self.context.settings.stages]
-        yield "ingest", self._validated(["sources", "cuts", "clips"], lambda: ingest.run(self.context, self.sources))
+        yield "ingest", self._validated(ingest.TABLES, lambda: ingest.run(self.context, self.sources))
         yield "measure and decide", self._validated(["verdicts", *stages], lambda: filter.run(self.context))
         if elect.STAGE in stages:
             found = ["near", "duplicates", "verdicts"]
             yield "dedup", self._validated(found, lambda: dedup.run(self.context))
         yield "annotate", self._validated(stages, lambda: annotate.run(self.context))
         yield "decide", self._validated(["verdicts"], lambda: decide.run(self.context))
-        yield "shard", self._validated(["samples", "shards"], lambda: shard.run(self.context))
+        yield "shard", self._validated(["release", "samples", "shards"], lambda: shard.run(self.context))
         yield "card", lambda: card.run(self.context)
 
     def _model_steps(self) -> Iterator[Step]:
@@ -69,12 +69,12 @@ class Demo:
         yield "generate", lambda: generate(settings, out, last, [], None)
         yield "report", lambda: card.run(self.context)
 
-    def _validated(self, tables: list[str], job: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    def _validated(self, tables: Iterable[str], job: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
         from pipeline.jobs import validate
 
         def run() -> dict[str, Any]:
             result = job()
-            validate.check(self.context.catalog, tables)
+            validate.check(self.context.catalog, tables, self.context.settings.validation)
             return result
 
         return run

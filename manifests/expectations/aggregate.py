@@ -12,14 +12,11 @@ from typing import Any
 import duckdb
 
 from manifests.catalog import Catalog
-from manifests.expectations.checks import Check
+from manifests.expectations.checks import SHOWN, Check
 from manifests.expectations.contract import EVERY_CLIP, Contract
 from manifests.query import Buckets, connect, groups, register
 from manifests.table import Table
 from manifests.takedowns import clip_tables
-
-SHOWN = 20
-"""Rows that did it, of one check, at most."""
 
 
 @dataclass

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from manifests.catalog import Catalog
-from manifests.errors import KlearError
 from manifests.expectations import aggregate, checks, columns, contract
 from manifests.expectations.contract import Declared
 from manifests.table import Table
@@ -41,6 +40,7 @@ class Validated:
     rows: int
     met: int
     unmet: list[Unmet]
+    readable: bool = True  # every file has the columns, so that the table can be asked
     result: Any = field(repr=False, default=None)
 
 
@@ -73,7 +73,7 @@ def _table(catalog: Catalog, table: Table, declared: Declared, within: Any) -> V
     result = suite.validate(within, table.name, cells, expected)
     rows = max((cell["rows"] for name, cell in cells.items() if name != "columns"), default=0)
     unmet = [_unmet(table.name, one, cells) for one in result.results if not one.success]
-    return Validated(table.name, rows, len(result.results) - len(unmet), unmet, result)
+    return Validated(table.name, rows, len(result.results) - len(unmet), unmet, not differing, result)
 
 
 def _counted(catalog: Catalog, table: Table, declared: Declared) -> list[aggregate.Counted]:
@@ -85,12 +85,5 @@ def _unmet(table: str, result: Any, cells: Mapping[str, Mapping[str, Any]]) -> U
     asked = result.expectation_config
     cell = cells[asked.kwargs["cell"]]
     column = asked.kwargs.get("column", "")
-    text = str(asked.description).removeprefix(f"`{column}` ")
+    text = str(asked.description).removeprefix(f"{column} ")
     return Unmet(table, column, text, cell["bad"], cell["rows"], list(cell["examples"]))
-
-
-def complain(found: Iterable[Validated]) -> None:
-    """Raise KlearError `validate:failed` when an expectation is not met: each with the rows that did it."""
-    unmet = [one.line() for validated in found for one in validated.unmet]
-    if unmet:
-        raise KlearError("validate:failed", "tables do not fulfil their expectations:\n  " + "\n  ".join(unmet))

@@ -4,6 +4,7 @@ The batch is one row: a cell for each check, with what the aggregate counted and
 validated is every row of the table, and what great-expectations holds in memory is one. Importing it takes seconds.
 """
 
+import html
 import logging
 import os
 from abc import ABC
@@ -18,6 +19,8 @@ logging.getLogger("great_expectations").setLevel(logging.ERROR)
 import great_expectations as gx  # noqa: E402
 from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: E402
 from great_expectations.expectations.expectation import BatchExpectation  # noqa: E402
+from great_expectations.render import LegacyDiagnosticRendererType, RenderedTableContent  # noqa: E402
+from great_expectations.render.renderer.renderer import renderer  # noqa: E402
 
 Cell = Mapping[str, Any]
 """What is known of one check: rows, bad, examples, and `observed` where it is not their share that tells."""
@@ -32,6 +35,25 @@ class _OfAggregate(BatchExpectation, ABC):
     def _validate(self, metrics: dict, runtime_configuration: Any = None, execution_engine: Any = None) -> dict:
         told: Cell = metrics["table.head"][self.cell].iloc[0]
         return {"success": not told["bad"], "result": _result(told)}
+
+    @classmethod
+    @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_TABLE)
+    def _diagnostic_unexpected_table_renderer(
+        cls, configuration: Any = None, result: Any = None, runtime_configuration: Any = None
+    ) -> Any:
+        """The rows that did it, in the Data Docs. Values are data, and the pages escape nothing."""
+        rows = (result.result.get("details") or {}).get("unexpected_rows") if result else None
+        if not rows:
+            return None
+        cells = [[html.escape(str(value)) for value in row.values()] for row in rows]
+        return [RenderedTableContent(content_block_type="table", table=cells, header_row=list(rows[0]))]
+
+    @classmethod
+    @renderer(renderer_type=LegacyDiagnosticRendererType.OBSERVED_VALUE)
+    def _diagnostic_observed_value_renderer(
+        cls, configuration: Any = None, result: Any = None, runtime_configuration: Any = None
+    ) -> str:
+        return html.escape(cls._get_observed_value_from_evr(result=result))
 
 
 class _OfColumn(_OfAggregate, ABC):
@@ -102,7 +124,7 @@ KINDS: dict[str, type[_OfAggregate]] = {
 def expectation(kind: str, cell: str, column: str, text: str, arguments: Mapping[str, Any], severity: str) -> Any:
     """One expectation. text: what is shown in place of its arguments. severity: critical | warning."""
     given: dict[str, Any] = {"cell": cell, "severity": severity, **arguments}
-    given["description"] = f"`{column}` {text}" if column else text
+    given["description"] = f"{column} {text}" if column else text
     if column:
         given["column"] = column
     return KINDS[kind](**given)
@@ -125,9 +147,9 @@ def validate(within: Any, name: str, cells: Mapping[str, Cell], expectations: Se
 
 
 def _result(told: Cell) -> dict[str, Any]:
+    if "observed" in told:  # a statistic, not rows
+        return {"observed_value": told["observed"]}
     rows, bad = told["rows"], told["bad"]
-    found: dict[str, Any] = {"element_count": rows, "unexpected_count": bad}
-    found["unexpected_percent"] = 100.0 * bad / rows if rows else 0.0
-    if "observed" in told:
-        found["observed_value"] = told["observed"]
+    found = {"element_count": rows, "unexpected_count": bad, "unexpected_percent": 100.0 * bad / rows if rows else 0.0}
+    found["observed_value"] = f"{bad:,} of {rows:,} not so"
     return found | ({"details": {"unexpected_rows": list(told["examples"])}} if bad else {})

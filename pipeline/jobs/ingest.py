@@ -21,6 +21,8 @@ from pipeline.jobs import cut, probe
 from pipeline.sources import find, listing
 from pipeline.sources.store import Store
 
+TABLES = ("listing", "sightings", "probes", "canonical", "taken", "sources", "cuts", "clips")
+"""What an ingest writes."""
 _TRIES = 20
 CANONICAL = "SELECT p.* FROM live_probes p JOIN first_of_content f ON f.source_key = p.source_key"
 

@@ -64,6 +64,12 @@ def run(context: Context, causes: Collection[str], jobs: Collection[str] = ()) -
     }
 
 
+def written(context: Context, result: dict[str, Any]) -> list[str]:
+    """The tables that a retry, with this outcome, has written to."""
+    done = {row["job"] for row in result["jobs"]}
+    return [*(table.name for step in _steps(context) if step.job in done for table in step.tables), "verdicts"]
+
+
 def _causes(context: Context, jobs: Collection[str]) -> Counter[str]:
     """Rows by the code that quarantined them, over the tables of all jobs or of those named."""
     con = open_duckdb(context.catalog)

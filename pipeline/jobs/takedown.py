@@ -18,16 +18,19 @@ from typing import Any
 from manifests import files
 from manifests.errors import ConfigError
 from manifests.exclusive import exclusive
+from manifests.expectations import docs
 from manifests.ids import digest
 from manifests.query import open_duckdb, register, rows
 from manifests.takedowns import clip_tables, tombstones
 from pipeline.context import Context
-from pipeline.jobs import card, erase, erase_latents, ingest
+from pipeline.jobs import card, erase, erase_latents, ingest, validate
 from pipeline.jobs.erase import Gone
 from pipeline.report import looked_at
 from pipeline.sources.store import Store, is_in_place
 from pipeline.sources.uris import file_uri
 
+TABLES = ("takedowns", "taken", "canonical", "sources", "release", "samples", "shards", "latents")
+"""What a takedown writes."""
 _ID = re.compile(r"^[0-9a-f]{32}$")
 
 
@@ -61,6 +64,7 @@ def _run(context: Context, kind: str | None, value: str, reason: str) -> dict[st
         "kept_files": erase.kept_files(catalog, gone),
         "latents": erase_latents.erase(catalog, gone),
         "report_files": _report_files(context, gone),
+        "data_docs": docs.remove(context.out.joinpath(*validate.DOCS)),
         "cached": _cached(context),
         "cards": card.again(context),
         "trained": files.folders(context.out / "checkpoints"),

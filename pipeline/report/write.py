@@ -6,7 +6,7 @@ from typing import Any
 
 from filters.gates import Policy
 from manifests.errors import KlearError
-from manifests.files import AnyPath, relative, replace
+from manifests.files import AnyPath, exists, relative, replace
 from pipeline.report import (
     clips,
     costs,
@@ -61,6 +61,7 @@ def index(
         shards=released,
         generation=released[0]["generation"] if released else None,
         card=f"../{relative(card, out)}" if card else None,
+        data_docs=exists(out / "report" / "data_docs" / "index.html"),
         evaluations=evaluation.read(out / "report"),
         mixtures=evaluation.mixtures(out / "report"),
     )
