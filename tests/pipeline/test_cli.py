@@ -68,7 +68,7 @@ def test_what_nobody_expected_is_one_line(ended, monkeypatch, tmp_path):
     def broken(out):
         raise ZeroDivisionError("division\nby zero")
 
-    monkeypatch.setattr(cli, "_there", broken)
+    monkeypatch.setattr(cli, "there", broken)
     code, said = ended("status", "--out", tmp_path, "--json")
     found = json.loads(said.out)["error"]
     assert code == 1 and found["code"] == "crash:ZeroDivisionError" and said.err.count("\n") == 1
@@ -84,7 +84,7 @@ def test_a_full_machine_is_no_bug(ended, monkeypatch, tmp_path):
     def full(out):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(cli, "_there", full)
+    monkeypatch.setattr(cli, "there", full)
     code, said = ended("status", "--out", tmp_path)
     assert code == 1 and "machine:emfile" in said.err and "bug" not in said.err
 
