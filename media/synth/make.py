@@ -58,11 +58,16 @@ _SPEECH = (
         "en-us+f4",
     ),
 )
-_DIALOGUE = (
-    (Line("Did you remember to bring the camera for the long trip", "en-us+m3"), 0),
-    (Line("Yes I packed it in the green bag behind the door", "en-us+f2", 150, 70), 1),
-    (Line("Wonderful then we can leave as soon as you are ready", "en-us+m3"), 0),
+_SAID = (
+    "Did you bring the camera",
+    "Yes it is in the green bag",
+    "Where is the green bag",
+    "Behind the kitchen door",
+    "And did you find the map",
+    "It was on the table",
 )
+_DIALOGUE = tuple((Line(t, "en-us+f2", 150, 70) if i % 2 else Line(t, "en-us+m3"), i % 2) for i, t in enumerate(_SAID))
+"""Turns shorter than the shortest clip, so that wherever pauses are cut at, both voices are in every clip."""
 _OVER_MUSIC = Line(
     "Welcome to the evening concert where young players from many countries perform their favourite songs"
 )
