@@ -1,7 +1,7 @@
 """Do sounds start when the picture changes, and by how much are they apart? Events, not faces; no model.
 
 Both streams become trains of events (`events.py`): onsets of sound at 5 ms, sudden changes of the picture at the 40 ms
-of the 25 fps grid. The trains are smoothed by a frame's width and correlated over lags of up to a second; the lag of
+of the 25 fps grid. The trains are smoothed by a frame's width and correlated over lags of up to two seconds; the lag of
 the peak is the offset (averaging over events and a parabola take it below a frame).
 
 An answer is given only when it could not well be chance: at least three events on both sides; a peak that at most
@@ -23,8 +23,8 @@ from media.views import AUDIO_16K, LUMA_25, View, Views
 
 RATE = 200
 """Grid of the event trains, Hz."""
-REACH = 200
-"""Largest lag, in grid steps: 1 s."""
+REACH = 400
+"""Largest lag, in grid steps: 2 s."""
 WIDTH_S = 0.02
 """Standard deviation of the bump that stands for an event: half a frame of 25 fps."""
 SURROGATES = 1000
@@ -41,7 +41,7 @@ class AvEvents:
     """
 
     NAME = "sync.av_events"
-    VERSION = 2
+    VERSION = 3
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "av_offset_s": pa.float64(),
         "confidence": pa.float64(),

@@ -1,0 +1,173 @@
+"""Measures of sound on signals whose truth follows from how they were made. On samples: no codec in between."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from filters.audio import known_mixes
+from media.synth import sounds
+from media.synth.speech import Line, speak
+from media.views import AUDIO_16K, AUDIO_NATIVE, View, Views
+from pipeline.selfcheck import through
+from pipeline.selfcheck.finding import Finding, errors
+
+RATE = 48_000
+SECONDS = 6.0
+_LINES = (
+    Line("The old lighthouse keeper counts every ship that passes the harbour"),
+    Line("My grandmother grows tomatoes on the roof of her house in the city", "en-us+f2"),
+    Line("Tomorrow morning the train will leave the station ten minutes early", "en-us+m7"),
+    Line("We walked along the river until the sun went down", "en-us+f4"),
+)
+
+
+def check() -> Iterator[Finding]:
+    """Loudness, true peak, clipping, silence, bandwidth, SNR."""
+    yield from (_loudness(), _true_peak(), _clipping(), _silence(), _bandwidth())
+    yield from _snr()
+
+
+def _measure(name: str, arrays: dict[View, np.ndarray], facts: dict[str, Any] | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = through.stage(name)(
+        None, Views(arrays, {AUDIO_NATIVE: RATE, AUDIO_16K: 16_000}), facts or {}
+    )  # type: ignore[arg-type]
+    return found
+
+
+def _times(seconds: float = SECONDS, rate: int = RATE) -> np.ndarray:
+    return np.arange(round(seconds * rate)) / rate
+
+
+def _tone(hertz: float, level_db: float, phase: float = 0.0) -> np.ndarray:
+    return (10 ** (level_db / 20) * np.sin(2 * np.pi * hertz * _times() + phase)).astype(np.float32)
+
+
+def _loudness() -> Finding:
+    """A mono sine of 997 Hz at 0 dBFS is -3.01 LUFS (ITU-R BS.1770-4)."""
+    pairs = []
+    for level in range(-50, 0, 7):
+        found = _measure("audio.loudness", {AUDIO_NATIVE: _tone(997, level)})
+        pairs.append((level - 3.01, found["lufs"]))
+    return Finding(
+        "audio.loudness.lufs", "997 Hz, -50 to -1 dBFS", len(pairs), errors(pairs, "LU"), {"95% LU": (None, 0.1)}, pairs
+    )
+
+
+def _true_peak() -> Finding:
+    """A sine of a quarter of the rate, sampled at 45 degrees, peaks 3.01 dB above its samples."""
+    pairs = []
+    for level in range(-24, 1, 4):
+        found = _measure("audio.loudness", {AUDIO_NATIVE: _tone(RATE / 4, level, np.pi / 4)})
+        pairs.append((float(level), found["true_peak_db"]))
+    return Finding(
+        "audio.loudness.true_peak_db",
+        "12 kHz between samples",
+        len(pairs),
+        errors(pairs, "dB"),
+        {"95% dB": (None, 0.5)},
+        pairs,
+    )
+
+
+def _clipping() -> Finding:
+    """A sine driven over full scale and cut there: the share of time that it would be above follows from the gain."""
+    pairs = []
+    for gain in (1.0, 1.02, 1.1, 1.3, 2.0, 4.0, 8.0):
+        sound = np.clip(gain * np.sin(2 * np.pi * 110 * _times()), -1, 1).astype(np.float32)
+        share = 1 - 2 / np.pi * np.arcsin(0.985 / gain)
+        pairs.append((float(share) if gain > 1 else 0.0, _measure("audio.fidelity", _both(sound))["clipping_ratio"]))
+    pairs[0] = (float(1 - 2 / np.pi * np.arcsin(0.985)), pairs[0][1])
+    figures = errors(pairs, "of the clip")
+    return Finding(
+        "audio.fidelity.clipping_ratio",
+        "110 Hz, 0 to 18 dB over",
+        len(pairs),
+        figures,
+        {"95% of the clip": (None, 0.01)},
+        pairs,
+    )
+
+
+def _both(sound: np.ndarray) -> dict[View, np.ndarray]:
+    import soxr
+
+    return {AUDIO_NATIVE: sound, AUDIO_16K: soxr.resample(sound, RATE, 16_000).astype(np.float32)}
+
+
+def _silence() -> Finding:
+    """Noise that is switched off for a known share of the clip, over a floor 70 dB below."""
+    pairs = []
+    rng = np.random.default_rng(0)
+    for share in (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 0.95):
+        noise = 0.1 * rng.standard_normal(10 * 16_000)
+        starts = rng.permutation(20)[: round(20 * share)]
+        on = np.ones(20, bool)
+        on[starts] = False
+        sound = np.where(np.repeat(on, 8_000), noise, 3e-4 * noise).astype(np.float32)
+        facts: dict[str, Any] = {"audio.classes": {"speech_spans": []}}
+        pairs.append((share, _measure("audio.silence", {AUDIO_16K: sound}, facts)["energy_silence_ratio"]))
+    figures = errors(pairs, "of the clip")
+    return Finding(
+        "audio.silence.energy_silence_ratio",
+        "noise switched off",
+        len(pairs),
+        figures,
+        {"95% of the clip": (None, 0.02)},
+        pairs,
+    )
+
+
+def _bandwidth() -> Finding:
+    """Pink noise cut off steeply at a known frequency."""
+    pairs = []
+    for hertz in (1_000, 2_000, 4_000, 5_500, 8_000, 11_000, 16_000, 20_000):
+        noise = np.random.default_rng(hertz).standard_normal(round(SECONDS * RATE))
+        spectrum = np.fft.rfft(noise)
+        frequency = np.fft.rfftfreq(len(noise), 1 / RATE)
+        spectrum *= np.maximum(frequency, 30) ** -0.5 * (frequency <= hertz)
+        sound = np.fft.irfft(spectrum, len(noise))
+        sound = (0.1 * sound / sound.std()).astype(np.float32)
+        pairs.append((float(hertz), _measure("audio.fidelity", _both(sound))["bandwidth_hz"]))
+    relative = [(1.0, measured / truth) for truth, measured in pairs]
+    figures = errors(relative, "%", 100)
+    return Finding(
+        "audio.fidelity.bandwidth_hz",
+        "pink noise cut at 1 to 20 kHz",
+        len(pairs),
+        figures,
+        {"95% %": (None, 10.0)},
+        pairs,
+    )
+
+
+def _snr() -> Iterator[Finding]:
+    """Synthetic voices in noise, at -10 to 30 dB: sentences with a pause between them, and words without any."""
+    spoken = [_at_16k(s.samples) for s in speak(list(_LINES))]
+    pause = np.zeros(6_400)
+    sentences = [np.concatenate([a, pause, b]) for a, b in zip(spoken, spoken[1:] + spoken[:1])]
+    backgrounds = {name: _noise(slope) for name, slope in (("white", 0.0), ("pink", 1.0), ("brown", 2.0))}
+    for case, voices in (("sentences in noise", sentences), ("words without a pause", spoken)):
+        found = known_mixes.errors(voices, backgrounds)
+        for ratio in known_mixes.RATIOS_DB:
+            own = [error for error in found if error.ratio_db == ratio]
+            means = {"mean dB": [e.mae_db for e in own], "bias dB": [e.bias_db for e in own]}
+            held = case == "sentences in noise" and -5 <= ratio <= 25
+            yield Finding(
+                "audio.fidelity.snr_db",
+                f"{case}, {ratio:+d} dB",
+                sum(error.mixes for error in own),
+                {name: float(np.mean(values)) for name, values in means.items()},
+                {"mean dB": (None, 4.0)} if held else {},
+                [(float(ratio), ratio + error.bias_db) for error in own],
+            )
+
+
+def _at_16k(samples: np.ndarray) -> np.ndarray:
+    import soxr
+
+    return np.asarray(soxr.resample(samples, sounds.RATE, 16_000), np.float64)
+
+
+def _noise(slope: float) -> np.ndarray:
+    return _at_16k(sounds.noise(12.0, np.random.default_rng(5), slope))
