@@ -257,6 +257,24 @@ def licences(out: Out = Path("out"), preset: Preset = "local", sets: Sets = None
 
 
 @app.command()
+def selfcheck(
+    out: Out = Path("selfcheck"),
+    media: Annotated[
+        Path | None, typer.Option("--media", envvar="KLEAR_MEDIA", help="folder of labelled real clips")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="a part, e.g. sound; may be repeated")] = None,
+    json: Json = False,
+) -> None:
+    """Measure what was synthesised with a known truth; exit code 1 when a measure is worse than its floor."""
+    from pipeline.jobs import selfcheck as job
+
+    result = job.run(out, media, only or [])
+    console.print_json(result) if json else job.show(result)
+    if result["broken"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def status(out: Out, json: Json = False) -> None:
     """What became of every source and clip, and what is left of each job; at any time, also while one runs."""
     from pipeline.jobs import status as job

@@ -29,10 +29,7 @@ def check() -> Iterator[Finding]:
 
 
 def _measure(name: str, arrays: dict[View, np.ndarray], facts: dict[str, Any] | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = through.stage(name)(
-        None, Views(arrays, {AUDIO_NATIVE: RATE, AUDIO_16K: 16_000}), facts or {}
-    )  # type: ignore[arg-type]
-    return found
+    return through.on(name, Views(arrays, {AUDIO_NATIVE: RATE, AUDIO_16K: 16_000}), facts)
 
 
 def _times(seconds: float = SECONDS, rate: int = RATE) -> np.ndarray:
@@ -144,7 +141,7 @@ def _bandwidth() -> Finding:
 def _snr() -> Iterator[Finding]:
     """Synthetic voices in noise, at -10 to 30 dB: sentences with a pause between them, and words without any."""
     spoken = [_at_16k(s.samples) for s in speak(list(_LINES))]
-    pause = np.zeros(6_400)
+    pause = np.zeros(28_800)  # 1.8 s of 9: as much as people pause who read aloud
     sentences = [np.concatenate([a, pause, b]) for a, b in zip(spoken, spoken[1:] + spoken[:1])]
     backgrounds = {name: _noise(slope) for name, slope in (("white", 0.0), ("pink", 1.0), ("brown", 2.0))}
     for case, voices in (("sentences in noise", sentences), ("words without a pause", spoken)):
