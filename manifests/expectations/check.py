@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import duckdb
+
 from manifests.catalog import Catalog
 from manifests.expectations import aggregate, checks, columns, contract
 from manifests.expectations.contract import Declared
@@ -58,13 +60,12 @@ def tables(catalog: Catalog, names: Iterable[str], declared: Mapping[str, Declar
 def _table(catalog: Catalog, table: Table, declared: Declared, within: Any) -> Validated:
     from manifests.expectations import suite
 
-    files, differing = columns.differences(catalog, table)
-    bad_files = sum(one["files"] for one in differing)
-    cells: dict[str, dict[str, Any]] = {"columns": {"rows": files, "bad": bad_files, "examples": differing}}
+    told, counted = _looked_at(catalog, table, declared)
+    cells: dict[str, dict[str, Any]] = {"columns": told}
     kinds = {column.name: str(column.type) for column in table.schema}
     text = "has the columns of its schema in every file, by name and type"
     expected = [suite.expectation("columns", "columns", "", text, {"columns": kinds}, "critical")]
-    for one in [] if differing else _counted(catalog, table, declared):
+    for one in counted:
         check = one.check
         cells[check.name] = {"rows": one.rows, "bad": one.bad, "examples": one.examples}
         expected.append(
@@ -73,7 +74,18 @@ def _table(catalog: Catalog, table: Table, declared: Declared, within: Any) -> V
     result = suite.validate(within, table.name, cells, expected)
     rows = max((cell["rows"] for name, cell in cells.items() if name != "columns"), default=0)
     unmet = [_unmet(table.name, one, cells) for one in result.results if not one.success]
-    return Validated(table.name, rows, len(result.results) - len(unmet), unmet, not differing, result)
+    return Validated(table.name, rows, len(result.results) - len(unmet), unmet, not told["bad"], result)
+
+
+def _looked_at(catalog: Catalog, table: Table, declared: Declared) -> tuple[dict[str, Any], list[aggregate.Counted]]:
+    """(what is known of the files, the counts of the rows): none where the files are not the table's, or damaged."""
+    try:
+        files, differing = columns.differences(catalog, table)
+        told = {"rows": files, "bad": sum(one["files"] for one in differing), "examples": differing}
+        return told, [] if differing else _counted(catalog, table, declared)
+    except duckdb.Error as error:
+        unread = {"error": str(error).splitlines()[0][:300]}
+        return {"rows": len(table.all_places()), "bad": 1, "examples": [unread]}, []
 
 
 def _counted(catalog: Catalog, table: Table, declared: Declared) -> list[aggregate.Counted]:

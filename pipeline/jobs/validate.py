@@ -121,6 +121,6 @@ def show(told: dict[str, Any], found: Found) -> None:
 def _most(one: Compared | None) -> str:
     if one is None:
         return "not in the baseline"
-    if (most := one.furthest) is None:
+    if (most := one.furthest) is None or not most.value:
         return "-"
     return f"{most.column}: {most.statistic} {most.value:.2g} of {most.limit:.2g}"

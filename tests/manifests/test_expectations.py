@@ -142,6 +142,16 @@ def test_a_file_with_other_columns_is_named(catalog, change, column, held, wante
     assert not one.readable and one.met == 0
 
 
+def test_a_damaged_file_is_a_violation_and_names_itself(catalog):
+    table = catalog.current("clips")
+    path = table.path("all")
+    path.write_bytes(path.read_bytes()[:-100])
+    put(catalog, "shards", SHARDS, [])
+    broken, sound = tables(catalog, ["clips", "shards"], {})
+    assert not broken.readable and "all.parquet" in broken.unmet[0].examples[0]["error"]
+    assert sound.readable and not sound.unmet
+
+
 def test_columns_may_stand_in_another_order_and_allow_null(catalog):
     schema = stage_schema({"x_ratio": pa.float64()})
     table = put(catalog, "a.stage", schema, [measured(1, x_ratio=0.5)])

@@ -216,6 +216,16 @@ def test_pages_load_nothing_from_a_network_and_do_not_change(context):
         assert "@import" not in text and "url(http" not in text
 
 
+def test_the_data_docs_are_a_page_of_the_report_once_there_are_any(context):
+    ingested(context)
+    _, before, _ = pages(context)
+    docs = context.out / "report" / "data_docs" / "index.html"
+    docs.parent.mkdir()
+    docs.write_text("")
+    _, after, _ = pages(context)
+    assert "data_docs" not in before and 'href="data_docs/index.html"' in after
+
+
 def test_costs_are_summed_by_job(context):
     ingested(context)
     event = {"job": "measure.cheap", "attempt": 1, "host": "h", "pid": 1, "rows": 2, "seconds": 3.0, "cpu_seconds": 4.0}
