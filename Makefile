@@ -18,7 +18,7 @@ COMMON = --out "$(OUT)" --preset $(or $(PRESET),local) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ingest measure decide filter dedup annotate shard verify card plan status validate licences compact \
-	retry replay takedown submit dashboard encode train evaluate rebalance generate test test-all faults bench check clean
+	selfcheck retry replay takedown submit dashboard encode train evaluate rebalance generate test test-all faults bench check clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -45,6 +45,9 @@ measure decide filter dedup annotate shard verify card plan: setup ## one step o
 
 status validate licences compact: setup ## what became of everything; check all tables; whose models and tools; fold files
 	$(DATA) $@ --out "$(OUT)" $(ARGS)
+
+selfcheck: setup ## how far every measure is from a known truth, as a table and a page; ARGS="--media DIR --only sound"
+	$(DATA) selfcheck --out "$(OUT)/selfcheck" $(ARGS)
 
 retry: setup ## do again what CAUSE=code quarantined, and nothing else
 	$(if $(CAUSE),,$(error give CAUSE=<error code, as `make status` shows it>))
