@@ -114,7 +114,9 @@ def test_every_command_takes_json():
     for app in (cli.app, trainer.app):
         commands = typer.main.get_command(app).commands
         assert len(commands) >= 6
-        assert [name for name, it in commands.items() if not any("--json" in param.opts for param in it.params)] == []
+        groups = [it.commands for it in commands.values() if hasattr(it, "commands")]
+        single = {name: it for held in (commands, *groups) for name, it in held.items() if not hasattr(it, "commands")}
+        assert [name for name, it in single.items() if not any("--json" in param.opts for param in it.params)] == []
 
 
 class Cluster:
