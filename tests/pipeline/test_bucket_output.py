@@ -13,7 +13,8 @@ from manifests.catalog import Catalog
 from manifests.errors import ConfigError
 from manifests.exclusive import exclusive
 from manifests.query import connect
-from pipeline.jobs import tars
+from pipeline.config import ValidationSettings
+from pipeline.jobs import tars, validate
 
 moto_server = pytest.importorskip("moto.server", reason="moto is not installed")
 
@@ -101,6 +102,22 @@ def test_tables_are_read_by_duckdb(place):
     assert connect(catalog, 1).execute("SELECT value FROM t").fetchall() == [(2,)]
     table.revise("b0001-x", [])
     assert table.state() == ["b0000-x", "b0001-x~1"] and catalog.names() == ["t"] and table.buckets() == [None, 0, 1]
+
+
+def test_tables_are_validated_there_and_the_pages_are_beside_them(place):
+    catalog = Catalog(place)
+    schema = pa.schema([pa.field("clip_id", pa.binary(16), False), pa.field("some_ratio", pa.float64())])
+    table = catalog.set_current(catalog.table("a.stage", "a" * 32, schema))
+    table.publish("b0000-x", [{"clip_id": bytes([n]) * 16, "some_ratio": n / 2} for n in range(4)])
+    base = f"{place}/base.json"
+    for _ in range(3):
+        told, found = validate.run(catalog, ValidationSettings(), base)
+    assert told["tables"]["a.stage"]["unmet"][0]["examples"] == [{"clip_id": "03" * 16, "some_ratio": 1.5}]
+    told, found = validate.run(catalog, ValidationSettings(baseline=base))
+    assert found.compared[0].drifts and not found.moved
+    folder = place / "report" / "data_docs"
+    assert files.names(folder) == ["index.html"] and len(files.folders(folder)) == 2
+    assert b"url=" in files.read(folder / "index.html")
 
 
 def test_shards_in_a_bucket(place):
