@@ -27,8 +27,8 @@ class Stage(Protocol):
     BACKEND: what does the work, in a few words, e.g. `silero-vad 6.2.3 + YAMNet` or `formula`.
     LICENCE: of the model or formula. COST: CPU-seconds per second of clip, measured.
     RANGES: (least, most) value of its columns of numbers, None for no bound; VALUES: all words of its columns of words.
-    Both are checked over every row, and may be left out: a column that ends in _ratio lies in 0..1, one in _s (unless
-    it is an offset), _us, _hz or _px is not negative, and no number is NaN or infinite.
+    Both are checked over every row, and may be left out: a column that ends in _ratio or _share lies in 0..1, one in
+    _s (unless it is an offset), _us, _hz or _px is not negative, and no number is NaN or infinite.
     """
 
     NAME: str

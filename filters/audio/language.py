@@ -15,7 +15,7 @@ from filters.audio import whisper
 from filters.audio.dnsmos import cut_spans
 from filters.audio.spans import from_rows
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, View, Views
 
 
@@ -35,6 +35,7 @@ class Language:
         "probability": pa.float64(),
         "speech_s": pa.float64(),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"probability": (0, 1)}
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
     REQUIRES = INPUTS

@@ -20,7 +20,7 @@ from filters.audio import diarize, pyannote_pipeline, segmentation, speaker_embe
 from filters.audio.spans import covered
 from manifests.errors import ConfigError
 from media.clip import Clip
-from media.stage import Facts
+from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, View, Views
 from media.weights import digest_of
 
@@ -44,6 +44,7 @@ class Voices:
         "overlap_ratio": pa.float64(),
         "main_share": pa.float64(),
     }
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"speakers": (0, 100)}
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = ("audio.classes",)
     REQUIRES = INPUTS

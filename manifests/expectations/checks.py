@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from manifests.expectations.contract import Contract, Reference, table_of
 
+ROUNDING = 1e-9
+"""By so much a float may be out of its range: a share that is summed up from parts may be a little above 1."""
 SHOWN = 20
 """Rows that did it, of one check, at most."""
 
@@ -74,8 +76,9 @@ def _out_of_range(column: pa.Field, contract: Contract) -> str | None:
     if kind is not column.type:
         least, most = f"list_min({least})", f"list_max({most})"
     broken = [f"NOT isfinite({least}) OR NOT isfinite({most})"] if is_float else []
-    broken += [] if low is None else [f"{least} < {low!r}"]
-    broken += [] if high is None else [f"{most} > {high!r}"]
+    slack = ROUNDING if is_float else 0
+    broken += [] if low is None else [f"{least} < {low - slack!r}"]
+    broken += [] if high is None else [f"{most} > {high + slack!r}"]
     return " OR ".join(broken)
 
 

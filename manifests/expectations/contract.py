@@ -66,7 +66,7 @@ def table_of(reference: Reference) -> str:
 
 
 def _by_unit(name: str) -> Bounds:
-    if name.endswith("_ratio"):
+    if name.endswith(("_ratio", "_share")):
         return 0, 1
     if name.endswith("_s") and "offset" in name:
         return None, None

@@ -221,8 +221,15 @@ def test_a_stage_declares_the_ranges_and_words_of_its_columns(catalog):
     assert unmet(catalog, "a.stage", ranges={"tries_s": (0, 0.5)})["tries_s is from 0 to 0.5"][0] == 1
 
 
+def test_a_share_may_be_rounded_up(catalog):
+    put(catalog, "a.stage", stage_schema({"x_share": pa.float64()}), [measured(1, x_share=0.1 + 0.2 + 0.7 + 1e-15)])
+    assert met(catalog, "a.stage") and 0.1 + 0.2 + 0.7 + 1e-15 > 1
+    catalog.current("a.stage").publish("more", [measured(2, x_share=1.0001)])
+    assert unmet(catalog, "a.stage")["x_share is from 0 to 1"][0] == 1
+
+
 def test_units_at_the_end_of_a_name_bound_a_column():
-    schema = pa.schema([(name, pa.float64()) for name in ("a_ratio", "b_s", "c_offset_s", "d_hz", "e_px", "f_db")])
+    schema = pa.schema([(name, pa.float64()) for name in ("a_share", "b_s", "c_offset_s", "d_hz", "e_px", "f_db")])
     contract = of("x.y", schema, Declared(ranges={"d_hz": (20, None)}), ())
     assert [contract.bounds(column) for column in schema] == [
         (0, 1),
