@@ -1,0 +1,1 @@
+"""What must not be shown to a model, or by it."""
