@@ -82,7 +82,8 @@ def change(a: np.ndarray, b: np.ndarray) -> float:
 def cuts(frames: np.ndarray) -> list[int]:
     """Index of the first frame after each hard cut of (T, H, W) uint8."""
     changes = np.array([change(a, b) for a, b in pairwise(frames)])
-    return [int(i) + 1 for i in np.flatnonzero(changes >= JUMP) if stands_out(changes, i) and not back(frames, i)]
+    jumps = map(int, np.flatnonzero(changes >= JUMP))
+    return [i + 1 for i in jumps if stands_out(changes, i) and not back(frames, i)]
 
 
 def stands_out(changes: np.ndarray, i: int) -> bool:
