@@ -1,6 +1,6 @@
 """What every measure and every captioner looks like: rows in, columns out, nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -9,11 +9,13 @@ from manifests.expectations.contract import Bounds
 from media.clip import Clip
 from media.views import View, Views
 
-__all__ = ["Bounds", "Facts", "Row", "Stage"]
+__all__ = ["Bounds", "Facts", "Given", "Row", "Stage", "Together"]
 
 Row = Mapping[str, Any]
 Facts = Mapping[str, Row]
 """Stage name -> the columns it wrote for this clip. A stage that did not run on the clip is not in it."""
+Given = tuple[Clip, Views, Facts]
+"""What a stage is given of one clip."""
 
 
 class Stage(Protocol):
@@ -49,4 +51,14 @@ class Stage(Protocol):
 
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """The columns for one clip. Raises KlearError on bad input; any exception quarantines the clip."""
+        ...
+
+
+class Together(Stage, Protocol):
+    """A stage that takes several clips at once, which keeps a GPU busy. Its rows are those of one by one, but for the
+    rounding of sums. Workers hold `engine.needs.<job>.clips_at_once` clips; when `many` raises, each is asked alone.
+    """
+
+    def many(self, given: Sequence[Given]) -> list[dict[str, Any]]:
+        """The columns of each clip, in order."""
         ...

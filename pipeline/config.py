@@ -111,6 +111,13 @@ class NeedsSettings(Settings):
         default={},
         description="Ray's runtime environment, e.g. {pip: [...]}, where a backend's pins conflict with ours",
     )
+    clips_at_once: int = Field(
+        default=1,
+        gt=0,
+        le=64,
+        description="clips held together, for stages that take several at once (Synchformer, ImageBind) on a GPU; a "
+        "clip's views take up to 0.4 GB at 10 s, which max_rss_gib must allow",
+    )
 
 
 class EngineSettings(Settings):
@@ -188,6 +195,9 @@ class PipelineSettings(Settings):
         jobs = ["probe", "cut", *(f"measure.{tier.name}" for tier in self.tiers), "annotate", "shard", "verify"]
         if unknown := sorted(self.engine.needs.keys() - set(jobs)):
             raise ValueError(f"engine.needs of unknown jobs {unknown}; there are {jobs}")
+        together = [name for name, needs in self.engine.needs.items() if needs.clips_at_once > 1]
+        if alone := sorted(name for name in together if not name.startswith("measure.")):
+            raise ValueError(f"clips_at_once of {alone}: only the stages of measure.<tier> take several clips at once")
         return self
 
     @model_validator(mode="after")

@@ -104,10 +104,11 @@ class Context:
             tables=tuple(tables),
             worker=worker,
             leases=self.catalog.root / "leases" / name / attempt,
-            needs=self._needs(name),
+            needs=self.needs(name),
             limits=Limits(
                 attempts=engine.attempts,
                 key_timeout_s=engine.clip_timeout_s + extra_s + self._fetch_s(),
+                keys_at_once=self.needs(name).clips_at_once,
                 max_rss_gib=engine.max_rss_gib,
                 quarantined=max(most, MIN_ERRORS),
             ),
@@ -116,7 +117,8 @@ class Context:
         )
         return work_off(self.catalog, job, parts, unit, workers=engine.workers, address=self.address, on_event=on_event)
 
-    def _needs(self, name: str) -> Needs:
+    def needs(self, name: str) -> Needs:
+        """What a worker of this job takes."""
         asked = self.settings.engine.needs.get(name.removesuffix(".mended"))
         return Needs(**asked.model_dump()) if asked else Needs()
 

@@ -4,7 +4,7 @@ Paper of klear, section 4: semantic alignment is judged by ImageBind, without a 
 0.2. The weights (4.5 GB) are not shipped with any package.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from filters import device
 from filters.weights_at import Published
 from media import grid
 from media.clip import Clip
-from media.stage import Bounds, Facts
+from media.stage import Bounds, Facts, Given
 from media.views import AUDIO_16K, VideoView, View, Views
 
 STRETCHES = (5, 2)
@@ -55,34 +55,43 @@ class ImageBind:
 
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """Columns of one clip from its 16 kHz audio and its full-size frames."""
+        return self.many([(clip, views, facts)])[0]
+
+    def many(self, given: Sequence[Given]) -> list[dict[str, Any]]:
+        """Columns of several clips, whose pairs of frames run together."""
+        from filters.semantic import imagebind_input as prepare
+
         with device.computing():
             self._model = self._model or _model(WEIGHTS.path(self.weights), self.precision, self.on)
-            sound = self._sound(views[AUDIO_16K])
-            picture = self._picture(views[PAIRS], grid.stretches(clip.frames, clip.fps, *STRETCHES))
-        return {"cosine": float(sound @ picture / np.linalg.norm(sound) / np.linalg.norm(picture))}
+            sounds = self._means("audio", (prepare.mel_clips(views[AUDIO_16K]) for _, views, _ in given))
+            pictures = self._means("vision", (_pairs(clip, views[PAIRS]) for clip, views, _ in given))
+        return [{"cosine": _cosine(*both)} for both in zip(sounds, pictures)]
 
-    def _sound(self, samples: np.ndarray) -> np.ndarray:
-        from filters.semantic import imagebind_input as prepare
-
-        return self._mean("audio", prepare.mel_clips(samples))
-
-    def _picture(self, frames: np.ndarray, pairs: list[tuple[int, int]]) -> np.ndarray:
-        """frames: those of the pairs, each once, in order."""
+    def _means(self, name: str, inputs: Iterable[Any]) -> list[np.ndarray]:
+        """Mean embedding, float64, of each of these inputs (n, ...)."""
         import torch
 
-        from filters.semantic import imagebind_input as prepare
-
-        kept = sorted({frame for pair in pairs for frame in pair})
-        crops = prepare.crops(frames)
-        two = [crops[:, :, [kept.index(first), kept.index(last)]] for first, last in pairs]
-        return self._mean("vision", torch.cat(two))
-
-    def _mean(self, name: str, inputs: Any) -> np.ndarray:
-        """Mean of the embeddings of these inputs, float64."""
         like = next(self._model.parameters())
-        groups = [inputs[start : start + self.at_once] for start in range(0, len(inputs), self.at_once)]
-        found = [self._model.embed(name, group.to(like)).double().cpu().numpy() for group in groups]
-        return np.concatenate(found).mean(0)
+        each = list(inputs)
+        groups = torch.cat(each).split(self.at_once)
+        found = [self._model.embed(name, group.to(like)).double().cpu() for group in groups]
+        return [part.mean(0).numpy() for part in torch.cat(found).split([len(one) for one in each])]
+
+
+def _pairs(clip: Clip, frames: np.ndarray) -> Any:
+    """Three crops of each pair of frames, (15, 3, 2, 224, 224). frames: those of the pairs, each once, in order."""
+    import torch
+
+    from filters.semantic import imagebind_input as prepare
+
+    pairs = grid.stretches(clip.frames, clip.fps, *STRETCHES)
+    kept = sorted({frame for pair in pairs for frame in pair})
+    crops = prepare.crops(frames)
+    return torch.cat([crops[:, :, [kept.index(first), kept.index(last)]] for first, last in pairs])
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
 def _model(path: Any, precision: str, on: str) -> Any:

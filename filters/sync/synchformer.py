@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.sync import synchformer_windows as windows
-from filters.sync.synchformer_scorer import URL, VIEWS, Media, Scorer, media_of
+from filters.sync.synchformer_scorer import URL, VIEWS, Scorer, media_of
 from filters.weights_at import Published
 from media.clip import Clip
-from media.stage import Bounds, Facts
+from media.stage import Bounds, Facts, Given
 from media.views import View, Views
 
 _RUN = "24-01-04T16-39-21"
@@ -70,11 +70,11 @@ class Synchformer:
 
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """Columns of one clip from its 16 kHz audio and its frames at 25 fps."""
-        return self.many([media_of(views)])[0]
+        return self.many([(clip, views, facts)])[0]
 
-    def many(self, clips: Sequence[Media]) -> list[dict[str, Any]]:
+    def many(self, given: Sequence[Given]) -> list[dict[str, Any]]:
         """Columns of several clips, whose segments run together."""
-        return [_row(first, found) for first, found in self.scorer.windows(clips)]
+        return [_row(*found) for found in self.scorer.windows([media_of(views) for _, views, _ in given])]
 
 
 def _row(first: list[int], probabilities: Any) -> dict[str, Any]:

@@ -58,8 +58,9 @@ class Hand:
         process = self._started()
         try:
             self._pipe.send((part, list(keys)))
+            patient_s = self._limits.key_timeout_s * min(self._limits.keys_at_once, len(keys))
             for _ in keys:
-                yield self._next(process, self._limits.key_timeout_s)
+                yield self._next(process, patient_s)
         except (OSError, EOFError):
             raise Died(self._ending()) from None
         except BaseException:  # whoever stops listening half way must not find old rows in the pipe

@@ -48,21 +48,24 @@ class PartWorker(Protocol):
 @dataclass(frozen=True)
 class Needs:
     """What one worker of a job takes: CPUs, a share of a GPU, memory in GiB, and packages of its own (Ray's runtime
-    environment), where a backend's pins conflict with ours."""
+    environment), where a backend's pins conflict with ours. clips_at_once: how many it holds together."""
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory_gib: float = 0.0
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
+    clips_at_once: int = 1
 
 
 @dataclass(frozen=True)
 class Limits:
     """attempts: tries of a part on the pool, and of a key alone, before it is given up. key_timeout_s: for one key.
+    keys_at_once: keys that are done together, so that the rows of the first may take as long as all of them.
     max_rss_gib: memory of a worker's process. quarantined: rows that may be, before the job stops."""
 
     attempts: int = 2
     key_timeout_s: float = 300.0
+    keys_at_once: int = 1
     max_rss_gib: float = 8.0
     quarantined: float = float("inf")
 

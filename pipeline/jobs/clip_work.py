@@ -5,27 +5,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from manifests.errors import KlearError, MachineError, cause_of
+from manifests.errors import KlearError
 from manifests.ids import digest
 from manifests.schema import KEY
 from manifests.table import Table
-from media.clip import Clip
 from media.stage import Stage
-from media.views import View, Views
+from media.views import View
 from pipeline import stages
 from pipeline.engine.event import read_bytes
 from pipeline.engine.job import MOVED, TIMINGS, Rows
 from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import Stopwatch
 from pipeline.engine.worker import Planned, gathered
-from pipeline.jobs import tars
+from pipeline.jobs import clip_group, tars
+from pipeline.jobs.clip_group import FILES, Held
 from pipeline.sources.ahead import Sources, fetching
 from pipeline.sources.clip import clip_of
 from pipeline.sources.store import Store
 from pipeline.stages import StageRef
 
-FILES = "_files"
-"""What a stage returns beside its columns: files to keep of this clip, name -> bytes."""
 _KEY = {schema_field.name for schema_field in KEY}
 
 
@@ -35,6 +33,7 @@ class ClipWorker(Planned):
 
     clips: the clips table. refs: the stages, in order. tables: where each stage's rows go, by stage name.
     inputs: tables of stages that ran in earlier jobs, whose columns are facts here. store: where sources come from.
+    at_once: clips that are held together, for stages that take several at once; the memory of so many is needed.
     """
 
     clips: Table
@@ -42,6 +41,7 @@ class ClipWorker(Planned):
     tables: Mapping[str, Table]
     inputs: Mapping[str, Table]
     store: Store = field(default_factory=Store)
+    at_once: int = 1
     _stages: list[Stage] = field(default_factory=list)
 
     def each(self, part: Part, keys: Sequence[bytes]) -> Iterator[Rows]:
@@ -53,9 +53,10 @@ class ClipWorker(Planned):
         facts = {name: table.read_keys(part.name, keys) for name, table in known.items()}
         clips = self.clips.read_keys(part.name, keys)
         with fetching(self.store, (clips[key] for key in keys)) as sources:
-            for key in keys:
-                before = {name: found[key] for name, found in facts.items() if key in found}
-                yield self._clip(clips[key], sources, todo, before)
+            for start in range(0, len(keys), self.at_once):
+                group = keys[start : start + self.at_once]
+                before = [{name: found[key] for name, found in facts.items() if key in found} for key in group]
+                yield from self._group([clips[key] for key in group], sources, todo, before)
 
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """Quarantined rows of a clip that cannot be touched."""
@@ -74,35 +75,34 @@ class ClipWorker(Planned):
                 tars.write(self.tables[name].path(f"{part.name}{again}").with_suffix(".tar"), sorted(members))
         return rows
 
-    def _clip(self, clip: Mapping[str, Any], sources: Sources, todo: list[Stage], before: dict[str, dict]) -> Rows:
-        bad = next(((r["error_stage"], r["error_code"], r["error_message"]) for r in before.values() if _bad(r)), None)
-        facts = {name: columns_of(row) for name, row in before.items()}
-        rows: Rows = {}
+    def _group(
+        self, clips: Sequence[Mapping[str, Any]], sources: Sources, todo: list[Stage], before: Sequence[dict[str, dict]]
+    ) -> Iterator[Rows]:
+        """The rows of clips that are held together; what it took is shared out evenly among them."""
         before_render = read_bytes()
         with contextlib.ExitStack() as stack, Stopwatch() as watch:
-            views = Views({})
-            if bad is None and (wanted := _views(todo)):
-                try:
-                    views = stack.enter_context(_render(clip_of(clip, sources), wanted))
-                except MachineError:
-                    raise
-                except Exception as error:
-                    bad = _cause("render", error)
+            held = [self._hold(*pair, sources, _views(todo), stack) for pair in zip(clips, before)]
             watch.lap("render")
-            rows[MOVED] = [{"kind": "read", "bytes": read_bytes() - before_render}]
-            for stage in todo:
-                values: dict[str, Any] = {}
-                if bad is None:
-                    try:
-                        values = stage(clip_of(clip, sources), views, facts)
-                    except MachineError:
-                        raise
-                    except Exception as error:
-                        bad = _cause(stage.NAME, error)
-                facts[stage.NAME] = {name: value for name, value in values.items() if name != FILES}
-                rows[stage.NAME] = [self._row(stage.NAME, clip, values, bad)]
-                watch.lap(stage.NAME)
-        return {**rows, TIMINGS: watch.rows()}
+            moved = (read_bytes() - before_render) // len(held)
+            clip_group.run(held, todo, watch)
+        taken = [{**lap, "seconds": lap["seconds"] / len(held)} for lap in watch.rows()]
+        for one in held:
+            rows = {stage.NAME: [self._row(stage.NAME, one.row, *_said(one, stage))] for stage in todo}
+            yield {MOVED: [{"kind": "read", "bytes": moved}], **rows, TIMINGS: taken}
+
+    def _hold(
+        self,
+        row: Mapping[str, Any],
+        before: dict[str, dict],
+        sources: Sources,
+        wanted: Sequence[View],
+        stack: contextlib.ExitStack,
+    ) -> Held:
+        bad = next(((r["error_stage"], r["error_code"], r["error_message"]) for r in before.values() if _bad(r)), None)
+        held = Held(row, {name: columns_of(known) for name, known in before.items()}, bad)
+        if bad is None:
+            held.render(lambda: clip_of(row, sources), wanted, stack)
+        return held
 
     def _row(
         self, name: str, clip: Mapping[str, Any], values: dict, bad: tuple[str, str, str] | None, attempts: int = 1
@@ -120,12 +120,6 @@ class ClipWorker(Planned):
             "error_message": message,
             "attempts": attempts,
         }
-
-
-def _render(clip: Clip, views: list[View]) -> contextlib.AbstractContextManager[Views]:
-    from media.render import render_views
-
-    return render_views(clip, views)
 
 
 def _views(todo: list[Stage]) -> list[View]:
@@ -146,5 +140,7 @@ def _bad(row: Mapping[str, Any]) -> bool:
     return row["status"] == "quarantined"
 
 
-def _cause(stage: str, error: Exception) -> tuple[str, str, str]:
-    return stage, *cause_of(error)
+def _said(held: Held, stage: Stage) -> tuple[dict[str, Any], clip_group.Cause | None]:
+    """What the stage said of the clip, and what is wrong with it: a later stage's fault is not this one's."""
+    values = held.values.get(stage.NAME)
+    return ({}, held.bad) if values is None else (values, None)

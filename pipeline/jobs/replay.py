@@ -26,7 +26,8 @@ from pipeline.engine.job import Limits, PartWorker, Rows
 from pipeline.engine.plan import Part
 from pipeline.hardware import with_decoder
 from pipeline.jobs import run_stages, save_views
-from pipeline.jobs.clip_work import FILES, ClipWorker, columns_of
+from pipeline.jobs.clip_group import FILES
+from pipeline.jobs.clip_work import ClipWorker, columns_of
 from pipeline.jobs.find_row import find_clip
 from pipeline.sources.clip import clip_of
 from pipeline.sources.store import Store

@@ -88,6 +88,7 @@ def run(context: Context, job: str, refs: Iterable[StageRef], chosen: str) -> di
         tables={r.ref.name: r.table for r in found},
         inputs=context.catalog.currents(sorted(inputs)),
         store=Store(with_decoder(context.settings.sources)),
+        at_once=context.needs(job).clips_at_once,
     )
     done = 0
     if found:

@@ -76,6 +76,28 @@ def test_columns_gates_and_report(tmp_path, preset, sources, ray_session):
     assert "non-commercial" in str(plan.licences(context))
 
 
+def test_clips_held_together_have_the_rows_of_clips_alone(tmp_path, preset, sources, one_by_one):
+    found = {}
+    for at_once in (1, 3):
+        settings = load(
+            str(preset), [f"engine.needs={{measure.dear: {{clips_at_once: {at_once}}}}}", "engine.part_clips=8"]
+        )
+        context = Context(tmp_path / str(at_once), settings)
+        ingest.run(context, [sources])
+        filter.run(context)
+        for name in ("sync.synchformer", "semantic.imagebind"):
+            rows = context.catalog.require(name, "measure").read().sort_by("clip_id").to_pylist()
+            found[at_once, name] = rows
+    for name in ("sync.synchformer", "semantic.imagebind"):
+        alone, together = found[1, name], found[3, name]
+        assert len(alone) == 3
+        for one, other in zip(alone, together):
+            assert one.keys() == other.keys()
+            for key, value in one.items():
+                number = isinstance(value, (float, list))
+                assert other[key] == (pytest.approx(value, abs=1e-4) if number else value), (name, key)
+
+
 def test_absent_weights_stop_the_job_before_any_work(tmp_path, preset, sources, ray_session):
     preset.write_text(preset.read_text().replace("tiny.pth", "nowhere.pth"))
     context = Context(tmp_path / "out", load(str(preset), []))

@@ -78,14 +78,14 @@ def poison(ending, clip):
     """Make the stages misbehave at one clip: wraps the clip worker of this hand."""
     from pipeline.jobs.clip_work import ClipWorker
 
-    healthy = ClipWorker._clip
+    healthy = ClipWorker._hold
 
     def one(self, row, *rest):
         if row["clip_id"].hex() == clip:
             misbehave(ending)
         return healthy(self, row, *rest)
 
-    ClipWorker._clip = one
+    ClipWorker._hold = one
 
 
 def spoil_probe(ending, name):
