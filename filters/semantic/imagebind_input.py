@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from filters.audio.kaldi_bands import fbank
 from filters.semantic.imagebind_parts import CONTEXT
+from media.weights import PackagedFile
 
 RATE, CLIP_S, CLIPS = 16_000, 2.0, 3
 SIDE = 224
@@ -24,6 +25,11 @@ _MEAN, _TWICE_STD = -4.268, 9.138
 _RGB_MEAN, _RGB_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 START, END = 49_406, 49_407
 _MERGES = 49_152 - 256 - 2
+MERGES = PackagedFile(
+    "imagebind-unofficial", "0.1.1", "imagebind", "bpe/bpe_simple_vocab_16e6.txt.gz",
+    "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a",
+)  # fmt: skip
+"""CLIP's byte pairs (MIT), as OpenAI publishes them."""
 
 
 def clip_starts(duration_s: float, count: int = CLIPS) -> list[float]:
@@ -88,8 +94,15 @@ def _standard(planes: Tensor) -> Tensor:
     return (planes - mean) / std
 
 
-def tokens(texts: Sequence[str], vocabulary: Path) -> Tensor:
-    """(n, 77) int64: start, words, end, padded with 0. What is too long is cut and still ends with the end."""
+def tokens(texts: Sequence[str], vocabulary: Path | None = None) -> Tensor:
+    """(n, 77) int64: start, words, end, padded with 0. What is too long is cut and still ends with the end.
+
+    vocabulary: path of CLIP's merges (gzip); None: the file that a package ships. Raises BackendAbsent
+    backend:weights_changed when that file is another than the one this was tested with.
+    """
+    if vocabulary is None:
+        MERGES.identify()
+        vocabulary = MERGES.locate()
     rows = torch.zeros(len(texts), CONTEXT, dtype=torch.int64)
     for row, text in zip(rows, texts):
         found = _tokenizer(vocabulary).encode(_clean(text), add_special_tokens=False).ids

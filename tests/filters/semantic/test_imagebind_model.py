@@ -1,7 +1,7 @@
 """Our ImageBind against the outputs of the authors' own code (random weights, reduced size), tensor by tensor."""
 
-import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +13,9 @@ from safetensors.torch import load_file
 from filters.audio.kaldi_bands import bank, fbank
 from filters.semantic import imagebind_input as prepare
 from filters.semantic.imagebind_model import Heads, ImageBindModel, load
-from manifests.errors import ConfigError
+from manifests.errors import BackendAbsent, ConfigError
 
 HEADS = Heads(vision=4, text=3, audio=4, depth=2, thermal=2, imu=2)
-VOCABULARY = Path(importlib.util.find_spec("imagebind").origin).parent / "bpe" / "bpe_simple_vocab_16e6.txt.gz"  # type: ignore[union-attr, arg-type]
 
 
 @pytest.fixture
@@ -108,7 +107,15 @@ def test_pictures(golden: SimpleNamespace) -> None:
 
 
 def test_texts(golden: SimpleNamespace) -> None:
-    assert torch.equal(prepare.tokens(golden.facts["texts"], VOCABULARY), golden.outputs["text.tokens"])
+    wanted = golden.outputs["text.tokens"]
+    assert torch.equal(prepare.tokens(golden.facts["texts"]), wanted)
+    assert torch.equal(prepare.tokens(golden.facts["texts"], prepare.MERGES.locate()), wanted)
+
+
+def test_another_vocabulary_in_the_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "MERGES", replace(prepare.MERGES, sha256="0" * 64))
+    with pytest.raises(BackendAbsent, match="imagebind-unofficial"):
+        prepare.tokens(["a dog"])
 
 
 def test_the_full_size_has_the_authors_names_and_shapes(golden_dir: Path) -> None:
