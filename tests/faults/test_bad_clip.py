@@ -109,3 +109,15 @@ def test_at_a_clip_in_a_stage(lone, undisturbed, tmp_path, tally, victim, ending
     assert causes(out, "audio.loudness", "clip_id") == {clip: ("work", code)}
     lone.finish(out, JOBS[2:])
     tally(f"a clip at which a stage ends in: {ending}", 1, differences(out, undisturbed.after("shard"), {clip}))
+
+
+@pytest.mark.slow
+def test_at_a_clip_among_others_in_hand(lone, undisturbed, tmp_path, tally, victim):
+    """Clips that are held together die together, and only the one that ends its process alone is blamed."""
+    out, clip = undisturbed.before("filter", tmp_path / "out"), victim[1]["clip_id"].hex()
+    together = ["engine.needs={measure.cheap: {clips_at_once: 8}, measure.dear: {clips_at_once: 8}}"]
+    lone.finish(out, ["filter"], env={"KLEAR_POISON": f"segfault {clip}"}, hands="real", sets=together)
+    assert causes(out, "audio.loudness", "clip_id") == {clip: ("work", "crash:SIGSEGV")}
+    lone.finish(out, JOBS[2:])
+    tally("a clip among others in hand at which a stage ends in: segfault", 1,
+          differences(out, undisturbed.after("shard"), {clip}))  # fmt: skip
