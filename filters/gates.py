@@ -1,4 +1,4 @@
-"""Policies as they are written: gates over measures, per audio class, in YAML. `filters/policy.py` applies them.
+"""Policies as they are written: gates over measures, per audio class, in YAML. `filters/verdicts.py` applies them.
 
 A gate bounds a measure, or groups other conditions:
 

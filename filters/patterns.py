@@ -84,17 +84,33 @@ def count(
 ) -> Patterns:
     """The patterns of the clips of the table or view `relation` of `con`. also: columns to group by, of the relation
     or `audio_class`."""
-    words = [range(i, min(i + _HELD, len(policy.gates))) for i in range(0, len(policy.gates), _HELD)]
-    coded = [" + ".join(f"({_code(i)} << {2 * (i - held.start)})" for i in held) for held in words]
-    told = [f"{sql} AS _w{n}" for n, sql in enumerate(coded)] + [f'"{name}"' for name in also]
+    told = [*coded(policy), *(f'"{name}"' for name in also)]
     judged = judge(policy, columns_of(con, relation), relation)
     found = con.sql(f"SELECT {', '.join(told)}, count(*) AS _clips FROM ({judged}) GROUP BY ALL").to_arrow_table()
-    answers = np.zeros((len(found), len(policy.gates)), np.uint8)
-    for n, held in enumerate(words):
-        word = found[f"_w{n}"].to_numpy()
+    return Patterns(policy, answers_of(policy, found), found["_clips"].to_numpy(), found.select(list(also)))
+
+
+def coded(policy: Policy) -> list[str]:
+    """SQL of the columns `_w0`, `_w1`, ... over the rows of `judge`: the answers of all gates, two bits each."""
+    return [
+        " + ".join(f"({_code(i)} << {2 * (i - held.start)})" for i in held) + f" AS _w{n}"
+        for n, held in enumerate(_words(policy))
+    ]
+
+
+def answers_of(policy: Policy, rows: pa.Table) -> np.ndarray:
+    """(rows, gates) uint8: the answers in a table with the columns of `coded`."""
+    answers = np.zeros((len(rows), len(policy.gates)), np.uint8)
+    for n, held in enumerate(_words(policy)):
+        word = rows[f"_w{n}"].to_numpy()
         for i in held:
             answers[:, i] = (word >> (2 * (i - held.start))) & 3
-    return Patterns(policy, answers, found["_clips"].to_numpy(), found.select(list(also)))
+    return answers
+
+
+def _words(policy: Policy) -> list[range]:
+    """The gates of each word."""
+    return [range(i, min(i + _HELD, len(policy.gates))) for i in range(0, len(policy.gates), _HELD)]
 
 
 def together(parts: Iterable[Patterns]) -> Patterns:

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters import patterns
+from filters import verdicts
 from filters.capability import CLASS_COLUMNS
-from filters.policy import Policy, compiled, load_policy
+from filters.policy import Policy, columns_of, judge, kept_sql, load_policy
 from manifests.errors import ConfigError
 from manifests.ids import digest
 from manifests.query import register
@@ -51,13 +51,13 @@ def run(context: Context) -> dict[str, Any]:
     yields: list[dict[str, Any]] = []
     with ThreadPoolExecutor(1) as writer:  # one group of buckets is written while the next is judged
         writing: list[Future[None]] = []
-        for some, verdicts, counted in _by_group(context, policy, found, same):
-            judged_clips += len(verdicts)
-            classes = verdicts.filter(verdicts["keep"])["audio_class"].value_counts().to_pylist()
+        for some, told, counted in _by_group(context, policy, found, same):
+            judged_clips += len(told)
+            classes = told.filter(told["keep"])["audio_class"].value_counts().to_pylist()
             kept.update({str(entry["values"]): entry["counts"] for entry in classes})
             yields = _summed(yields, counted)
             _finish(writing)
-            writing = [writer.submit(_publish, table, verdicts, some)]
+            writing = [writer.submit(_publish, table, told, some)]
         _finish(writing)
     context.catalog.set_current(table)
     metrics.decided({"kept": kept.total(), "rejected": judged_clips - kept.total()}, yields)
@@ -78,13 +78,14 @@ def _by_group(
 ) -> Iterator[tuple[list[int], pa.Table, list[dict[str, Any]]]]:
     """Buckets, the verdicts of their clips (with the column `bucket`), and the yields of the gates."""
     for some, con in known.by_group(context, found, reads(policy)):
-        judge = compiled(policy, con, "judged", ["bucket", "bypass"])
+        found_here = verdicts.apply(policy, con, "judged", ["bucket", "bypass"])
+        told, extra = found_here.table, []
         if same:
             register(con, same, bucket=some)
-            judge = elect.gated(judge, context.settings.dedup)
-        verdicts = con.sql(judge).to_arrow_table()
-        extra = [elect.yield_of(verdicts)] if same else []
-        yield some, verdicts, [*patterns.count(policy, con, "judged", ()).yields(), *extra]
+            con.register("told", told)
+            told = con.sql(elect.gated("SELECT * FROM told", context.settings.dedup)).to_arrow_table()
+            extra = [elect.yield_of(told)]
+        yield some, told, [*found_here.patterns.yields(), *extra]
         con.close()
 
 
@@ -94,15 +95,15 @@ def _finish(writing: list[Future[None]]) -> None:
         done.result()
 
 
-def _publish(table: Table, verdicts: pa.Table, some: Sequence[int]) -> None:
+def _publish(table: Table, told: pa.Table, some: Sequence[int]) -> None:
     """A part a bucket."""
-    numbers = verdicts["bucket"].to_numpy()
+    numbers = told["bucket"].to_numpy()
     if (np.diff(numbers) < 0).any():  # as a rule they come in order; a join to the duplicates may change it
-        verdicts = verdicts.take(pc.sort_indices(verdicts["bucket"]))
-        numbers = verdicts["bucket"].to_numpy()
+        told = told.take(pc.sort_indices(told["bucket"]))
+        numbers = told["bucket"].to_numpy()
     ends = np.searchsorted(numbers, some, "right")
     for bucket, start, end in zip(some, [0, *ends], ends):
-        table.publish_table(f"b{bucket:04x}-all", verdicts.slice(start, end - start))
+        table.publish_table(f"b{bucket:04x}-all", told.slice(start, end - start))
 
 
 def policy_of(context: Context) -> Policy:
@@ -127,7 +128,8 @@ def _kept(
 ) -> pa.Table:
     """Those of the members (a table with clip_id, of one bucket) that the policy keeps."""
     con = known.of(context, found, reads(policy), [bucket], members)
-    kept: pa.Table = con.sql(f"SELECT clip_id FROM ({compiled(policy, con, 'judged')}) WHERE keep").to_arrow_table()
+    judged = judge(policy, columns_of(con, "judged"), "judged")
+    kept: pa.Table = con.sql(f"SELECT clip_id FROM ({judged}) WHERE {kept_sql(policy)}").to_arrow_table()
     return kept
 
 

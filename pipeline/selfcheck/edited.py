@@ -1,6 +1,6 @@
 """What editing leaves in a clip: bars, text, cuts and slides of known size, place and number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -110,7 +110,7 @@ def _alike(a: str, b: str) -> float:
     return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
-def _grey(frames: Sequence[np.ndarray]) -> Views:
+def _grey(frames: np.ndarray) -> Views:
     small = [cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (230, 144)) for frame in frames]
     return Views({LUMA_25: np.stack(small)})
 

@@ -7,7 +7,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from filters.policy import apply, load_policy
+from filters.policy import load_policy
+from filters.verdicts import apply
 from media.render import render_views
 from media.synth import make_set
 from media.whole import whole_clip
@@ -50,7 +51,7 @@ def test_flaws_are_rejected_by_name_and_the_rest_is_kept(tmp_path: Path) -> None
     names = sorted({key for row in rows for key in row})
     with duckdb.connect() as con:
         con.register("measures", pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows]))
-        verdicts = apply(load_policy("demo"), con, "measures").to_arrow_table().to_pylist()
+        verdicts = apply(load_policy("demo"), con, "measures").table.to_pylist()
     for truth in truths:
         (verdict,) = [v for v in verdicts if v["clip_id"] == truth.file.encode()]
         if truth.file in REJECTED:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from filters.capability import AUDIO_TASKS, CLASSES, TASKS, VIDEO_TASKS
 from filters.gates import Condition, Gate
 from filters.patterns import count, together
-from filters.policy import Policy, apply, compile_policy, load_policy
+from filters.policy import Policy, judge, load_policy
+from filters.verdicts import apply
 from manifests.errors import ConfigError
 
 MEASURES = ["a.x", "a.y", "b.z"]
@@ -128,8 +129,10 @@ def load(con: duckdb.DuckDBPyConnection, table: list[dict]) -> None:
 @given(policies(), rows())
 def test_sql_equals_brute_force(policy: Policy, table: list[dict]) -> None:
     load(CON, table)
-    found = apply(policy, CON, "measures").to_arrow_table().to_pylist()
+    judged = apply(policy, CON, "measures")
+    found = judged.table.to_pylist()
     counts = {row["gate"]: row for row in count(policy, CON, "measures").yields()}
+    assert counts == {row["gate"]: row for row in judged.patterns.yields()}
     for row in found:
         row["reasons"] = [(reason["gate"], reason["measure"]) for reason in row["reasons"]]
         assert row.pop("score") is None, "no score without terms"
@@ -158,7 +161,7 @@ def bounded(**extra: object) -> dict:
 def test_reasons_hold_value_and_bounds() -> None:
     with duckdb.connect() as con:
         load(con, [{"clip_id": b"a", "a.x": 0.7}])
-        (row,) = apply(Policy.model_validate(bounded()), con, "measures").to_arrow_table().to_pylist()
+        (row,) = apply(Policy.model_validate(bounded()), con, "measures").table.to_pylist()
     assert row["reasons"] == [{"gate": "g", "measure": "a.x", "value": 0.7, "min": None, "max": 0.2}]
     assert row["rejected_by"] == ["g"] and not row["keep"]
 
@@ -178,9 +181,35 @@ def test_shipped_policies_load_and_run(name: str) -> None:
     assert policy.name == name
     with duckdb.connect() as con:
         load(con, [{"clip_id": b"a", "audio.classes.audio_class": "speech"}])
-        (row,) = apply(policy, con, "measures").to_arrow_table().to_pylist()
+        (row,) = apply(policy, con, "measures").table.to_pylist()
     assert row["keep"] and row["tasks"] == list(TASKS)
     assert "belongs_together" in row["unmeasured"]
+
+
+def test_more_gates_than_a_word_holds() -> None:
+    """Answers and outcomes of bounds are kept in words of 30 and 60."""
+    gates = [{"name": f"g{i}", "measure": MEASURES[i % 3], "min": 0.5 + i, "source": "test"} for i in range(70)]
+    policy = Policy.model_validate({"name": "many", "gates": gates})
+    table = [{"clip_id": bytes([i]), "a.x": i - 0.25, "a.y": None, "b.z": i + 0.75} for i in range(72)]
+    with duckdb.connect() as con:
+        load(con, table)
+        judged = apply(policy, con, "measures")
+        counted = count(policy, con, "measures", ()).yields()
+    assert judged.patterns.yields() == counted
+    for row, found in zip(table, judged.table.to_pylist(), strict=True):
+        failed = [g for g in gates if row[g["measure"]] is not None and row[g["measure"]] < g["min"]]
+        assert found["rejected_by"] == [g["name"] for g in failed]
+        assert [(r["gate"], r["value"], r["min"]) for r in found["reasons"]] == [
+            (g["name"], row[g["measure"]], g["min"]) for g in failed
+        ]
+        assert found["unmeasured"] == [g["name"] for g in gates if g["measure"] == "a.y"]
+
+
+def test_no_clips_no_verdicts() -> None:
+    with duckdb.connect() as con:
+        load(con, [])
+        judged = apply(load_policy("klear"), con, "measures")
+    assert len(judged.table) == 0 and judged.patterns.yields()[0]["failed"] == 0
 
 
 def test_silence_gate_of_the_paper() -> None:
@@ -191,7 +220,7 @@ def test_silence_gate_of_the_paper() -> None:
     with duckdb.connect() as con:
         load(con, table)
         con.sql('CREATE VIEW m AS SELECT *, 0.25 AS "audio.silence.vad_silence_ratio" FROM measures')
-        verdicts = apply(load_policy("klear"), con, "m").to_arrow_table().to_pylist()
+        verdicts = apply(load_policy("klear"), con, "m").table.to_pylist()
     got = {row["clip_id"]: row["rejected_by"] for row in verdicts}
     assert got == {b"a": ["silence_speech"], b"b": []}
 
@@ -222,7 +251,7 @@ def test_digest_follows_thresholds() -> None:
     first, second = Policy.model_validate(bounded()), Policy.model_validate(bounded(max=0.3))
     assert first.digest() != second.digest() and first.digest() == Policy.model_validate(bounded()).digest()
     assert first.measures() == ["a.x"]
-    assert "a.x" in compile_policy(first, ["clip_id", "a.x"])
+    assert "0.2" in judge(first, ["clip_id", "a.x"], "measures")
 
 
 def test_the_score_is_the_weighted_mean_of_what_is_measured() -> None:
@@ -237,7 +266,7 @@ def test_the_score_is_the_weighted_mean_of_what_is_measured() -> None:
     ]
     with duckdb.connect() as con:
         load(con, table)
-        rows = sorted(apply(policy, con, "measures").to_arrow_table().to_pylist(), key=lambda row: row["clip_id"])
+        rows = sorted(apply(policy, con, "measures").table.to_pylist(), key=lambda row: row["clip_id"])
     assert [row["score"] for row in rows] == [0.625, 1.0, 0.25, None]
     assert [row["keep"] for row in rows] == [True, True, False, True] and rows[3]["unmeasured"] == ["g"]
     assert policy.measures() == ["a.x", "a.y"]
