@@ -11,10 +11,10 @@ from manifests import files
 from manifests.errors import ConfigError
 from manifests.files import AnyPath
 from pipeline import console
-from pipeline.selfcheck import drawn, offsets, page, picture, routing, shots, sound, speakers
+from pipeline.selfcheck import drawn, faces, offsets, page, picture, routing, shots, sound, speakers
 from pipeline.selfcheck.finding import Finding
 
-PARTS = ("sound", "picture", "offsets", "shots", "classes", "speakers")
+PARTS = ("sound", "picture", "offsets", "faces", "shots", "classes", "speakers")
 
 
 def run(out: AnyPath, media: Path | None = None, only: Iterable[str] = ()) -> dict[str, Any]:
@@ -44,6 +44,7 @@ def _parts(folder: Path, media: Path | None, wanted: list[str]) -> dict[str, Cal
         "sound": sound.check,
         "picture": picture.check,
         "offsets": lambda: offsets.check(folder),
+        "faces": lambda: faces.check(media),
         "shots": shots.check,
     }
     if {"classes", "speakers"} & set(wanted):
