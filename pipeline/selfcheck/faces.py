@@ -1,6 +1,7 @@
 """Lips and voices: offsets of talking heads, whose voice it is of two, and voices of nobody in view."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,24 @@ LINES = (
     Line("The old keeper counts every ship that passes the harbour and writes its name in a thick blue book"),
     Line("Tomorrow morning the train will leave ten minutes early because the bridge is under repair", "en-us+f2"),
 )
-Taken = tuple[Views, dict[str, Any]]
-"""FACES_25 and AUDIO_16K of a clip, and what its faces and its sound are."""
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Samples (n,) at 16 kHz, and what is known of the speech in them."""
+
+    samples: np.ndarray
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A clip: its frames (T, H, W, 3) at 25 fps, what is known of the faces in them, and its sound."""
+
+    frames: np.ndarray
+    facts: Facts
+    sound: Sound
 
 
 def check(media: Path | None) -> Iterator[Finding]:
@@ -51,7 +68,7 @@ def drawn_heads() -> list[Taken]:
         voice = np.pad(said.samples, round(0.3 * RATE))
         scene = talking(backdrop(seed, (60, 60, 80), (70, 60, 60)), [head], [voice], 25, voice)
         frames = np.repeat(np.repeat(scene.frames, 2, 1), 2, 2)
-        made.append(_known(frames, soxr.resample(scene.sound, RATE, 16_000)))
+        made.append(Taken(frames, _seen(frames), _heard(soxr.resample(scene.sound, RATE, 16_000))))
     return made
 
 
@@ -66,7 +83,8 @@ def late(audio: np.ndarray, by_s: float) -> np.ndarray:
 
 
 def _offsets(case: str, heads: Sequence[Taken], least: float) -> Iterator[Finding]:
-    pairs = [(offset, _answer(taken, late(taken[0][AUDIO_16K], offset))) for taken in heads for offset in OFFSETS]
+    cases = [(head, offset) for head in heads for offset in OFFSETS]
+    pairs = [(offset, _answer(head.facts, _heard(late(head.sound.samples, offset)))) for head, offset in cases]
     answered = [(offset, row["av_offset_s"]) for offset, row in pairs if row["certainty"] == "measured"]
     right = [(offset, found) for offset, found in answered if abs(found - offset) <= WRONG_S]
     shares = {"answered": len(answered) / len(pairs), "false": (len(answered) - len(right)) / len(pairs)}
@@ -77,7 +95,7 @@ def _offsets(case: str, heads: Sequence[Taken], least: float) -> Iterator[Findin
 
 def _strangers(heads: Sequence[Taken]) -> Finding:
     """Other sentences of the same length and at the same times, over these lips."""
-    rows = [_answer(one, other[0][AUDIO_16K]) for one, other in permutations(heads, 2)]
+    rows = [_answer(one.facts, other.sound) for one, other in permutations(heads, 2)]
     shares = {
         "false": float(np.mean([row["certainty"] == "measured" for row in rows])),
         "on screen": float(np.mean([row["voice_place"] == "on_screen" for row in rows])),
@@ -89,16 +107,13 @@ def _strangers(heads: Sequence[Taken]) -> Finding:
 def _side_by_side(heads: Sequence[Taken]) -> Finding:
     """Two who talk, each left once; one of them is heard."""
     right = wrong = cases = 0
-    for number, (left, _) in enumerate(heads):
-        other = heads[(number + 1) % len(heads)][0]
-        picture = together(left[FACES_25], other[FACES_25])
-        tracks = through.on("video.faces", Views({FACES_25: picture}))
-        for is_left, audio in ((True, left[AUDIO_16K]), (False, other[AUDIO_16K])):
-            row = _answer((Views({}), {"video.faces": tracks}), audio)
-            places = {entry["track"]: entry["x"] + entry["width"] / 2 < 0.5 for entry in tracks["tracks"]}
-            speak = [places[face["track"]] for face in row["faces"] if face["speaks_ratio"] > 0.5]
-            cases += 1
-            right, wrong = right + (speak == [is_left]), wrong + ((not is_left) in speak)
+    for number, left in enumerate(heads):
+        other = heads[(number + 1) % len(heads)]
+        seen = _seen(together(left.frames, other.frames))
+        is_left = {face["track"]: face["x"] + face["width"] / 2 < 0.5 for face in seen["video.faces"]["tracks"]}
+        for truth, sound in ((True, left.sound), (False, other.sound)):
+            told = [is_left[face["track"]] for face in _answer(seen, sound)["faces"] if face["speaks_ratio"] > 0.5]
+            right, wrong, cases = right + (told == [truth]), wrong + ((not truth) in told), cases + 1
     shares: dict[str, float | None] = {"right": right / cases, "wrong": wrong / cases}
     return Finding(
         "sync.lips.faces", "two heads, one is heard", cases, shares, {"right": (0.5, None), "wrong": (None, 0)}
@@ -116,12 +131,12 @@ def together(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def _out_of_view(heads: Sequence[Taken], media: Path) -> Finding:
     """A narrator over machines; sentences over a rabbit, and over faces that stand still."""
-    rows = [_answer(_taken(path), None) for path in sorted((media / "video").glob("nasa*.mp4"))]
+    narrated = [_taken(path) for path in sorted((media / "video").glob("nasa*.mp4"))]
     rabbits = [_taken(path) for path in sorted((media / "video").glob("big_buck_bunny_small*"))]
-    rows += [_answer(rabbit, head[0][AUDIO_16K]) for rabbit in rabbits for head in heads]
-    for head, _ in heads:
-        still = np.broadcast_to(head[FACES_25][:1], head[FACES_25].shape)
-        rows.append(_answer(_known(still, head[AUDIO_16K]), None))
+    stills = [_seen(np.broadcast_to(head.frames[:1], head.frames.shape)) for head in heads]
+    rows = [_answer(clip.facts, clip.sound) for clip in narrated]
+    rows += [_answer(clip.facts, head.sound) for clip in rabbits for head in heads]
+    rows += [_answer(still, head.sound) for still, head in zip(stills, heads)]
     shares: dict[str, float | None] = {
         "off screen": float(np.mean([row["voice_place"] == "off_screen" for row in rows]))
     }
@@ -130,19 +145,21 @@ def _out_of_view(heads: Sequence[Taken], media: Path) -> Finding:
 
 def _taken(path: Path) -> Taken:
     with render_views(whole_clip(path), [FACES_25, AUDIO_16K]) as views:
-        return _known(np.array(views[FACES_25]), np.array(views[AUDIO_16K]))
+        frames, samples = np.array(views[FACES_25]), np.array(views[AUDIO_16K])
+    return Taken(frames, _seen(frames), _heard(samples))
 
 
-def _known(frames: np.ndarray, audio: np.ndarray) -> Taken:
-    views = Views({FACES_25: frames, AUDIO_16K: audio})
-    return views, {"video.faces": through.on("video.faces", views)}
+def _seen(frames: np.ndarray) -> Facts:
+    return {"video.faces": through.on("video.faces", Views({FACES_25: frames}))}
 
 
-def _answer(taken: Taken, audio: np.ndarray | None) -> dict[str, Any]:
+def _heard(samples: np.ndarray) -> Sound:
+    facts: Facts = {}
+    for name in ("audio.classes", "audio.voices"):
+        facts[name] = through.on(name, Views({AUDIO_16K: samples}), facts)
+    return Sound(samples, facts)
+
+
+def _answer(faces: Facts, sound: Sound) -> dict[str, Any]:
     """The columns of `sync.lips` for the faces of a clip, with its own sound or another."""
-    views = Views({AUDIO_16K: taken[0][AUDIO_16K] if audio is None else audio})
-    facts = dict(taken[1])
-    for name in ("audio.classes", "audio.voices", "sync.lips"):
-        facts[name] = through.on(name, views, facts)
-    row: dict[str, Any] = facts["sync.lips"]
-    return row
+    return through.on("sync.lips", Views({AUDIO_16K: sound.samples}), faces | sound.facts)
