@@ -16,11 +16,13 @@ from manifests.errors import ConfigError
 _TENSORS = frozenset(
     {
         ("collections", "OrderedDict"),
+        ("torch._utils", "_rebuild_tensor"),
         ("torch._utils", "_rebuild_tensor_v2"),
         ("torch._utils", "_rebuild_parameter"),
         ("torch", "Size"),
         *(
-            ("torch", f"{kind}Storage")
+            (module, f"{kind}Storage")
+            for module in ("torch", "torch.cuda")  # old files say where the weights were
             for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Byte", "Bool")
         ),
     }
