@@ -11,10 +11,10 @@ from manifests import files
 from manifests.errors import ConfigError
 from manifests.files import AnyPath
 from pipeline import console
-from pipeline.selfcheck import drawn, offsets, page, picture, routing, shots, sound, speakers
+from pipeline.selfcheck import drawn, marks, offsets, page, picture, routing, shots, sound, speakers
 from pipeline.selfcheck.finding import Finding
 
-PARTS = ("sound", "picture", "offsets", "shots", "classes", "speakers")
+PARTS = ("sound", "picture", "marks", "offsets", "shots", "classes", "speakers")
 
 
 def run(out: AnyPath, media: Path | None = None, only: Iterable[str] = ()) -> dict[str, Any]:
@@ -43,6 +43,7 @@ def _parts(folder: Path, media: Path | None, wanted: list[str]) -> dict[str, Cal
     looks: dict[str, Callable[[], Iterable[Finding]]] = {
         "sound": sound.check,
         "picture": picture.check,
+        "marks": lambda: marks.check(media),
         "offsets": lambda: offsets.check(folder),
         "shots": shots.check,
     }
