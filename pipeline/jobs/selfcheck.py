@@ -11,10 +11,10 @@ from manifests import files
 from manifests.errors import ConfigError
 from manifests.files import AnyPath
 from pipeline import console
-from pipeline.selfcheck import drawn, edited, faces, offsets, page, picture, routing, shots, sound, speakers
+from pipeline.selfcheck import drawn, edited, faces, marks, offsets, page, picture, routing, shots, sound, speakers
 from pipeline.selfcheck.finding import Finding
 
-PARTS = ("sound", "picture", "edited", "offsets", "faces", "shots", "classes", "speakers")
+PARTS = ("sound", "picture", "edited", "marks", "offsets", "faces", "shots", "classes", "speakers")
 
 
 def run(out: AnyPath, media: Path | None = None, only: Iterable[str] = ()) -> dict[str, Any]:
@@ -44,6 +44,7 @@ def _parts(folder: Path, media: Path | None, wanted: list[str]) -> dict[str, Cal
         "sound": sound.check,
         "picture": picture.check,
         "edited": edited.check,
+        "marks": lambda: marks.check(media),
         "offsets": lambda: offsets.check(folder),
         "faces": lambda: faces.check(media),
         "shots": shots.check,
