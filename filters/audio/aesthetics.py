@@ -2,8 +2,8 @@
 
 Four ratings from 1 to 10, learned from raters of speech, music and sound. As its authors feed it: 16 kHz mono, no
 loudness normalisation, windows of 10 s, the last one padded with zeros and masked; a clip's rating is the mean of its
-windows, weighted by how much sound each holds. A window costs 1.6 CPU-s, however little of it is sound. Code and weights are CC-BY 4.0 (WavLM, inside, MIT). MOVA (arXiv
-2602.08794) keeps PQ > 5.0, CU > 4.5 and CE > 2.5.
+windows, weighted by how much sound each holds. A window costs 1.6 CPU-s, however little of it is sound. Code and
+weights are CC-BY 4.0 (WavLM, inside, MIT). MOVA (arXiv 2602.08794) keeps PQ > 5.0, CU > 4.5 and CE > 2.5.
 """
 
 from collections.abc import Mapping
