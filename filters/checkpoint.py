@@ -35,15 +35,23 @@ def read(path: Path, under: str | None = None) -> dict[str, Any]:
     under: the entry of the file that holds the weights, where it has one; a bare state dict will do as well.
     Raises ConfigError model:checkpoint when the file holds no state dict.
     """
-    try:
-        found = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
-    except Exception as error:
-        raise ConfigError("model:checkpoint", f"{path} cannot be read as a checkpoint: {error}") from None
+    found = contents(path)
     inner = found.get(under) if under and isinstance(found, Mapping) else None
     state = inner if isinstance(inner, Mapping) else found
     if not isinstance(state, Mapping) or not all(hasattr(value, "shape") for value in state.values()):
         raise ConfigError("model:checkpoint", f"{path} holds no state dict: it should map names to tensors")
     return dict(state)
+
+
+def contents(path: Path) -> Any:
+    """All that the file holds, settings beside the weights: plain values, tensors as `read` has them, inert objects.
+
+    Raises ConfigError model:checkpoint when it cannot be read.
+    """
+    try:
+        return _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+    except Exception as error:
+        raise ConfigError("model:checkpoint", f"{path} cannot be read as a checkpoint: {error}") from None
 
 
 def _safetensors(path: Path) -> dict[str, Any]:

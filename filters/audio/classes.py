@@ -36,7 +36,7 @@ class Classes:
     """
 
     NAME = "audio.classes"
-    VERSION = 2
+    VERSION = 3
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "speech_ratio": pa.float64(),
         "speech_spans": SPANS,

