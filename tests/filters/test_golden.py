@@ -18,7 +18,8 @@ from media.whole import whole_clip
 GOLDEN = Path(__file__).parent / "golden.json"
 STAGES = [
     "audio.classes", "audio.loudness", "audio.silence", "audio.fidelity", "audio.dnsmos", "audio.voices",
-    "video.technical", "video.motion", "video.stills", "video.faces", "sync.av_events",
+    "video.technical", "video.motion", "video.stills", "video.borders", "video.edits", "video.faces", "video.watermark",
+    "video.text", "safety.nsfw", "sync.av_events", "sync.lips",
 ]  # fmt: skip
 CLIPS = ["grid/lwbsza.mpg", "video/chaplin.mp4", "video/nasa_13013.mp4"]
 
