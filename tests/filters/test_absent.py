@@ -6,9 +6,14 @@ import pytest
 
 from filters.semantic.imagebind import STAGE as IMAGEBIND
 from filters.sync.synchformer import STAGE as SYNCHFORMER
+from filters.sync.syncnet import STAGE as SYNCNET
 from manifests.errors import BackendAbsent, ConfigError
 
-CASES = [(SYNCHFORMER, "24-01-04T16-39-21.pt", "MIT"), (IMAGEBIND, "imagebind_huge.pth", "non-commercial")]
+CASES = [
+    (SYNCHFORMER, "24-01-04T16-39-21.pt", "MIT"),
+    (SYNCNET, "syncnet_v2.model", "no licence of their own"),
+    (IMAGEBIND, "imagebind_huge.pth", "non-commercial"),
+]
 
 
 @pytest.mark.parametrize(("stage", "checkpoint", "licence"), CASES)
