@@ -7,12 +7,14 @@ import pytest
 from filters.audio.aesthetics import STAGE as AESTHETICS
 from filters.semantic.imagebind import STAGE as IMAGEBIND
 from filters.sync.synchformer import STAGE as SYNCHFORMER
+from filters.sync.syncnet import STAGE as SYNCNET
 from manifests.errors import BackendAbsent, ConfigError
 
 CASES = [
     (SYNCHFORMER, "24-01-04T16-39-21.pt", "MIT"),
     (IMAGEBIND, "imagebind_huge.pth", "non-commercial"),
     (AESTHETICS, "checkpoint.pt", "CC-BY 4.0"),
+    (SYNCNET, "syncnet_v2.model", "no licence of their own"),
 ]
 
 
