@@ -32,7 +32,7 @@ def run(out: AnyPath, media: Path | None = None, only: Iterable[str] = ()) -> di
             console.say("", f"{name} ...", "dim")
             findings += look()
     broken = [text for finding in findings for text in finding.broken()]
-    about = {"seconds": round(time.monotonic() - started, 1), "missing": _missing(media)}
+    about = {"seconds": round(time.monotonic() - started, 1), "missing": routing.not_at_hand(media)}
     told = {"findings": [finding.row() for finding in findings], "broken": broken, **about}
     files.replace(out / "selfcheck.json", methodcaller("write", _json(told)))
     written = page.write(out / "selfcheck.html", findings, about)
@@ -54,13 +54,6 @@ def _parts(folder: Path, media: Path | None, wanted: list[str]) -> dict[str, Cal
         looks["classes"] = lambda: routing.check(made, media)
         looks["speakers"] = lambda: speakers.check(made, media)
     return {name: look for name, look in looks.items() if name in wanted}
-
-
-def _missing(media: Path | None) -> list[str]:
-    found = [f"labelled clips of {', '.join(routing.NOT_AT_HAND)}: none ships with a package"]
-    if media is None:
-        found.append("real clips (--media): talking heads, read speech, films")
-    return found
 
 
 def _json(told: dict[str, Any]) -> bytes:
