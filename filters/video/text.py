@@ -43,7 +43,7 @@ class Text:
     hold text; `text_lines`: what was read (`LINES`), by first appearance."""
 
     NAME = "video.text"
-    VERSION = 1
+    VERSION = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "text_area": pa.float64(),
         "text_ratio": pa.float64(),
@@ -83,7 +83,7 @@ def lines(frame: np.ndarray) -> list[dict[str, Any]]:
     for box, text, confidence in zip(read.boxes, read.txts, read.scores):
         (x, y), (right, bottom) = np.clip(box.min(0) / size, 0, 1), np.clip(box.max(0) / size, 0, 1)
         place = {"x": float(x), "y": float(y), "w": float(right - x), "h": float(bottom - y)}
-        if len(text.strip()) > 1 and confidence >= LEAST and place["w"] * place["h"] <= MOST_AREA:
+        if sum(map(str.isalnum, text)) > 1 and confidence >= LEAST and place["w"] * place["h"] <= MOST_AREA:
             rows.append({"text": text.strip(), "confidence": float(confidence), **place})
     return rows
 

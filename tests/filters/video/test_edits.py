@@ -71,3 +71,12 @@ def test_a_mouth_that_moves_before_a_wall_is_no_slide() -> None:
 
 def test_the_flash_of_the_known_films_is_no_cut() -> None:
     assert measure(edits.flashed(pan(8, 30, 0.5), 10))["cuts"] == 0
+
+
+def test_things_that_jump_before_a_still_picture_are_no_cut() -> None:
+    """Bars of an equaliser, a subtitle, a picture in the picture."""
+    frames = np.repeat(photo(2)[None], 50, 0).copy()
+    frames[25:, 50:, ::2] = 255 - frames[25:, 50:, ::2]
+    frames[25:, :50] = frames[0, :50]
+    frames[25:, :, :100] = frames[0, :, :100]
+    assert measure(noisy(frames))["cuts"] == 0
