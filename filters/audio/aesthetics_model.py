@@ -60,7 +60,7 @@ class Head(nn.Module):
         self.layers = nn.ModuleList()
         for number in sorted({int(name.partition(".")[0]) for name in state}):
             weight, bias = state[f"{number}.weight"], state[f"{number}.bias"]
-            made = nn.Linear(*reversed(weight.shape)) if weight.ndim == 2 else nn.LayerNorm(len(weight))
+            made = nn.Linear(weight.shape[1], weight.shape[0]) if weight.ndim == 2 else nn.LayerNorm(len(weight))
             made.load_state_dict({"weight": weight, "bias": bias})
             self.layers.append(made)
 
@@ -83,13 +83,14 @@ class Aesthetics(nn.Module):
     def __init__(self, encoder: Encoder, heads: Mapping[str, Head], scale: Mapping[str, Mapping[str, float]]) -> None:
         super().__init__()
         self.encoder, self.heads = encoder, nn.ModuleDict(heads)
+        self.used = len(heads[AXES[0]].mix)
         self.scale = [(float(scale[axis]["mean"]), float(scale[axis]["std"])) for axis in AXES]
 
     @torch.inference_mode()
     def forward(self, sound: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
         """sound: (batch, samples) at 16 kHz, padded with zeros; heard: the same in bool, false where it is padding."""
         found = self.encoder(sound, attention_mask=heard, output_hidden_states=True).hidden_states
-        layers = torch.stack(found[: len(self.heads[AXES[0]].mix)])
+        layers = torch.stack(found[: self.used])
         rated = [self.heads[axis](layers, self.encoder.sounding).double() for axis in AXES]
         return torch.stack([x * spread + mean for x, (mean, spread) in zip(rated, self.scale)], dim=-1)
 

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from itertools import chain
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,20 @@ from manifests import files
 from manifests.errors import ConfigError
 from manifests.files import AnyPath
 from pipeline import console
-from pipeline.selfcheck import drawn, edited, faces, marks, offsets, page, picture, routing, shots, sound, speakers
+from pipeline.selfcheck import (
+    drawn,
+    edited,
+    faces,
+    flaws,
+    marks,
+    offsets,
+    page,
+    picture,
+    routing,
+    shots,
+    sound,
+    speakers,
+)
 from pipeline.selfcheck.finding import Finding
 
 PARTS = ("sound", "picture", "edited", "marks", "offsets", "faces", "shots", "classes", "speakers")
@@ -41,7 +55,7 @@ def run(out: AnyPath, media: Path | None = None, only: Iterable[str] = ()) -> di
 
 def _parts(folder: Path, media: Path | None, wanted: list[str]) -> dict[str, Callable[[], Iterable[Finding]]]:
     looks: dict[str, Callable[[], Iterable[Finding]]] = {
-        "sound": sound.check,
+        "sound": lambda: chain(sound.check(), flaws.check()),
         "picture": picture.check,
         "edited": edited.check,
         "marks": lambda: marks.check(media),

@@ -23,9 +23,11 @@ _LINES = (
 
 
 def check() -> Iterator[Finding]:
-    """Loudness, true peak, clipping, silence, bandwidth, SNR."""
+    """Loudness, true peak, clipping, silence by energy and by voice, bandwidth, SNR."""
     yield from (_loudness(), _true_peak(), _clipping(), _silence(), _bandwidth())
-    yield from _snr()
+    spoken = [_at_16k(s.samples) for s in speak(list(_LINES))]
+    yield _voice_silence(spoken)
+    yield from _snr(spoken)
 
 
 def _measure(name: str, arrays: dict[View, np.ndarray], facts: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -138,9 +140,23 @@ def _bandwidth() -> Finding:
     )
 
 
-def _snr() -> Iterator[Finding]:
+def _voice_silence(spoken: list[np.ndarray]) -> Finding:
+    """Sentences with a pause of a known length between them, over pink noise 20 dB below the voices."""
+    pairs = []
+    for number, pause in enumerate((0.0, 0.5, 1.0, 2.0, 4.0, 8.0)):
+        first, second = spoken[number % len(spoken)], spoken[(number + 1) % len(spoken)]
+        sound = np.concatenate([first, np.zeros(round(pause * 16_000)), second])
+        room = 0.1 * np.resize(_noise(1.0), len(sound))
+        heard: dict[View, np.ndarray] = {AUDIO_16K: (sound + room).astype(np.float32)}
+        facts = {"audio.classes": _measure("audio.classes", heard)}
+        share = pause * 16_000 / len(sound)
+        pairs.append((share, _measure("audio.silence", heard, facts)["vad_silence_ratio"]))
+    figures, floors = errors(pairs, "of the clip"), {"95% of the clip": (None, 0.03)}
+    return Finding("audio.silence.vad_silence_ratio", "pauses between sentences", len(pairs), figures, floors, pairs)
+
+
+def _snr(spoken: list[np.ndarray]) -> Iterator[Finding]:
     """Synthetic voices in noise, at -10 to 30 dB: sentences with a pause between them, and words without any."""
-    spoken = [_at_16k(s.samples) for s in speak(list(_LINES))]
     pause = np.zeros(28_800)  # 1.8 s of 9: as much as people pause who read aloud
     sentences = [np.concatenate([a, pause, b]) for a, b in zip(spoken, spoken[1:] + spoken[:1])]
     backgrounds = {name: _noise(slope) for name, slope in (("white", 0.0), ("pink", 1.0), ("brown", 2.0))}

@@ -19,6 +19,7 @@ def test_the_quick_parts_hold(tmp_path: Path, parts: tuple[str, ...]) -> None:
     assert result["broken"] == []
     measured = {row["measure"] for row in result["findings"]}
     assert {"audio.loudness.lufs", "audio.fidelity.snr_db", "video.motion.camera_px"} <= measured
+    assert {"audio.silence.vad_silence_ratio", "audio.fidelity.dropout_ratio", "audio.fidelity.fake_stereo"} <= measured
     page = (tmp_path / "selfcheck.html").read_text()
     assert "Every floor holds" in page and page.count("<svg") >= 6
     assert json.loads((tmp_path / "selfcheck.json").read_text())["findings"]
