@@ -56,7 +56,9 @@ class DoverModel(nn.Module):
 
 def in_unit(technical: float, aesthetic: float) -> tuple[float, float, float]:
     """Technical, aesthetic and overall quality in [0, 1] of the two scores."""
-    apart = [(score - mean) / deviation for score, (mean, deviation) in zip((technical, aesthetic), (TECHNICAL, AESTHETIC))]
+    apart = [
+        (score - mean) / deviation for score, (mean, deviation) in zip((technical, aesthetic), (TECHNICAL, AESTHETIC))
+    ]
     overall = sum(share * score for share, score in zip(SHARES, apart))
     first, second, third = (1 / (1 + exp(-score)) for score in (*apart, overall))
     return first, second, third

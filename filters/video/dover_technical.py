@@ -78,7 +78,9 @@ class _Block(nn.Module):
 
     def _attend(self, clip: Tensor) -> Tensor:
         window, shift = fitted(clip.shape[:3], self.shifted)
-        apart, hidden = (part if part is None else part.to(clip.device) for part in layout(clip.shape[:3], self.shifted))
+        apart, hidden = (
+            part if part is None else part.to(clip.device) for part in layout(clip.shape[:3], self.shifted)
+        )
         back = [-by for by in shift]
         attended = self.attn(split(clip.roll(back, (0, 1, 2)), window), apart, hidden)
         return joined(attended, window, clip.shape[:3]).roll(shift, (0, 1, 2))
