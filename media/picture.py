@@ -10,6 +10,8 @@ from typing import Any
 from media.look import Look
 
 FLAGS = "bicubic+accurate_rnd+full_chroma_int+bitexact"
+BILINEAR = "bilinear+accurate_rnd+full_chroma_int+bitexact"
+"""Within 0.1 grey levels, in the mean, of what torchvision's Resize makes of a tensor."""
 _RANGES = {"limited": "tv", "full": "pc"}
 _TRANSFERS = {"wide": "bt709", "pq": "smpte2084", "hlg": "arib-std-b67"}
 _WHITE_NITS = 203
@@ -70,6 +72,14 @@ def scaled(frames: Any, look: Look, size: tuple[int, int], pixels: str, flags: s
     if pixels == "gray":  # asked for grey, the scaler would weigh colours by BT.601, whatever the matrix
         return shown.filter("format", "yuv420p").filter("extractplanes", "y")
     return shown.filter("format", pixels)
+
+
+def fragments(frames: Any, size: tuple[int, int], count: int, side: int) -> Any:
+    """Frames of `size` = (width, height) as mosaics: of each of count x count cells the middle, side x side."""
+    cells = [length // count for length in size]
+    corner = [max(0, cell - side - 1) // 2 for cell in cells]
+    frames = frames.filter("crop", *(count * cell for cell in cells), 0, 0).filter("untile", f"{count}x{count}")
+    return frames.filter("crop", side, side, *corner).filter("tile", f"{count}x{count}")
 
 
 def tagged(frames: Any) -> Any:

@@ -99,7 +99,7 @@ def _check(view: View, clip: Clip) -> None:
     if isinstance(view, AudioView):
         if not clip.audio_rate:
             raise MediaError("media:no_audio", f"view {view.name} needs sound; {Path(clip.path).name} has none")
-    elif view.box is None and _most(view) > _MAX_FULL_FRAMES:
+    elif view.box is None and view.fragments is None and _most(view) > _MAX_FULL_FRAMES:
         raise ConfigError(
             "media:view_too_big",
             f"view {view.name} is full size with max_frames={view.max_frames}: set max_frames <= {_MAX_FULL_FRAMES} "
@@ -147,11 +147,15 @@ def _picture(clip: Clip, view: VideoView, frames: Any, file: Scratch) -> _Output
     chosen = _chosen(clip, view)
     if len(chosen) < total:
         frames = frames.filter("select", "+".join(f"eq(n,{i})" for i in chosen))
-    width, height = (clip.width, clip.height) if view.box is None else _scaled(clip, view)
-    frames = picture.scaled(frames, clip.look, (width, height), view.pixels)
+    width, height = _scaled(clip, view)
+    flags = picture.BILINEAR if view.fit == "stretch" else picture.FLAGS
+    frames = picture.scaled(frames, clip.look, (width, height), view.pixels, flags)
     if view.fit == "crop" and view.box:
         width, height = view.box
         frames = frames.filter("crop", width, height)
+    if view.fragments:
+        frames = picture.fragments(frames, (width, height), *view.fragments)
+        width = height = view.fragments[0] * view.fragments[1]
     node = frames.output(ffmpeg.file_url(file.path), f="rawvideo", fps_mode="passthrough")
     depth = (3,) if view.pixels == "rgb24" else ()
     return _Output(file, (len(chosen), height, width, *depth), np.uint8, node)
@@ -172,9 +176,13 @@ def _chosen(clip: Clip, view: VideoView) -> list[int]:
 
 
 def _scaled(clip: Clip, view: VideoView) -> tuple[int, int]:
-    assert view.box is not None
-    shape = grid.fit_inside if view.fit == "inside" else grid.cover
-    return shape((clip.width, clip.height), view.box)
+    size = clip.width, clip.height
+    if view.fragments:
+        side = view.fragments[0] * view.fragments[1]
+        return size if min(size) >= side else grid.cover(size, (side, side))
+    if view.box is None or view.fit == "stretch":
+        return view.box or size
+    return (grid.fit_inside if view.fit == "inside" else grid.cover)(size, view.box)
 
 
 def _sound(clip: Clip, view: AudioView, sound: Any, file: Scratch) -> _Output:

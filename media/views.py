@@ -26,7 +26,10 @@ class VideoView:
     fps: frames per second (nearest source frame), None for the clip's own.
     box: (width, height) that the frame is scaled to, keeping its shape; None for full size.
     fit: "inside" for a frame that fits inside the box, "cover" for the smallest that covers it, "crop" for exactly the
-    box, cut out of the middle of one that covers it.
+    box, cut out of the middle of one that covers it, "stretch" for exactly the box, whatever the frame's shape
+    (bilinear, as torchvision's Resize).
+    fragments: (count, px): instead of a box, the frame at full size is cut into count x count cells, and the middle of
+    each, px x px, is kept; put together they are count * px square. A smaller frame is first scaled up to cover that.
     max_frames: keep at most this many, evenly spread over the clip; full-size views must set it (<= 16), or:
     stretches: (count, seconds): keep the first and the last frame of so many stretches of so many seconds, evenly from
     the start of the clip to its end (`grid.stretches`), each frame once.
@@ -35,10 +38,11 @@ class VideoView:
     name: str
     fps: int | None = None
     box: tuple[int, int] | None = None
-    fit: Literal["inside", "cover", "crop"] = "inside"
+    fit: Literal["inside", "cover", "crop", "stretch"] = "inside"
     pixels: str = "gray"
     max_frames: int | None = None
     stretches: tuple[int, int] | None = None
+    fragments: tuple[int, int] | None = None
 
 
 View = AudioView | VideoView

@@ -1,6 +1,7 @@
 """DOVER's aesthetic branch: a ConvNeXt over 32 frames shrunk to 224 x 224 (Liu 2022, inflated along time; Wu 2023)."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +41,7 @@ class AestheticBranch(nn.Module):
         dims = [state["downsample_layers.0.0.weight"].shape[0]]
         dims += [state[f"downsample_layers.{i}.1.weight"].shape[0] for i in stages[1:]]
         first = nn.Sequential(nn.Conv3d(3, dims[0], (2, 4, 4), (2, 4, 4)), _Norm(dims[0], eps=EPS))
-        halves = [
-            nn.Sequential(_Norm(a, eps=EPS), nn.Conv3d(a, b, (1, 2, 2), (1, 2, 2))) for a, b in zip(dims, dims[1:])
-        ]
+        halves = [nn.Sequential(_Norm(a, eps=EPS), nn.Conv3d(a, b, (1, 2, 2), (1, 2, 2))) for a, b in pairwise(dims)]
         self.downsample_layers = nn.ModuleList([first, *halves])
         depths = [numbered(state, f"stages.{i}") for i in stages]
         self.stages = nn.ModuleList(

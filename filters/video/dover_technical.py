@@ -77,13 +77,12 @@ class _Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
     def _attend(self, clip: Tensor) -> Tensor:
-        window, shift = fitted(clip.shape[:3], self.shifted)
-        apart, hidden = (
-            part if part is None else part.to(clip.device) for part in layout(clip.shape[:3], self.shifted)
-        )
+        size = (clip.shape[0], clip.shape[1], clip.shape[2])
+        window, shift = fitted(size, self.shifted)
+        apart, hidden = (part if part is None else part.to(clip.device) for part in layout(size, self.shifted))
         back = [-by for by in shift]
         attended = self.attn(split(clip.roll(back, (0, 1, 2)), window), apart, hidden)
-        return joined(attended, window, clip.shape[:3]).roll(shift, (0, 1, 2))
+        return joined(attended, window, size).roll(shift, (0, 1, 2))
 
 
 class _Merge(nn.Module):
