@@ -82,7 +82,7 @@ class Aesthetic:
     INPUTS: tuple[str, ...] = ()
     BACKEND = "aesthetic predictor laion_v2"
     LICENCE = LICENCE
-    COST = 2.0
+    COST = 1.2
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ class Dover:
     INPUTS: tuple[str, ...] = ()
     BACKEND = "DOVER"
     LICENCE = "S-Lab-1.0 (weights, VQAssessment/DOVER): non-commercial"
-    COST = 8.0
+    COST = 2.0
 
     def __init__(self, weights: str | None = None, precision: str = "float32", on: str = "auto") -> None:
         self.weights, self.precision, self.on = weights, precision, on
