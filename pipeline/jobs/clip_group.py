@@ -1,5 +1,6 @@
 """A few clips through the stages: each is rendered once, and a stage that takes several at once is given them all."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from media.stage import Stage
 from media.views import View, Views
 from pipeline.engine.stopwatch import Stopwatch
 
+_log = logging.getLogger(__name__)
 FILES = "_files"
 """What a stage returns beside its columns: files to keep of this clip, name -> bytes."""
 Cause = tuple[str, str, str]
@@ -76,7 +78,8 @@ def _together(stage: Stage, held: Sequence[Held]) -> bool:
         found = many([(one.clip, one.views, one.facts) for one in held])
     except MachineError:
         raise
-    except Exception:
+    except Exception as error:
+        _log.warning("%s could not take %d clips at once, so each is asked alone: %r", stage.NAME, len(held), error)
         return False
     for one, values in zip(held, found, strict=True):
         one.note(stage, values)

@@ -67,7 +67,7 @@ def test_a_single_clip_is_asked_alone():
     assert stage.groups == [] and clips[0].values["test.together"] == {"twice": 10}
 
 
-def test_only_the_bad_one_is_blamed():
+def test_only_the_bad_one_is_blamed(caplog):
     class Lonely(Together):
         def many(self, given):
             self.groups.append([clip for clip, _, _ in given])
@@ -76,6 +76,7 @@ def test_only_the_bad_one_is_blamed():
     clips, stage = held(1, 13, 3), Lonely()
     ask(clips, stage)
     assert stage.asked == [1, 13, 3]
+    assert "test.together could not take 3 clips" in caplog.text and "one of you" in caplog.text
     assert [one.bad and one.bad[0] for one in clips] == [None, "test.together", None]
     assert clips[1].bad[2] == "thirteen" or "thirteen" in clips[1].bad[2]
     assert [sorted(one.values) for one in clips] == [["test.together"], [], ["test.together"]]
