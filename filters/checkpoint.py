@@ -54,6 +54,19 @@ def contents(path: Path) -> Any:
         raise ConfigError("model:checkpoint", f"{path} cannot be read as a checkpoint: {error}") from None
 
 
+def below(state: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The entries below `name`, without it: of `a.b.weight` below `a`, `b.weight`."""
+    return {key.removeprefix(name + "."): value for key, value in state.items() if key.startswith(name + ".")}
+
+
+def numbered(state: Mapping[str, Any], name: str) -> int:
+    """How many modules `name.0`, `name.1`, ... there are. Raises KeyError for none."""
+    numbers = {key.split(".")[0] for key in below(state, name)}
+    if "0" not in numbers:
+        raise KeyError(f"{name}.0")
+    return len(numbers)
+
+
 def _safetensors(path: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 

@@ -32,3 +32,32 @@ class Published:
                 "the preset's stages: its gates stay unmeasured",
             )
         return sha256_of(path)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A model's folder as transformers writes it. stage: who wants it. name: below $KLEAR_WEIGHTS. model: whose it is,
+    with its licence."""
+
+    stage: str
+    name: str
+    model: str
+
+    def path(self, given: str | None = None) -> Path:
+        """`given`, or where it belongs. Raises BackendAbsent backend:weights when it is not there."""
+        folder = Path(given) if given else Path(os.environ.get("KLEAR_WEIGHTS", "weights")) / self.name
+        if not (folder / "config.json").is_file():
+            raise BackendAbsent(
+                "backend:weights",
+                f"{self.stage} has no {self.name}: put the folder of {self.model} at {folder}, or remove {self.stage} "
+                "from the preset's stages: its gates stay unmeasured",
+            )
+        return folder
+
+    def digest(self, given: str | None = None) -> str:
+        """Hex sha256 of its weights. Raises BackendAbsent as `path`, or when it holds none."""
+        folder = self.path(given)
+        for name in ("model.safetensors", "pytorch_model.bin"):
+            if (folder / name).is_file():
+                return sha256_of(folder / name)
+        raise BackendAbsent("backend:weights", f"{folder} holds neither model.safetensors nor pytorch_model.bin")

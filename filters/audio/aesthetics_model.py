@@ -14,12 +14,13 @@ import torch
 from torch import nn
 from transformers import WavLMConfig, WavLMModel
 
+from filters.checkpoint import below
 from manifests.errors import ConfigError
 
 AXES = ("PQ", "PC", "CE", "CU")
 FIELDS = ("state_dict", "model_cfg", "target_transform")
 """What the checkpoint holds: weights, how the heads are built, and the mean and spread of the ratings of each axis."""
-ENCODER = "wavlm_model."
+ENCODER = "wavlm_model"
 _NAMES = (
     (r"^layer_norm\.", "feature_projection.layer_norm."),
     (r"^post_extract_proj\.", "feature_projection.projection."),
@@ -106,17 +107,12 @@ def load(found: Mapping[str, Any]) -> Aesthetics:
         raise ConfigError("model:checkpoint", "heads without weights over the layers, or without GELU, are not known")
     try:
         heads = {
-            axis: Head(below(state, f"proj_layer.{axis}."), state[f"layer_weights.{axis}"], settings["normalize_embed"])
+            axis: Head(below(state, f"proj_layer.{axis}"), state[f"layer_weights.{axis}"], settings["normalize_embed"])
             for axis in AXES
         }
         return Aesthetics(_encoder(below(state, ENCODER)), heads, found["target_transform"]).eval()
     except (KeyError, RuntimeError) as error:
         raise ConfigError("model:checkpoint", f"no audiobox-aesthetics checkpoint: {error}") from None
-
-
-def below(state: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The entries under `prefix`, without it."""
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _encoder(state: Mapping[str, torch.Tensor]) -> Encoder:

@@ -6,7 +6,6 @@ coefficient of the two distributions. The method is ours and its scale is its ow
 take one from `klear policy calibrate`.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,11 +15,10 @@ import pyarrow as pa
 
 from filters import device
 from filters.audio.yamnet import labels
-from manifests.errors import BackendAbsent
+from filters.weights_at import Folder
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import FRAMES, AudioView, View, Views
-from media.weights import sha256_of
 
 RATE = 48_000
 AUDIO_48K = AudioView("audio_48k", rate=RATE, channels=1)
@@ -28,8 +26,8 @@ WINDOW = 10 * RATE
 """What CLAP's front end takes at a time; a longer piece would be cut at a place drawn by chance."""
 HEARD, SEEN = "This is a sound of {}.", "a photo of {}."
 FOLDERS = {
-    "clap": "laion/clap-htsat-unfused (Apache-2.0)",
-    "clip": "openai/clip-vit-large-patch14 (MIT)",
+    "clap": Folder("semantic.clap_clip", "clap", "laion/clap-htsat-unfused (Apache-2.0)"),
+    "clip": Folder("semantic.clap_clip", "clip", "openai/clip-vit-large-patch14 (MIT)"),
 }
 
 
@@ -59,18 +57,11 @@ class ClapClip:
 
     def digest(self) -> str:
         """Of the weights of both. Raises BackendAbsent when a folder is not there."""
-        return "-".join(sha256_of(_weights(self._folder(name))) for name in FOLDERS)
+        return "-".join(folder.digest(self.given[name]) for name, folder in FOLDERS.items())
 
-    def _folder(self, name: str) -> Path:
-        default = Path(os.environ.get("KLEAR_WEIGHTS", "weights")) / name
-        folder = Path(self.given[name] or default)
-        if not (folder / "config.json").is_file():
-            raise BackendAbsent(
-                "backend:weights",
-                f"{self.NAME} has no {name}: put the folder of {FOLDERS[name]} at {folder}, or remove {self.NAME} from "
-                "the preset's stages: its gates stay unmeasured",
-            )
-        return folder
+    def _opened(self) -> Any:
+        clap, clip = (folder.path(self.given[name]) for name, folder in FOLDERS.items())
+        return _open(clap, clip, self.precision, self.on)
 
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """Columns of one clip from its 48 kHz audio and its frames."""
@@ -78,16 +69,9 @@ class ClapClip:
         if len(sound) < RATE or len(views[FRAMES]) == 0:
             return {}
         with device.computing():
-            self._models = self._models or _open(self._folder("clap"), self._folder("clip"), self.precision, self.on)
+            self._models = self._models or self._opened()
             heard, seen = self._models
             return {"agreement": float(np.sum(np.sqrt(heard.shares(sound) * seen.shares(views[FRAMES]))))}
-
-
-def _weights(folder: Path) -> Path:
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / name).is_file():
-            return folder / name
-    raise BackendAbsent("backend:weights", f"{folder} holds neither model.safetensors nor pytorch_model.bin")
 
 
 class _Side:

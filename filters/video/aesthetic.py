@@ -6,7 +6,6 @@ so400m-patch14-384 (Apache-2.0); a part of the AS of Klear's tables. Both are ch
 between them, over the picture's embedding at unit length.
 """
 
-import os
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -16,20 +15,18 @@ import numpy as np
 import pyarrow as pa
 
 from filters import device
-from filters.weights_at import Published
-from manifests.errors import BackendAbsent, ConfigError
+from filters.weights_at import Folder, Published
+from manifests.errors import ConfigError
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import FRAMES, View, Views
-from media.weights import sha256_of
 
 
 class Predictor(NamedTuple):
-    """head: the file of the linear layers. folder: of the encoder, as transformers writes it. names: who made it."""
+    """head: the file of the linear layers. encoder: what embeds the pictures."""
 
     head: Published
-    folder: str
-    names: str
+    encoder: Folder
 
 
 _NAME = "video.aesthetic"
@@ -42,8 +39,7 @@ PREDICTORS = {
             "https://github.com/christophschuhmann/improved-aesthetic-predictor",
             "Apache-2.0",
         ),
-        "clip",
-        "openai/clip-vit-large-patch14 (MIT)",
+        Folder(_NAME, "clip", "openai/clip-vit-large-patch14 (MIT)"),
     ),
     "v2_5": Predictor(
         Published(
@@ -53,14 +49,13 @@ PREDICTORS = {
             "https://github.com/discus0434/aesthetic-predictor-v2-5/raw/main/models/aesthetic_predictor_v2_5.pth",
             "AGPL-3.0",
         ),
-        "siglip",
-        "google/siglip-so400m-patch14-384 (Apache-2.0)",
+        Folder(_NAME, "siglip", "google/siglip-so400m-patch14-384 (Apache-2.0)"),
     ),
 }
 
 
 def _licence(predictor: Predictor) -> str:
-    return f"{predictor.head.licence} (head), {predictor.names}"
+    return f"{predictor.head.licence} (head), {predictor.encoder.model}"
 
 
 LICENCE = _licence(PREDICTORS["laion_v2"])
@@ -104,18 +99,7 @@ class Aesthetic:
         """Of both files. Raises BackendAbsent when one is not there, ConfigError model:state for another head."""
         head = self.predictor.head.digest(self.weights)
         _layers(self.predictor.head.path(self.weights))
-        return f"{head}-{sha256_of(self._folder() / 'model.safetensors')}"
-
-    def _folder(self) -> Path:
-        default = Path(os.environ.get("KLEAR_WEIGHTS", "weights")) / self.predictor.folder
-        folder = Path(self.encoder or default)
-        if not (folder / "model.safetensors").is_file():
-            raise BackendAbsent(
-                "backend:weights",
-                f"{_NAME} has no encoder: put the folder of {self.predictor.names}, with model.safetensors, at "
-                f"{folder}, or remove {_NAME} from the preset's stages: its gates stay unmeasured",
-            )
-        return folder
+        return f"{head}-{self.predictor.encoder.digest(self.encoder)}"
 
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """Columns of one clip from its frames (T, H, W, 3) uint8 RGB."""
@@ -131,7 +115,7 @@ class Aesthetic:
         from transformers import AutoImageProcessor, AutoModel
 
         dtype, on = device.dtype_of(self.precision), device.device_of(self.on)
-        folder = self._folder()
+        folder = self.predictor.encoder.path(self.encoder)
         encoder = AutoModel.from_pretrained(folder, local_files_only=True, dtype=dtype).eval().to(on)
         layers = [(w.to(on).float(), b.to(on).float()) for w, b in _layers(self.predictor.head.path(self.weights))]
         return AutoImageProcessor.from_pretrained(folder, local_files_only=True), encoder, layers

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from filters.video.dover_state import numbered
+from filters.checkpoint import numbered
 
 EPS = 1e-6
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from filters.checkpoint import below
 from filters.video.dover_aesthetic import AestheticBranch
-from filters.video.dover_state import below
 from filters.video.dover_technical import TechnicalBranch
 from manifests.errors import ConfigError
 

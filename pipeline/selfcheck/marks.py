@@ -15,6 +15,7 @@ from media.views import Views
 from media.whole import whole_clip
 from pipeline.selfcheck import through
 from pipeline.selfcheck.finding import Finding, detection
+from pipeline.selfcheck.picture import noisy
 
 SIZE = (640, 360)
 WIDTHS = {"logo": (0.02, 0.05, 0.1), "text": (0.05, 0.1, 0.2)}
@@ -115,12 +116,6 @@ def scene(seed: int) -> np.ndarray:
         wide += strength * grain / grain.std()
     image = np.clip(110 + wide, 0, 255).astype(np.uint8)
     return noisy(edits.panned(image, 32, SIZE, 4.0 + seed), seed)
-
-
-def noisy(frames: np.ndarray, seed: int) -> np.ndarray:
-    """With the noise of a camera: 1.5 grey levels."""
-    rng = np.random.default_rng(seed)
-    return np.clip(frames + rng.normal(0, 1.5, frames.shape), 0, 255).astype(np.uint8)
 
 
 def marked(

@@ -35,7 +35,7 @@ def _wide(seed: int) -> np.ndarray:
     return ((blurred - low) * (255 / (high - low))).astype(np.uint8)
 
 
-def _noisy(frames: np.ndarray, seed: int) -> np.ndarray:
+def noisy(frames: np.ndarray, seed: int) -> np.ndarray:
     """With the noise of a camera: 1.5 grey levels."""
     rng = np.random.default_rng(seed)
     return np.clip(frames + rng.normal(0, 1.5, frames.shape), 0, 255).astype(np.uint8)
@@ -44,7 +44,7 @@ def _noisy(frames: np.ndarray, seed: int) -> np.ndarray:
 def _pan() -> Finding:
     pairs = []
     for seed, speed in enumerate(SPEEDS[1:]):
-        pairs.append((speed, _motion(_noisy(edits.panned(_wide(seed), 40, SIZE, speed), seed))["camera_px"]))
+        pairs.append((speed, _motion(noisy(edits.panned(_wide(seed), 40, SIZE, speed), seed))["camera_px"]))
     relative = [(1.0, measured / truth) for truth, measured in pairs]
     return Finding(
         "video.motion.camera_px",
@@ -66,7 +66,7 @@ def _subject() -> Iterator[Finding]:
         frames = np.repeat(back[None], 40, 0).copy()
         for i, frame in enumerate(frames):
             frame[30 : 30 + side, 10 + 3 * i : 10 + 3 * i + side] = thing
-        row = _motion(_noisy(frames, seed))
+        row = _motion(noisy(frames, seed))
         camera.append((0.0, row["camera_px"]))
         area.append((side * side / (SIZE[0] * SIZE[1]), row["subject_area"]))
     yield Finding(

@@ -118,5 +118,5 @@ def test_what_is_absent_is_said(predictor, licence, tmp_path, monkeypatch):
 
 def test_an_absent_encoder_is_said(made, tmp_path):
     predictor, weights, _, _ = made
-    with pytest.raises(BackendAbsent, match="encoder"):
+    with pytest.raises(BackendAbsent, match="video.aesthetic has no (clip|siglip)"):
         STAGE(predictor, str(weights), str(tmp_path / "nowhere")).digest()
