@@ -97,14 +97,14 @@ class AvEvents:
 
 
 def train(events: Events, duration_s: float) -> np.ndarray:
-    """Events as Gaussian bumps on the 200 Hz grid, with a second of room on both sides; unit length. Shape (n,)."""
+    """Events as Gaussian bumps on the 200 Hz grid, with two seconds of room on both sides; unit length. Shape (n,)."""
     grid = np.arange(-REACH, round(duration_s * RATE) + REACH + 1) / RATE
     bumps = np.exp(-0.5 * ((grid[:, None] - events.times[None]) / WIDTH_S) ** 2) @ events.weights
     return bumps / (np.linalg.norm(bumps) + 1e-12)
 
 
 def correlate(sound: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """Correlation of two trains at lags -1 s .. 1 s of the sound, shape (401,): entry k is lag (k - 200) / 200 s."""
+    """Correlation of two trains at lags -2 s .. 2 s of the sound, shape (801,): entry k is lag (k - 400) / 200 s."""
     size = 1 << int(np.ceil(np.log2(len(sound) + REACH + 1)))
     full = np.fft.irfft(np.fft.rfft(sound, size) * np.conj(np.fft.rfft(picture, size)), size)
     return np.concatenate([full[-REACH:], full[: REACH + 1]])
