@@ -34,8 +34,8 @@ class Dover:
     `technical_raw`, `aesthetic_raw`: what the networks say, before the authors' curves.
 
     weights: path of `DOVER.pth`; default: $KLEAR_WEIGHTS/dover/DOVER.pth. precision: float32, bfloat16 or float16.
-    on: "auto", "cpu", "cuda". Frames are taken as the authors do, but where they draw by chance, from the middle. A clip
-    costs 17 CPU-s, whatever its length.
+    on: "auto", "cpu", "cuda". Frames are taken as the authors do, but where they draw by chance, from the middle.
+    A clip costs 17 CPU-s, whatever its length.
     """
 
     NAME = "video.dover"
