@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_MADE = 100
+"""Each time but the last, another process has removed the folder in between."""
+
 
 def take(path: Path, *, shared: bool = False, wait: bool = True) -> int | None:
     """A descriptor that holds the lock until it is closed; None when `wait` is false and another holds it.
@@ -31,14 +34,31 @@ def take(path: Path, *, shared: bool = False, wait: bool = True) -> int | None:
 
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[int]:
-    """The exclusive lock on `path`, made with its folders, for the length of a block; its descriptor."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = take(path)
-    assert descriptor is not None
+    """The exclusive lock on `path`, made with its folders, for the length of a block; its descriptor.
+
+    Whoever tidies up may remove the folder before the lock is in it: it is made again, `_MADE` times at most. Raises
+    FileNotFoundError or FileExistsError when it is gone each time.
+    """
+    descriptor = _taken(path)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _taken(path: Path) -> int:
+    for _ in range(_MADE - 1):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            return _in_its_folder(path)
+    return _in_its_folder(path)
+
+
+def _in_its_folder(path: Path) -> int:
+    """Raises FileNotFoundError, or FileExistsError where it went while mkdir looked at it, when the folder is gone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = take(path)
+    assert descriptor is not None
+    return descriptor
 
 
 def is_there(path: Path, descriptor: int) -> bool:
