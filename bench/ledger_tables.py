@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from filters.gates import leaves, load_policy
 from manifests import parts
+from manifests.compact import row_groups
 from manifests.folded import SUFFIX
 from manifests.ids import digest
 from manifests.schema import CLIPS, CONTENTS, ID, LISTING, PROBES, SOURCES
@@ -118,11 +119,11 @@ class Maker:
                 pq.write_table(rows, folder / f"{name}{SUFFIX}", compression="zstd")
             return
         file = f"fold-00001-{digest(table.name, bucket).hex()[:16]}{SUFFIX}"
-        entries = []
+        named = list(pieces)
         with pq.ParquetWriter(folder / file, table.schema, compression="zstd") as writer:
-            for name, rows in pieces:
+            for rows in row_groups(rows for _, rows in named):
                 writer.write_table(rows, row_group_size=len(rows))
-                entries.append((name, 0, len(rows)))
+        entries = [(name, 0, len(rows)) for name, rows in named]
         (folder / "manifest-00001.json").write_text(json.dumps({"made_s": 0.0, "files": {file: entries}}))
 
 

@@ -7,7 +7,7 @@ listed the old files can read them to the end. Killed at any moment, nothing is 
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
 from typing import BinaryIO
@@ -27,6 +27,10 @@ MOST = 512 << 20
 """Bytes that a folded file has at most, as long as its parts have less each."""
 KEEP_S = 3600.0
 """Replaced files are kept so long, for readers that listed them before."""
+
+GROUP_ROWS, GROUP_BYTES = 8_000, 32 << 20
+"""A row group of a folded file has as many whole parts as it takes to reach one of these, in memory. Measured on rows
+of measures: asking for three columns costs half of what it costs with groups of 1,000, and no less with larger ones."""
 
 Piece = tuple[str, Place]
 
@@ -112,18 +116,33 @@ def _groups(pieces: Sequence[Piece], sizes: dict[str, int], most: int) -> list[l
 
 
 def _write(table: Table, path: AnyPath, group: Sequence[Piece]) -> list[tuple[str, int, int]]:
-    """Publish a folded file, a row group a part; its (part, revision, rows), in order. Holds one part at a time."""
+    """Publish a folded file; its (part, revision, rows), in order. Holds one row group at a time."""
     entries: list[tuple[str, int, int]] = []
+
+    def parts() -> Iterator[pa.Table]:
+        for part, place in group:
+            rows = pa.concat_tables(folded.read([place], table.schema))
+            entries.append((part, place.revision, len(rows)))
+            yield rows
 
     def fill(file: BinaryIO) -> None:
         entries.clear()
         with pq.ParquetWriter(file, table.schema, compression="zstd") as writer:
-            for part, place in group:
-                rows = pa.concat_tables(folded.read([place], table.schema))
-                if len(rows):
-                    writer.write_table(rows, row_group_size=len(rows))
-                entries.append((part, place.revision, len(rows)))
+            for rows in row_groups(parts()):
+                writer.write_table(rows, row_group_size=len(rows))
 
     if not files.publish(path, fill):  # one that was killed, or is at work beside this one, wrote the same
         entries[:] = [(part, place.revision, folded.count(place)) for part, place in group]
     return entries
+
+
+def row_groups(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of the parts, in order, as the row groups of one file; empty parts leave no trace."""
+    held: list[pa.Table] = []
+    for rows in parts:
+        held += [rows] if len(rows) else []
+        if sum(map(len, held)) >= GROUP_ROWS or sum(one.nbytes for one in held) >= GROUP_BYTES:
+            yield pa.concat_tables(held)
+            held = []
+    if held:
+        yield pa.concat_tables(held)

@@ -171,7 +171,7 @@ def register(
         con.register(f"{name}__empty", table.schema.empty_table())
     whole = f"SELECT * FROM ({held}) WHERE {where}" if where else held
     con.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {whole}')
-    placed = [(place.path, place.groups or (), part) for found in surveys for part, place in found.places.items()]
+    placed = [(place.path, place.rows or (), part) for found in surveys for part, place in found.places.items()]
     return [part for _, _, part in sorted(placed)]
 
 

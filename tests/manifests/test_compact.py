@@ -82,8 +82,14 @@ steps = st.lists(
 
 
 @settings(max_examples=40, deadline=None)
-@given(steps=steps)
-def test_a_compacted_table_says_the_same(tmp_path_factory, steps):
+@given(steps=steps, group_rows=st.sampled_from([1, 5, 8_000]))
+def test_a_compacted_table_says_the_same(tmp_path_factory, steps, group_rows):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compact, "GROUP_ROWS", group_rows)
+        says_the_same(tmp_path_factory, steps)
+
+
+def says_the_same(tmp_path_factory, steps):
     catalog = Catalog(tmp_path_factory.mktemp("out"))
     table = catalog.set_current(catalog.table("t", "a" * 32, SCHEMA))
     model = {}
@@ -132,13 +138,24 @@ def test_replaced_files_go_only_at_a_later_compaction_and_not_too_soon(filled):
     assert compact_all(table) == [Compacted(), Compacted()]  # nothing left to do
 
 
-def test_a_folded_file_has_a_row_group_a_part(filled):
-    _, table, _ = filled
+@pytest.mark.parametrize(("most", "groups"), [(1, [2, 2, 2, 2, 2]), (4, [4, 4, 2]), (8_000, [10])])
+def test_a_row_group_of_a_folded_file_has_whole_parts(filled, monkeypatch, most, groups):
+    catalog, table, model = filled
+    monkeypatch.setattr(compact, "GROUP_ROWS", most)
     compact_all(table)
     held = table.survey(1)
     (name,) = held.manifest.files
-    assert pq.ParquetFile(table.folder_of(1) / name).num_row_groups == 5
-    assert [place.groups for _, place in sorted(held.places.items())] == [(0,), (1,), (2,), (3,), (4,)]
+    told = pq.ParquetFile(table.folder_of(1) / name).metadata
+    assert [told.row_group(i).num_rows for i in range(told.num_row_groups)] == groups
+    assert [place.rows for _, place in sorted(held.places.items())] == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 10)]
+    check(catalog, table, model)
+
+
+def test_a_row_group_of_long_texts_is_cut_by_its_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(compact, "GROUP_BYTES", 3_000)
+    parts_of = [pa.table({"text": ["x" * 1_000]}) for _ in range(5)]
+    assert [len(group) for group in compact.row_groups(parts_of)] == [3, 2]
+    assert list(compact.row_groups([parts_of[0].slice(0, 0)])) == []
 
 
 def test_a_revision_hides_its_rows_in_the_folded_file(filled):
