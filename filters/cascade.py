@@ -19,7 +19,7 @@ MOST_TIERS = 4
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU-seconds a clip. stages: of each stage. render: of making the views of a tier."""
+    """Seconds of a worker a clip. stages: of each stage. render: of making the views of a tier."""
 
     stages: Mapping[str, float]
     render: float
@@ -28,7 +28,7 @@ class Cost:
 def reads(gate: Gate, policy: Policy) -> set[str]:
     """Stages without which a gate cannot be decided as it will be in the end: of its measures, of the class that it is
     for, of the score."""
-    names = {str(leaf.measure) for leaf in leaves(gate)}
+    names = {str(leaf.measure) for held in (gate, gate.given) if held for leaf in leaves(held)}
     if SCORE in names:
         names = (names - {SCORE}) | {term.measure for term in policy.score}
     if gate.classes != CLASSES:
@@ -57,7 +57,7 @@ def survive(counted: Patterns, done: Collection[str]) -> float:
 
 
 def expected(counted: Patterns, tiers: Sequence[Sequence[str]], cost: Cost) -> float:
-    """CPU-seconds a clip of these tiers, each run on what the ones before let through."""
+    """Seconds a clip of these tiers, each run on what the ones before let through."""
     total, left, done = 0.0, 1.0, set[str]()
     for tier in tiers:
         total += left * (cost.render + sum(cost.stages[name] for name in tier))
@@ -66,11 +66,16 @@ def expected(counted: Patterns, tiers: Sequence[Sequence[str]], cost: Cost) -> f
     return total
 
 
+FIRST = (CLASS_COLUMNS[0].rpartition(".")[0], "audio.loudness")
+"""Stages that precede all others, whatever they reject: what gates of audio are chosen and read by."""
+
+
 def ranked(counted: Patterns, cost: Cost, needs: Mapping[str, Collection[str]]) -> list[str]:
-    """The stages by rank, best first, none before what it needs. Stages that reject nothing come last, cheap first."""
+    """The stages by rank, best first, none before what it needs, after those of `FIRST`. Stages that reject nothing
+    come last, cheap first."""
     rank = {name: rejects(counted, name) / max(seconds, 1e-9) for name, seconds in cost.stages.items()}
     order: list[str] = []
-    wanted = sorted(cost.stages, key=lambda name: (-rank[name], cost.stages[name], name))
+    wanted = sorted(cost.stages, key=lambda name: (name not in FIRST, -rank[name], cost.stages[name], name))
     while wanted:
         order.append(_first_needed(wanted[0], needs, order, cost.stages))
         wanted.remove(order[-1])
@@ -93,7 +98,8 @@ def best_tiers(counted: Patterns, order: Sequence[str], cost: Cost) -> list[list
     def seconds(edges: Sequence[int]) -> float:
         return sum(left[a] * (cost.render + spent[b] - spent[a]) for a, b in pairwise(edges))
 
+    start = max((n for n, name in enumerate(order, 1) if name in FIRST), default=1)  # the first tier has all of FIRST
     counts = range(min(MOST_TIERS, len(order)))
-    tried = ((0, *cuts, len(order)) for count in counts for cuts in combinations(range(1, len(order)), count))
+    tried = ((0, *cuts, len(order)) for count in counts for cuts in combinations(range(start, len(order)), count))
     best = min(tried, key=lambda edges: (round(seconds(edges), 9), len(edges)))
     return [list(order[a:b]) for a, b in pairwise(best)]

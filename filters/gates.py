@@ -14,9 +14,10 @@ is enough whatever the others are.
 import difflib
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
+from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from filters.capability import CLASSES, TASKS
@@ -27,9 +28,9 @@ SPEECH = ("single_speech", "multi_speech")
 
 
 class Strict(BaseModel):
-    """Immutable, and an unknown key is an error."""
+    """Immutable; an unknown key is an error, and so is a number that is infinite or none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Condition(Strict):
@@ -67,13 +68,15 @@ class Gate(Condition):
     """A named condition. A failed gate of scope `clip` rejects; of `audio` or `video` it takes those tasks away.
 
     classes: final audio classes that it applies to; `speech` means single and multi speech; default all.
-    source: where the threshold comes from. ratio: how much of what `klear policy calibrate` turns away is this gate's,
-    against the ratios of the others; without one its threshold stays.
+    given: a condition without which the gate has nothing to say: where it is false the gate is not for the clip, where
+    it is unknown the gate speaks. source: where the threshold comes from. ratio: how much of what `klear policy
+    calibrate` turns away is this gate's, against the ratios of the others; without one its threshold stays.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     classes: tuple[str, ...] = CLASSES
     scope: Literal["clip", "audio", "video"] = "clip"
+    given: Condition | None = None
     source: str = Field(min_length=1)
     ratio: float | None = Field(None, gt=0, le=1000)
 
@@ -81,6 +84,10 @@ class Gate(Condition):
     @classmethod
     def _expand(cls, value: Any) -> tuple[str, ...]:
         names = [value] if isinstance(value, str) else list(value)
+        if not names:
+            raise ValueError(
+                "no audio class is named, so the gate would never apply: name some, or leave `classes` out"
+            )
         wanted: list[str] = []
         for name in names:
             wanted += SPEECH if name == "speech" else CLASSES if name == "all" else [name]
@@ -118,7 +125,7 @@ class Policy(Strict):
 
     name: str
     description: str = ""
-    tasks: tuple[Literal["T2AV", "TI2AV", "TI2V", "T2V", "T2A"], ...] = TASKS  # type: ignore[assignment]
+    tasks: Annotated[tuple[Literal["T2AV", "TI2AV", "TI2V", "T2V", "T2A"], ...], MinLen(1)] = TASKS  # type: ignore[assignment]
     score: tuple[Term, ...] = ()
     gates: tuple[Gate, ...] = Field(min_length=1)
 
@@ -143,7 +150,8 @@ class Policy(Strict):
 
     def measures(self) -> list[str]:
         """Names of all measures that the gates and the score read, sorted."""
-        bounded = {leaf.measure for gate in self.gates for leaf in leaves(gate) if leaf.measure}
+        held = [condition for gate in self.gates for condition in (gate, gate.given) if condition]
+        bounded = {leaf.measure for condition in held for leaf in leaves(condition) if leaf.measure}
         return sorted((bounded | {term.measure for term in self.score}) - {SCORE})
 
 

@@ -11,7 +11,7 @@ import duckdb
 from filters.capability import AUDIO_TASKS, CLASSES, VIDEO_TASKS, column, final_class, quote, text
 from filters.gates import SCORE, Condition, Gate, Policy, load_policy
 
-__all__ = ["Bound", "Policy", "bounds_of", "columns_of", "judge", "kept_sql", "load_policy"]
+__all__ = ["Bound", "Policy", "bounds_of", "columns_of", "judge", "kept_sql", "load_policy", "score_sql"]
 
 
 def columns_of(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
@@ -21,18 +21,18 @@ def columns_of(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
 
 def judge(policy: Policy, available: Collection[str], relation: str) -> str:
     """Relation plus `audio_class` and, for gate i, `applies<i>` and `g<i>`: TRUE passes, FALSE fails, NULL unknown."""
-    applies = [_applies(gate) for gate in policy.gates]
     known = {*available, SCORE}
+    applies = [_applies(gate, known) for gate in policy.gates]
     gates = [
         f"{on} AS applies{i}, CASE WHEN {on} THEN {_passes(gate, known)} WHEN NOT ({on}) THEN TRUE END AS g{i}"
         for i, (gate, on) in enumerate(zip(policy.gates, applies))
     ]
-    told = f"{final_class(available)} AS audio_class, {_score(policy, available)} AS {quote(SCORE)}"
+    told = f"{final_class(available)} AS audio_class, {score_sql(policy, available)} AS {quote(SCORE)}"
     classed = f"SELECT *, {told} FROM {quote(relation)}"
     return f"SELECT *, {', '.join(gates)} FROM ({classed})"
 
 
-def _score(policy: Policy, available: Collection[str]) -> str:
+def score_sql(policy: Policy, available: Collection[str]) -> str:
     """SQL of the soft score: the weighted mean of the terms that are measured, NULL when none is."""
     if not policy.score:
         return "CAST(NULL AS DOUBLE)"
@@ -46,11 +46,12 @@ def _score(policy: Policy, available: Collection[str]) -> str:
     return f"CASE WHEN {weight} > 0 THEN ({total}) / ({weight}) END"
 
 
-def _applies(gate: Gate) -> str:
-    """Whether the gate is for the clip's class: unknown while the class is, unless it is for every class."""
+def _applies(gate: Gate, available: Collection[str]) -> str:
+    """Whether the gate is for the clip: unknown while the class is, unless it is for every class."""
+    given = f"({_passes(gate.given, available)} IS NOT FALSE)" if gate.given else "TRUE"
     if gate.classes == CLASSES:
-        return "TRUE"
-    return f"(audio_class IN ({', '.join(map(text, gate.classes))}))"
+        return given
+    return f"(audio_class IN ({', '.join(map(text, gate.classes))}) AND {given})"
 
 
 def _passes(condition: Condition, available: Collection[str]) -> str:

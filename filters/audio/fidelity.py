@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from filters.audio import stereo
 from filters.audio.bandwidth import bandwidth
+from filters.audio.clipping import clipping
 from filters.audio.dropouts import dropouts
 from filters.audio.loudness import channels_last
 from filters.audio.snr import snr
@@ -15,25 +16,21 @@ from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, AUDIO_NATIVE, View, Views
 
-FULL_SCALE = 0.985
-"""Where a top counts as cut: lossy coding pulls clipped tops a little below 1, or pushes them above."""
-MIN_RUN = 3
-"""Consecutive samples at full scale: one or two are a peak, three are a plateau."""
-
 
 class Fidelity:
-    """`clipping_ratio`: share of samples in runs of three or more at full scale, worst channel, in [0, 1].
+    """`clipping_ratio`: share of samples in cut tops, worst channel, in [0, 1] (`clipping.py`).
 
-    `bandwidth_hz`: highest frequency with content (`bandwidth.py`). `snr_db`: noise-floor estimate, 60-8,000 Hz, its
-    error stated in `snr.py`. `dc_offset`: largest mean of a channel, 1 = full scale. `dropouts`, `dropout_ratio`,
-    `digital_silence_ratio`: gaps of 5 ms and more, their share of the clip, and that of exact silence that is no gap
-    (`dropouts.py`). `side_to_mid_db`: (left - right) over (left + right); `stereo_residual_db`: what of the channels
-    is no copy of each other; `fake_stereo`: that is -18 dB or less (`stereo.py`). These three are NULL for mono and
-    silent clips, `bandwidth_hz` and `snr_db` for silent ones, all for an empty clip.
+    `bandwidth_hz`: highest frequency with content, of the widest channel (`bandwidth.py`). `snr_db`: noise-floor
+    estimate, 60-8,000 Hz, its error stated in `snr.py`. `dc_offset`: largest mean of a channel, 1 = full scale.
+    `dropouts`, `dropout_ratio`, `digital_silence_ratio`: gaps of 5 ms and more, their share of the clip, and that of
+    exact silence that is no gap (`dropouts.py`). `side_to_mid_db`: (left - right) over (left + right);
+    `stereo_residual_db`: what of the channels is no copy of each other; `fake_stereo`: that is -18 dB or less
+    (`stereo.py`). These three are NULL for mono and silent clips, `bandwidth_hz` and `snr_db` for silent ones, all for
+    an empty clip.
     """
 
     NAME = "audio.fidelity"
-    VERSION = 2
+    VERSION = 3
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "clipping_ratio": pa.float64(),
         "bandwidth_hz": pa.float64(),
@@ -67,7 +64,9 @@ class Fidelity:
         left_over = stereo.residual(audio, rate)
         return {
             "clipping_ratio": clipping(audio),
-            "bandwidth_hz": bandwidth(audio.mean(axis=1), rate),
+            "bandwidth_hz": max(
+                (b for channel in audio.T if (b := bandwidth(channel, rate)) is not None), default=None
+            ),
             "snr_db": snr(views[AUDIO_16K]),
             "dc_offset": float(np.abs(audio.mean(axis=0, dtype=np.float64)).max()),
             "dropouts": gaps,
@@ -77,18 +76,6 @@ class Fidelity:
             "stereo_residual_db": left_over,
             "fake_stereo": None if left_over is None else left_over <= stereo.FAKE_DB,
         }
-
-
-def clipping(audio: np.ndarray) -> float:
-    """Share of (n, channels) samples in runs of at least `MIN_RUN` same-signed full-scale samples, worst channel."""
-    return max(_clipped_share(channel) + _clipped_share(-channel) for channel in audio.T)
-
-
-def _clipped_share(channel: np.ndarray) -> float:
-    full = np.concatenate([[0], (channel >= FULL_SCALE).astype(np.int8), [0]])
-    edges = np.flatnonzero(np.diff(full))
-    lengths = edges[1::2] - edges[::2]
-    return float(lengths[lengths >= MIN_RUN].sum() / len(channel))
 
 
 STAGE = Fidelity

@@ -22,7 +22,8 @@ FLOOR_LUFS = -70.0
 FLOOR_DB = -120.0
 LOWEST_RATE = 44_100
 SURROUND = [0, 1, 2, 4, 5]
-"""Channels of 5.1 and wider in ffmpeg's order, without the LFE, which BS.1770 leaves out."""
+"""Channels of 5.1 and wider in ffmpeg's order, without the LFE, which BS.1770 leaves out, and without the sides of 7.1,
+which pyloudnorm has no weights for. Of three channels all count: they may be 3.0 as well as 2.1."""
 
 
 class Loudness:

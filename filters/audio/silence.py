@@ -25,7 +25,8 @@ class Silence:
 
     vad: time outside silero-vad's speech spans; pauses of up to `bridge_s` seconds between words belong to speech.
     energy: 50 ms frames whose RMS lies below `floor_db` dBFS, or more than `range_db` below the clip's own 95th
-    percentile, so that a quiet clip is not silent and a loud clip's dropout is.
+    percentile, so that a quiet clip is not silent and a loud clip's dropout is. Both hear the mean of the channels, as
+    a mono player does: where these are each other's opposite it is silent (`audio.fidelity.side_to_mid_db` tells).
     """
 
     NAME = "audio.silence"

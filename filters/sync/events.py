@@ -45,7 +45,7 @@ def video_events(frames: np.ndarray) -> Events:
     """Sudden changes of (T, H, W) uint8 frames at 25 fps; an event at i / 25 s: frame i differs from i - 1."""
     import cv2
 
-    if len(frames) < 2:
+    if len(frames) < 3:  # one change is no rhythm, and no step between changes
         return Events(np.zeros(0), np.zeros(0))
     change = np.array([float(cv2.absdiff(a, b).mean()) for a, b in pairwise(frames)])
     held = np.concatenate([np.zeros(HOLD), change])

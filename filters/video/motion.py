@@ -15,6 +15,8 @@ from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import LUMA_25, View, Views
 
+LEAST = 32
+"""Side of the smallest picture that DIS takes: below it OpenCV 4 and 5 raise, answer NaN or crash (measured)."""
 CHANGE = 0.5
 """Mean absolute difference, in grey levels, below which two frames count as the same: above coding noise of a still."""
 
@@ -30,7 +32,7 @@ class Motion:
     """
 
     NAME = "video.motion"
-    VERSION = 2
+    VERSION = 3
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "motion_px": pa.float64(),
         "motion_peak_px": pa.float64(),
@@ -87,16 +89,20 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
 
 def flows(frames: np.ndarray, moving: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean flow magnitude of each of the T - 1 pairs, px/frame, 0 without computing it where `moving` is false; and the
-    flow of those that move, sampled every `camera.GRID` pixels, float32 (moving pairs, h, w, 2)."""
+    flow of those that move, sampled every `camera.GRID` pixels, float32 (moving pairs, h, w, 2). A side below 32
+    pixels is continued by its edge, and the continued picture is what is sampled."""
     import cv2
 
     cv2.setNumThreads(1)
+    height, width = frames.shape[1:]
+    more = [(0, 0), (0, max(0, LEAST - height)), (0, max(0, LEAST - width))]
+    frames = np.pad(frames, more, mode="edge") if np.any(more) else frames
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     out, sampled = np.zeros(len(frames) - 1), []
     for i in np.flatnonzero(moving):
         start = np.zeros((*frames.shape[1:], 2), np.float32)
         flow = dis.calc(np.ascontiguousarray(frames[i]), np.ascontiguousarray(frames[i + 1]), start)
-        out[i] = np.hypot(flow[..., 0], flow[..., 1]).mean()
+        out[i] = np.hypot(*np.moveaxis(flow[:height, :width], 2, 0)).mean()
         sampled.append(flow[camera.GRID // 2 :: camera.GRID, camera.GRID // 2 :: camera.GRID].copy())
     return out, np.array(sampled)
 

@@ -1,6 +1,7 @@
 """A few clips through the stages: each is rendered once, and a stage that takes several at once is given them all."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -53,7 +54,11 @@ class Held:
             self.bad = (stage.NAME, *cause_of(error))
 
     def note(self, stage: Stage, values: dict[str, Any]) -> None:
-        """Keep what the stage said; later stages read the columns."""
+        """Keep what the stage said; later stages read the columns. A number that is none is the clip's fault."""
+        if wrong := next((n for n, v in values.items() if isinstance(v, float) and not math.isfinite(v)), None):
+            told = f"{stage.NAME}.{wrong} is {values[wrong]}: `klear replay` shows what it makes of the clip"
+            self.bad = (stage.NAME, "measure:not_finite", told)
+            return
         self.values[stage.NAME] = values
         self.facts[stage.NAME] = {name: value for name, value in values.items() if name != FILES}
 

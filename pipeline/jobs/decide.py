@@ -112,15 +112,26 @@ def policy_of(context: Context) -> Policy:
 
 
 def named(name: str) -> Policy:
-    """A policy by name or file. Raises ConfigError when it is not there, or reads what no stage measures."""
+    """A policy by name or file. Raises ConfigError when it is not there, or reads what is no number of a stage."""
     policy = load_policy(name)
-    columns = [f"{name}.{column}" for name in stages.known() for column in stages.make(StageRef(name=name)).COLUMNS]
+    made = {name: stages.make(StageRef(name=name)) for name in stages.known()}
+    columns = {f"{name}.{column}": kind for name, stage in made.items() for column, kind in stage.COLUMNS.items()}
     for measure in policy.measures():
         if measure not in columns:
             near = difflib.get_close_matches(measure, columns, 1, 0.5)
             hint = f"did you mean {near[0]!r}?" if near else "no stage has such a column"
             raise ConfigError("config:policy", f"policy {policy.name}: unknown measure {measure!r}; {hint}")
+        if not _is_number(columns[measure]):
+            raise ConfigError(
+                "config:policy",
+                f"policy {policy.name}: {measure} is of type {columns[measure]}, and gates and scores bound numbers; "
+                "audio classes are chosen by a gate's `classes`",
+            )
     return policy
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
 
 
 def _kept(

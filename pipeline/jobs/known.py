@@ -28,13 +28,14 @@ def of(
 ) -> duckdb.DuckDBPyConnection:
     """A connection with the table `judged`: a row for each clip of these buckets that the first tier has measured and
     no stage has quarantined, with `clip_id`, `bucket`, `bypass` (bool), and a column `<stage>.<column>` for each name
-    of `read` that a stage of `found` has; in the order of bucket and clip_id.
+    of `read` that a stage of `found` has. Clips come in the order of bucket and clip_id as long as DuckDB keeps that of
+    what it joins to, so whoever needs an order sorts.
 
     members: a table with clip_id, when only these are asked for. sample: only this share of the clips, in [0, 1], drawn
     by their ids; the bypass sample is the one of its share.
     """
     con = connect(context.catalog, some, "clips")
-    con.execute(f"CREATE TEMP TABLE asked AS {_asked(con, context.settings.bypass, members, sample)}")
+    con.execute(f"CREATE TEMP TABLE asked AS {_asked(con, context.settings.bypass, members, sample)} ORDER BY ALL")
     joins, columns, fit = [], [], ["true"]
     for n, alike in enumerate(_alike(con, found, some)):
         con.execute(f"CREATE OR REPLACE TEMP VIEW tier{n} AS {_beside(alike, read)}")
@@ -45,7 +46,7 @@ def of(
             fit.append(f"tier{n}.clip_id IS NOT NULL")
     con.execute(
         f"CREATE TEMP TABLE judged AS SELECT {', '.join(['asked.*', *columns])} FROM asked {' '.join(joins)} "
-        f"WHERE {' AND '.join(fit)} ORDER BY bucket, asked.clip_id"
+        f"WHERE {' AND '.join(fit)}"
     )
     con.execute("DROP TABLE asked")
     return con
@@ -72,7 +73,7 @@ def _asked(con: duckdb.DuckDBPyConnection, share: float, members: pa.Table | Non
     if members is not None:
         con.register("members", members)
         where.append("clip_id IN (SELECT clip_id FROM members)")
-    told = f"clip_id, bucket, {bypass_sql(share)} AS bypass"
+    told = f"bucket, clip_id, {bypass_sql(share)} AS bypass"
     return f"SELECT {told} FROM clips WHERE {' AND '.join(where) or 'true'}"
 
 

@@ -46,20 +46,21 @@ def ready(context: Context, refs: Iterable[StageRef]) -> tuple[list[Ready], dict
             absent[ref.name] = reason
             continue
         inputs = {name: _input_recipe(context, found, name) for name in stage.INPUTS}
-        _check_inputs(stage, inputs)
+        _check_inputs(context, stage, inputs)
         inputs["clips"] = clips.recipe if clips else ""
         made_by = stages.stage_recipe(ref, stage, inputs)
         found.append(Ready(ref, stage, context.catalog.table(stage.NAME, made_by, stage_schema(stage.COLUMNS))))
     return found, absent
 
 
-def _check_inputs(stage: Stage, inputs: dict[str, str]) -> None:
-    """Raise ConfigError for a stage whose input nobody makes: before any work, not clip by clip."""
+def _check_inputs(context: Context, stage: Stage, inputs: dict[str, str]) -> None:
+    """Raise ConfigError for a stage whose input nobody made or makes: before any work, not clip by clip."""
     for name in getattr(stage, "REQUIRES", ()):
         if not inputs[name]:
+            tier = next((t.name for t in context.settings.tiers if name in {ref.name for ref in t.stages}), None)
+            told = f"run `klear measure --tier {tier}` first" if tier else f"put {{name: {name}}} before it"
             raise ConfigError(
-                "config:inputs",
-                f"{stage.NAME} reads {name}, which no stage before it makes here: put {{name: {name}}} before it",
+                "config:inputs", f"{stage.NAME} reads {name}, which no stage before it makes here: {told}"
             )
 
 

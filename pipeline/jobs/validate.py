@@ -74,7 +74,8 @@ def run(
 ) -> tuple[dict[str, Any], Found]:
     """Validate all tables of an output folder and build its Data Docs; the outcome, and all that is known.
 
-    `failed` lists what is not as it should be. save: where the profiles of the tables are written, for other runs.
+    `failed` lists what is not as it should be. save: where the profiles of the tables are written, for other runs,
+    unless something is not as it should be.
     """
     started = time.monotonic()
     names = catalog.names()
@@ -84,9 +85,10 @@ def run(
     told: dict[str, Any] = {"job": "validate", "tables": {one.table: _outcome(one) for one in found.checked}}
     if found.compared:
         told |= {"baseline": found.settings.baseline, "drift": {one.table: _moved(one) for one in found.compared}}
-    if save is not None:
+    if save is not None and not found.failed:  # what is wrong here would become what other runs are held to
         baselines.save(save, baselines.of(catalog, names))
-        told["saved_baseline"] = save
+    if save is not None:
+        told["saved_baseline"] = None if found.failed else save
     told |= {"failed": found.failed, "data_docs": str(page)}
     return told | {"seconds": round(time.monotonic() - started, 2)}, found
 
@@ -115,6 +117,8 @@ def show(told: dict[str, Any], found: Found) -> None:
         warn(found)
     for line in found.failed:
         console.say(line, "failed", "bold red")
+    if "saved_baseline" in told:
+        console.say(told["saved_baseline"] or "not saved, as something failed", "baseline", "dim")
     console.say(f"{told['data_docs']}, in {told['seconds']} s", "data docs", "dim")
 
 

@@ -94,3 +94,14 @@ def test_a_machine_in_trouble_blames_no_clip():
     with pytest.raises(MachineError):
         ask(clips, Together(MachineError))
     assert [one.bad for one in clips] == [None, None]
+
+
+def test_a_number_that_is_none_is_the_fault_of_its_clip_alone():
+    class Odd(Together):
+        def many(self, given):
+            return [{"twice": float("nan") if clip == 13 else 1.0} for clip, _, _ in given]
+
+    clips = held(1, 13, 3)
+    ask(clips, Odd())
+    assert [one.bad and one.bad[:2] for one in clips] == [None, ("test.together", "measure:not_finite"), None]
+    assert "twice is nan" in clips[1].bad[2] and clips[1].values == {}

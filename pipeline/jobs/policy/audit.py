@@ -4,7 +4,7 @@ The answers come back as a JSON file: where people call many clips good that a t
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pipeline.context import Context
 from pipeline.jobs import decide, known
 from pipeline.jobs.policy import drawn
 from pipeline.jobs.policy.explain import between
+from pipeline.jobs.run_stages import Ready
 from pipeline.report.limits import Limit, scope, words
 
 OPINIONS = ("good", "bad", "unsure")
@@ -30,14 +31,21 @@ def run(context: Context, near: int = 2) -> dict[str, Any]:
     clip_id (hex), gate, measure, audio_class, side (passes, fails), value, bound. A clip may stand for several."""
     policy = decide.policy_of(context)
     found = drawn.found_stages(context)
-    share = drawn.share(context, [policy])
-    rows: list[dict[str, Any]] = []
-    for _, con in known.by_group(context, found, decide.reads(policy), share):
-        rows = _nearest([*rows, *_of_group(con, policy, near)], near)
+    rows = _drawn(context, policy, found, near, drawn.share(context, [policy])) or _drawn(context, policy, found, near)
     if not rows:
         raise KlearError("policy:nothing", f"no clip of {context.out} can be judged yet: run `klear filter`")
     empty = [gate.name for gate in policy.gates if gate.name not in {row["gate"] for row in rows}]
     return {"job": "policy audit", "policy": policy.name, "clips": rows, "unmeasured": empty}
+
+
+def _drawn(
+    context: Context, policy: Policy, found: Sequence[Ready], near: int, share: float | None = None
+) -> list[dict[str, Any]]:
+    """The rows of `run`, from a share of the clips, or from all where the sample of a small data set holds none."""
+    rows: list[dict[str, Any]] = []
+    for _, con in known.by_group(context, found, decide.reads(policy), share):
+        rows = _nearest([*rows, *_of_group(con, policy, near)], near)
+    return rows
 
 
 def _of_group(con: duckdb.DuckDBPyConnection, policy: Policy, near: int) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Calibrate: new thresholds that keep a wanted share of each audio class, as a policy file. Runs no model."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import chain, count
 from operator import methodcaller
 from typing import Any
 
@@ -80,12 +81,16 @@ def _sample(context: Context, policy: Policy) -> tuple[pa.Table, float | None]:
     """Class, measures and answers to the gates (columns g<i>, applies<i>) of the clips that speak for all."""
     share = drawn.share(context, [policy])
     found = drawn.found_stages(context)
+    if wrong := drawn.unmeasured(context, policy, found):
+        told = "run `klear filter` to its end with this `bypass`, or give the `--set bypass=` of the run that measured"
+        raise ConfigError("policy:bypass", f"{wrong}: {told}")
     parts = []
     for _, con in known.by_group(context, found, decide.reads(policy), share):
         judged = judge(policy, columns_of(con, "judged"), "judged")
         parts.append(con.sql(f"SELECT * EXCLUDE (clip_id, bucket, bypass) FROM ({judged})").to_arrow_table())
     if not sum(map(len, parts)):
-        raise KlearError("policy:nothing", f"no clip of {context.out} can be judged yet: run `klear filter`")
+        few = f" of the bypass sample ({share:.1%} of all; raise `bypass` for small data)" if share else ""
+        raise KlearError("policy:nothing", f"no clip{few} of {context.out} can be judged yet: run `klear filter`")
     return pa.concat_tables(parts), share if drawn.late(context, policy) else None
 
 
@@ -112,12 +117,18 @@ def rebuilt(policy: Policy, found: Mapping[str, Found], retain: float, about: st
         moved = {name: one.gates[gate.name] for name, one in found.items() if gate.name in one.gates}
         for name, new in moved.items():
             source = f"keeps {retain:.0%} of {name} on {about}, ratio {gate.ratio:g}; before: {gate.source}"
-            gates.append(new.model_copy(update={"name": f"{gate.name}_{name}", "classes": (name,), "source": source}))
+            own = _unused(f"{gate.name}_{name}", {*(g.name for g in gates), *(g.name for g in policy.gates)})
+            gates.append(new.model_copy(update={"name": own, "classes": (name,), "source": source}))
         if rest := tuple(name for name in gate.classes if name not in moved):
             gates.append(gate.model_copy(update={"classes": rest}))
     name = f"{policy.name}-{100 * retain:g}"
     told = {"name": name, "description": policy.description, "tasks": policy.tasks, "score": policy.score}
     return Policy.model_validate({**told, "gates": [gate.model_dump(exclude_defaults=True) for gate in gates]})
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+    """The name, or it and the first number that makes it another than those that are taken."""
+    return next(one for one in chain([name], (f"{name}_{n}" for n in count(2))) if one not in taken)
 
 
 def _row(name: str, sample: Sample, one: Found | None, retain: float, least: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pipeline.jobs.run_stages import Ready
 
 
 def run(context: Context, to: AnyPath | None = None) -> dict[str, Any]:
-    """Cost a clip of this preset's tiers, of one tier for all, and of the best tiers found; in seconds of one core.
+    """Cost a clip of this preset's tiers, of one tier for all, and of the best tiers found; in seconds of a worker.
 
     to: where to write the best tiers, as YAML to put into a preset in place of its own: the order is pinned by it.
     """
@@ -55,13 +55,14 @@ def run(context: Context, to: AnyPath | None = None) -> dict[str, Any]:
 
 
 def _costs(context: Context, found: Sequence[Ready]) -> tuple[Cost, list[str]]:
-    """Measured seconds a clip, of the newest runs; for stages without any, what they declare, and their names."""
+    """Measured seconds a clip, the median of parts, as the first of a worker holds imports and the loading of models;
+    for stages without any, what they declare, and their names."""
     measured: dict[str, float] = {}
     render: list[float] = []
     if context.catalog.current("events") is not None:
         told = rows(
             connect(context.catalog, asked="events"),
-            "SELECT job, s.stage AS stage, sum(s.seconds) / sum(rows) AS each FROM (SELECT job, rows, unnest(stages) s"
+            "SELECT job, s.stage AS stage, median(s.seconds / rows) AS each FROM (SELECT job, rows, unnest(stages) s"
             " FROM events WHERE starts_with(job, 'measure.') AND rows > 0) GROUP BY ALL",
         )
         measured = {row["stage"]: row["each"] for row in told if row["stage"] not in ("render", "cpu")}

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from filters.gates import Policy
 from manifests.errors import ConfigError
-from manifests.query import connect
+from manifests.query import connect, groups
 from pipeline.context import Context
-from pipeline.jobs import run_stages
+from pipeline.jobs import known, run_stages
 from pipeline.jobs.run_stages import Ready
 
 MOST = 1_000_000
@@ -29,6 +29,22 @@ def late(context: Context, policy: Policy) -> list[str]:
     """The measures of the policy that clips rejected by an earlier tier do not have."""
     after = [ref.name for tier in context.settings.tiers[1:] for ref in tier.stages]
     return [measure for measure in policy.measures() if measure.rpartition(".")[0] in after]
+
+
+def unmeasured(context: Context, policy: Policy, found: Sequence[Ready]) -> str | None:
+    """What is wrong with the bypass sample, if anything: clips of it that a later tier has not measured, as when
+    `bypass` was raised and `klear filter` not run to its end since. Looked for in the first buckets only."""
+    needed = {measure.rpartition(".")[0] for measure in late(context, policy)}
+    some = groups(context.catalog)[:1]
+    for name in sorted(r.ref.name for r in found if r.ref.name in needed) if some else ():
+        with known.of(context, found, (), some[0], sample=context.settings.bypass) as con:
+            sql = (
+                f'SELECT count(*) FILTER (l.clip_id IS NULL), count(*) FROM judged LEFT JOIN "{name}" l USING (clip_id)'
+            )
+            ((missing, clips),) = con.execute(sql).fetchall()
+        if missing:
+            return f"{missing:,} of {clips:,} clips of the bypass sample looked at were not measured by {name}"
+    return None
 
 
 def share(context: Context, policies: Sequence[Policy]) -> float | None:

@@ -26,6 +26,7 @@ def run(context: Context) -> dict[str, Any]:
     rows = [*known_rows(counted)]
     late = drawn.late(context, policy)
     heard, _ = speaking(context, counted)
+    wrong = drawn.unmeasured(context, policy, drawn.found_stages(context))
     bypassed = counted.total(counted.groups["bypass"].to_numpy(zero_copy_only=False))
     kept, gone = counted.kept(), ~counted.kept()
     return {
@@ -37,6 +38,7 @@ def run(context: Context) -> dict[str, Any]:
         "sample": int(heard.clips.sum()),
         "bypassed": bypassed if late else None,
         "late": late,
+        "wrong_sample": wrong,
         "gates": _gates(heard),
         "pairs": _pairs(heard),
     }
@@ -54,12 +56,14 @@ def count(context: Context) -> Patterns:
 
 
 def speaking(context: Context, counted: Patterns) -> tuple[Patterns, bool]:
-    """The patterns of the clips that speak for all, and false; of all clips, and true, when those are too few."""
+    """The patterns of the clips that speak for all, and false; of all clips, and true, when those are too few or not
+    measured to the end."""
     if not drawn.late(context, counted.policy):
         return counted, False
     heard = counted.where(counted.groups["bypass"].to_numpy(zero_copy_only=False))
     few = int(heard.clips.sum()) < min(drawn.ENOUGH, int(counted.clips.sum()))
-    return (counted, True) if few else (heard, False)
+    biased = few or drawn.unmeasured(context, counted.policy, drawn.found_stages(context)) is not None
+    return (counted, True) if biased else (heard, False)
 
 
 def known_rows(counted: Patterns) -> list[dict[str, Any]]:
@@ -140,6 +144,11 @@ def show(result: dict[str, Any]) -> None:
 def _about(result: dict[str, Any]) -> str:
     if not result["late"]:
         return f"Shares are of all {result['sample']:,} clips. In brackets: 95% intervals."
+    if result["wrong_sample"]:
+        return (
+            f"Shares are of all {result['sample']:,} clips as measured, so gates of later tiers saw only what earlier "
+            f"ones let through: {result['wrong_sample']}. Run `klear filter` to its end with this `bypass`."
+        )
     if result["bypassed"] < result["sample"]:
         return (
             f"Shares are of all {result['sample']:,} clips as measured, so gates of later tiers saw only what earlier "

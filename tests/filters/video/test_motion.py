@@ -82,3 +82,14 @@ def test_a_zoom_is_the_cameras() -> None:
         frames.append(cv2.warpAffine(wide, zoom, (600, 144))[:, 172:428])
     row = measure(np.stack(frames))
     assert row["camera_px"] > 0.8 and row["subject_px"] < 0.2 * row["camera_px"] and row["subject_area"] < 0.05
+
+
+@pytest.mark.parametrize("height", [1, 2, 5, 8, 10, 16, 24, 31, 33])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_pictures_too_small_for_the_flow_are_measured(height: int, narrow: bool) -> None:
+    wide = texture()
+    frames = np.stack([wide[40 : 40 + height, 2 * i : 2 * i + 256] for i in range(8)])
+    row = measure(frames.transpose(0, 2, 1) if narrow else frames)
+    assert all(np.isfinite(value) for value in row.values()) and row["static_ratio"] == 0.0
+    if height >= 8:
+        assert row["motion_px"] == pytest.approx(2, rel=0.35)
