@@ -53,7 +53,7 @@ class Demucs:
         if importlib.util.find_spec("demucs") is None:
             raise BackendAbsent("separate:demucs", "separator demucs needs the package demucs: run `make setup`")
         bag = demucs_folder.find(self._folder(), self.name)
-        _voters(self._folder(), self.name, "cpu")  # a wrong file stops the job before any clip would suffer from it
+        demucs_folder.load(bag)  # a wrong file stops the job before any clip would suffer from it
         said = [importlib.metadata.version("demucs"), repr((bag.weights, bag.segment)), *map(sha256_of, bag.files)]
         return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
