@@ -73,16 +73,18 @@ class Estimator:
 def load(folder: Path, on: str) -> Estimator:
     """As `read`, on a device; the process keeps the last one."""
     found = read(folder)
-    return Estimator(found.model.to(on), found.front)
+    model: Any = found.model
+    return Estimator(model.to(on), found.front)
 
 
 def read(folder: Path) -> Estimator:
     """The model of a folder, on the CPU. Raises ConfigError model:checkpoint when it is another one."""
     try:
-        model, found = AgeGender.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+        made: Any = AgeGender.from_pretrained(folder, local_files_only=True, output_loading_info=True)
         front = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
     except Exception as error:
         raise ConfigError("model:checkpoint", f"{folder} cannot be read as a model: {error}") from None
+    model, found = made
     odd = {*found["missing_keys"], *found["unexpected_keys"]} - SPARE
     odd |= {str(key) for key in found["mismatched_keys"]}
     if odd:

@@ -50,7 +50,7 @@ class Speakers:
     REQUIRES = INPUTS
     BACKEND = "wav2vec2 age-gender (audeering)"
     LICENCE = "CC-BY-NC-SA-4.0 (weights, audeering): non-commercial"
-    COST = 0.5
+    COST = 0.4
 
     def __init__(self, weights: str | None = None, max_s: float = 10.0, min_s: float = 1.0, on: str = "auto") -> None:
         self.weights, self.max_s, self.min_s, self.on = weights, max_s, min_s, on

@@ -39,8 +39,8 @@ class Demucs:
     at_once: int = 8
     overlap: float = 0.25
 
-    LICENCE: ClassVar[str] = "MIT (demucs, which says nothing else of its weights)"
-    COST: ClassVar[float] = 1.5
+    LICENCE: ClassVar[str] = "MIT (demucs; its weights as their author labels them on the hub)"
+    COST: ClassVar[float] = 0.9
     CHANNELS: ClassVar[int] = CHANNELS
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field
 
 from manifests.errors import BackendAbsent, ConfigError
 from media.weights import sha256_of
@@ -35,15 +36,26 @@ class Bag:
     segment: float | None = None
 
 
+class _Listed(BaseModel):
+    """A bag's file."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+    models: list[str] = Field(min_length=1)
+    weights: list[list[float]] | None = None
+    segment: float | None = None
+
+
 def find(folder: Path, name: str) -> Bag:
     """The bag `name.yaml`, or the model whose signature is `name`. Raises BackendAbsent backend:weights."""
     listed = folder / f"{name}.yaml"
     if not listed.is_file():
         return Bag((_file(folder, name),))
-    bag = yaml.safe_load(listed.read_text())
-    if not isinstance(bag, dict) or not bag.get("models"):
-        raise ConfigError("model:checkpoint", f"{listed} names no models: it should say `models: [signature, ...]`")
-    return Bag(tuple(_file(folder, str(sign)) for sign in bag["models"]), bag.get("weights"), bag.get("segment"))
+    try:
+        bag = _Listed.model_validate(yaml.safe_load(listed.read_text()))
+    except (yaml.YAMLError, ValueError) as error:
+        what = "it should say `models: [signature, ...]`"
+        raise ConfigError("model:checkpoint", f"{listed} names no bag of models, {what}: {error}") from None
+    return Bag(tuple(_file(folder, sign) for sign in bag.models), bag.weights, bag.segment)
 
 
 def _file(folder: Path, sign: str) -> Path:

@@ -17,10 +17,8 @@ def run(network: Run, sounds: Sequence[np.ndarray], size: int, overlap: float, a
     """What the network makes of each sound (channels, n), of its shape. at_once: windows that run together."""
     step = int((1 - overlap) * size)
     spans = [(i, first) for i, sound in enumerate(sounds) for first in range(0, sound.shape[1], step)]
-    sums, weights = (
-        [np.zeros_like(sound) for sound in sounds],
-        [np.zeros(sound.shape[1], np.float32) for sound in sounds],
-    )
+    sums = [np.zeros_like(sound) for sound in sounds]
+    weights = [np.zeros(sound.shape[1], np.float32) for sound in sounds]
     ramp = _triangle(size)
     for start in range(0, len(spans), at_once):
         group = spans[start : start + at_once]

@@ -59,9 +59,9 @@ def split(backend: str, audio: np.ndarray, rate: int, **settings: Any) -> Stems:
 
 def split_many(splitter: Splitter, mixes: Sequence[np.ndarray], rate: int) -> list[Stems]:
     """The stems of several mixes, together where the splitter can."""
-    return (
-        splitter.split_many(mixes, rate) if isinstance(splitter, Demucs) else [splitter.split(m, rate) for m in mixes]
-    )
+    if isinstance(splitter, Demucs):
+        return splitter.split_many(mixes, rate)
+    return [splitter.split(mix, rate) for mix in mixes]
 
 
 def check(backend: str) -> None:

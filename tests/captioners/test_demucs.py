@@ -105,8 +105,9 @@ def authors(folder: Path, name: str, mix: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["htdemucs", "htdemucs_ft", "955717e8"])
 @pytest.mark.parametrize("samples", [500, 20_000, 34_398, 34_399, 100_001])
-def test_vocals_are_those_of_the_authors_code(folder: Path, name: str, samples: int) -> None:
-    mix = noise(samples, 2)
+@pytest.mark.parametrize("stereo", ["wide", "opposite"])
+def test_vocals_are_those_of_the_authors_code(folder: Path, name: str, samples: int, stereo: str) -> None:
+    mix = noise(samples, 2) if stereo == "wide" else noise(samples, 1) * np.float32([1, -1])
     voice, background = Demucs(model=str(folder), name=name).split(mix, RATE)
     expected = authors(folder, name, mix)
     assert np.abs(expected).max() > 1e-3
@@ -246,6 +247,10 @@ def test_a_bag_whose_weights_do_not_fit_is_refused(folder: Path, tmp_path: Path,
     (tmp_path / "htdemucs.yaml").write_text(f"models: ['955717e8']\n{bag}\n")
     with pytest.raises(ConfigError, match="do not fit"):
         demucs_folder.load(demucs_folder.find(tmp_path, "htdemucs"))
-    (tmp_path / "htdemucs.yaml").write_text("hello")
-    with pytest.raises(ConfigError, match="names no models"):
+
+
+@pytest.mark.parametrize("text", ["hello", "models: []", "models: ['955717e8']\nweights: 5", "a: [", ""])
+def test_a_file_that_lists_no_bag_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "htdemucs.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="names no bag of models"):
         demucs_folder.find(tmp_path, "htdemucs")
