@@ -66,7 +66,7 @@ def main() -> None:
     text = "\n\n".join([said, table(found), costs(found)])
     harness.record("`bench.separation`, SI-SDR of the voice stem on known mixes", text, given.record)
     even = [np.mean([f.gain_db for f in found if f.backend == name and f.ratio_db == 0]) for name in backends]
-    raise SystemExit(min(even) <= 0)
+    raise SystemExit(int(min(even) <= 0))
 
 
 def heard(path: Path) -> np.ndarray:

@@ -29,14 +29,15 @@ CHANNELS, RATE = demucs_folder.SHAPE
 class Demucs:
     """model: folder of the checkpoints, by default $KLEAR_WEIGHTS/demucs. name: of a bag or a model in it.
 
-    on: "auto", "cpu", "cuda". at_once: windows (of 7.8 s) that run together, of one clip or several. overlap: share
-    of a window that the next one hears again. There are no random shifts: the same mix gives the same stems.
+    on: "auto", "cpu", "cuda". at_once: windows (of 7.8 s, half a GB each) that run together, of one clip or
+    several. overlap: share of a window that the next one hears again. There are no random shifts: the same mix gives
+    the same stems.
     """
 
     model: str | None = None
     name: str = "htdemucs"
     on: str = "auto"
-    at_once: int = 8
+    at_once: int = 4
     overlap: float = 0.25
 
     LICENCE: ClassVar[str] = "MIT (demucs; its weights as their author labels them on the hub)"

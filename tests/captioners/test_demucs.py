@@ -254,3 +254,32 @@ def test_a_file_that_lists_no_bag_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "htdemucs.yaml").write_text(text)
     with pytest.raises(ConfigError, match="names no bag of models"):
         demucs_folder.find(tmp_path, "htdemucs")
+
+
+def test_a_job_gives_a_worker_two_clips_at_once(
+    folder: Path, tmp_path: Path, small_preset: Path, one_by_one: None
+) -> None:
+    """From stereo and mono sources to the table."""
+    from media.writer import write_mp4
+    from pipeline.config import load
+    from pipeline.context import Context
+    from pipeline.jobs import annotate, decide, filter, ingest
+
+    sources = tmp_path / "two"
+    sources.mkdir()
+    for number, sound in enumerate((noise(2 * RATE, 2), noise(2 * RATE, seed=1))):
+        frames = np.random.default_rng(number).integers(0, 255, (50, 64, 96, 3), np.uint8)
+        write_mp4(sources / f"{sound.ndim}.mp4", frames, 25, sound)
+    stems = f"{{name: separate.stems, params: {{backend: demucs, model: {folder}, floor_db: -100.0}}}}"
+    settings = [f"annotate=[{stems}]", "engine.needs={annotate: {clips_at_once: 2}}"]
+    context = Context(tmp_path / "out", load(str(small_preset), settings))
+    ingest.run(context, [sources])
+    filter.run(context)
+    decide.run(context)
+    done = annotate.run(context)
+    assert (done["planned"], done["ok"], done["absent"]) == (4, 4, {})
+    table = context.catalog.current("separate.stems")
+    assert table is not None
+    rows = [row for bucket in table.buckets() for row in table.read_bucket(bucket).to_pylist()]
+    assert {row["backend"] for row in rows} == {"demucs"} and all(row["empty"] == [] for row in rows)
+    assert all(-100 < row["voice_db"] < row["background_db"] for row in rows)
