@@ -163,6 +163,10 @@ _BACKEND_LIMITS = {
     " output of a separator trained for voices. They are transient and not part of the samples.",
     "deepfilternet": "Stems of backend `deepfilternet` come from a noise suppressor for speech, not from a music"
     " separator: singing and music are outside what it was trained on.",
+    "demucs": "Stems of backend `demucs` come from a model that was trained on songs: speech over noise is outside what"
+    " it was trained on.",
+    "wav2vec2_age_gender": "Gender and age of speakers are a model's estimates of voices, not facts of persons: its"
+    " authors report mean errors of 7 to 11 years.",
 }
 _UNDECIDED = """SELECT gate, count(*) n FROM (SELECT unnest(v.unmeasured) AS gate FROM verdicts v
 JOIN released USING (clip_id)) GROUP BY gate ORDER BY n DESC, gate"""

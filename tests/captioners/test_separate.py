@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from captioners.separate import splitters
-from captioners.separate.stems import AUDIO_44K, RATE, STAGE, level_db
+from captioners.separate.stems import MONO, RATE, STAGE, level_db
 from manifests.errors import ConfigError
 from media.clip import Clip
 from media.views import Views
@@ -65,28 +65,44 @@ def test_deepfilternet_is_not_late(sound: Callable[..., np.ndarray]) -> None:
 def test_stage_reports_levels_and_keeps_files_when_asked(clip: Clip, backend: str) -> None:
     mix = (0.1 * np.random.default_rng(1).normal(size=RATE)).astype(np.float32)
     speech = {"audio.classes": {"audio_class": "speech", "speech_ratio": 0.9}}
-    plain = STAGE(backend=backend)(clip, Views({AUDIO_44K: mix}), speech)
-    kept = STAGE(backend=backend, keep=True)(clip, Views({AUDIO_44K: mix}), speech)
+    plain = STAGE(backend=backend, floor_db=-200.0)(clip, Views({MONO: mix}), speech)
+    kept = STAGE(backend=backend, keep=True, floor_db=-200.0)(clip, Views({MONO: mix}), speech)
     files = kept.pop("_files")
     assert kept == plain and set(plain) == set(STAGE.COLUMNS)
-    voice, rate = soundfile.read(io.BytesIO(files["vocal.flac"]))
+    voice, rate = soundfile.read(io.BytesIO(files["voice.flac"]))
     assert rate == RATE and level_db(voice) == pytest.approx(plain["voice_db"], abs=0.2)
-    assert STAGE(backend=backend, keep=True)(clip, Views({AUDIO_44K: mix}), speech)["_files"] == files
+    again = STAGE(backend=backend, keep=True, floor_db=-200.0)(clip, Views({MONO: mix}), speech)
+    assert again["_files"] == files
 
 
 def test_a_clip_without_voice_is_all_background(clip: Clip) -> None:
     tone = np.sin(np.arange(RATE) * 0.1).astype(np.float32)
     music = {"audio.classes": {"audio_class": "music", "speech_ratio": 0.0, "singing_ratio": 0.0}}
-    row = STAGE()(clip, Views({AUDIO_44K: tone}), music)
-    assert row == {"background_db": pytest.approx(-3.01, abs=0.01)}
+    row = STAGE()(clip, Views({MONO: tone}), music)
+    assert row == {"background_db": pytest.approx(-3.01, abs=0.01), "empty": ["voice"]}
+    assert STAGE(floor_db=-3.0)(clip, Views({MONO: tone}), music)["empty"] == ["voice", "background"]
 
 
 def test_silence_has_a_finite_level(clip: Clip) -> None:
-    row = STAGE()(clip, Views({AUDIO_44K: np.zeros(RATE, np.float32)}), {})
-    assert (row["voice_db"], row["background_db"]) == (-120.0, -120.0)
+    row = STAGE()(clip, Views({MONO: np.zeros(RATE, np.float32)}), {})
+    assert (row["voice_db"], row["background_db"], row["empty"]) == (-120.0, -120.0, ["voice", "background"])
+    assert STAGE(keep=True)(clip, Views({MONO: np.zeros(RATE, np.float32)}), {})["_files"] == {}
 
 
-def test_an_unknown_backend_is_refused() -> None:
+@pytest.mark.parametrize(("level_db", "empty"), [(-34.9, []), (-35.1, ["voice"])])
+def test_a_stem_below_the_floor_is_empty_and_not_kept(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch, level_db: float, empty: list[str]
+) -> None:
+    voice = np.full(RATE, 10 ** (level_db / 20), np.float32)
+    monkeypatch.setattr(splitters.hpss_residual, "split", lambda mix, rate: (voice, mix - voice))
+    row = STAGE(keep=True)(clip, Views({MONO: np.full(RATE, 0.1, np.float32)}), {})
+    assert row["voice_db"] == pytest.approx(level_db, abs=1e-3) and row["empty"] == empty
+    assert set(row["_files"]) == {"voice.flac", "background.flac"} - {f"{name}.flac" for name in empty}
+
+
+def test_an_unknown_backend_or_setting_is_refused() -> None:
     with pytest.raises(ConfigError, match="hpss_residual"):
-        STAGE(backend="demucs")
+        STAGE(backend="spleeter")
+    with pytest.raises(ConfigError, match="deepfilternet.*takes no.*model"):
+        STAGE(backend="deepfilternet", model="/models")
     assert {len(STAGE(backend=b).digest()) for b in BACKENDS} == {64}

@@ -1,0 +1,1 @@
+"""What is estimated of the people who speak."""
