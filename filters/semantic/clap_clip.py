@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters.audio.yamnet import labels
 from media import device
+from media.audioset import labels
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import FRAMES, AudioView, View, Views

@@ -46,9 +46,28 @@ def test_the_parts_make_the_dense_text(clip: Clip) -> None:
 def test_nobody_speaks(clip: Clip) -> None:
     silent = {"text": "", "words": [], "guard": "no_speech"}
     music = {"audio_class": "music", "speech_spans": [], "tag_music": 0.9}
-    row = compose(clip, transcribe_whisperx=silent, audio_classes=music)
-    assert row["speech_text"] == "" and row["dense_text"] == "A bright scene. One person speaks."
+    plays = {"caption": "Music plays."}
+    row = compose(clip, transcribe_whisperx=silent, audio_classes=music, caption_audio_template=plays)
+    assert row["speech_text"] == "" and row["dense_text"] == "A bright scene. Music plays."
     assert row["consistency"] == []
+    told = compose(clip, transcribe_whisperx=silent, audio_classes=music)
+    assert told["consistency"] == ["speech_unheard"]
+
+
+def test_a_fused_caption_is_the_dense_text(clip: Clip) -> None:
+    fused = {"caption": "Somebody says hello in a bright room.", "caption_short": "A greeting."}
+    row = STAGE(fused="caption.fused_endpoint")(clip, Views({}), FACTS | {"caption.fused_endpoint": fused})
+    assert (
+        row["dense_text"].startswith("Somebody says hello in a bright room. ")
+        and "A bright scene" not in row["dense_text"]
+    )
+    assert row["short_text"] == "A greeting." and row["audio_text"] == "One person speaks."
+
+
+def test_the_words_of_another_transcript_are_read(clip: Clip) -> None:
+    facts = FACTS | {"transcribe.reconciled": {"text": "Good bye!", "words": [], "guard": None, "disputed": True}}
+    row = STAGE(transcript="transcribe.reconciled")(clip, Views({}), facts)
+    assert row["speech_text"] == "Good bye!" and row["consistency"] == ["disputed"]
 
 
 def test_two_speakers_are_marked_and_singing_is_sung(clip: Clip) -> None:
@@ -66,6 +85,7 @@ def test_two_speakers_are_marked_and_singing_is_sung(clip: Clip) -> None:
         ({"transcribe_whisperx": {"guard": "outside_speech"}}, "guard_dropped"),
         ({"audio_voices": {"speakers": 2}}, "unmarked_speakers"),
         ({"caption_video_template": {"caption": None}}, "caption_missing"),
+        ({"caption_video_template": {"caption": "I'm sorry, I can't help with that."}}, "refusal"),
         ({"caption_audio_template": {"caption": "long " * 500}}, "too_long"),
     ],
 )

@@ -1,0 +1,118 @@
+"""What captions claim, and how it fits what was measured."""
+
+from typing import Any
+
+import pytest
+
+from captioners.compose import claims
+from captioners.compose.consistency import STAGE
+from media.clip import Clip
+from media.views import Views
+
+
+@pytest.mark.parametrize(
+    ("caption", "says"),
+    [
+        ("Two people speak in English.", True),
+        ("A woman is talking over quiet music.", True),
+        ("A choir sings in a church.", True),
+        ("Music plays, and nobody speaks.", False),
+        ("There is no speech, only wind.", False),
+        ("Without any talking, a dog barks.", False),
+        ("A loudspeaker hums.", False),
+    ],
+)
+def test_captions_that_say_that_somebody_speaks(caption: str, says: bool) -> None:
+    assert claims.says_speech(caption) is says
+
+
+@pytest.mark.parametrize(
+    ("caption", "refuses"),
+    [
+        ("I'm sorry, but I can't assist with that.", True),
+        ("I cannot view the video.", True),
+        ("As an AI language model, I have no ears.", True),
+        ("I am unable to process this audio.", True),
+        ("A man says he is sorry and cannot come.", False),
+        ("He cannot open the door.", False),
+        ("An AI robot walks.", False),
+    ],
+)
+def test_captions_that_are_excuses(caption: str, refuses: bool) -> None:
+    assert claims.refuses(caption) is refuses
+
+
+def test_sounds_are_whole_names_that_are_not_denied() -> None:
+    assert claims.sounds("A dog barks while a police car (siren) passes, and an ambulance follows.") == [
+        "ambulance", "dog", "police car", "siren",
+    ]  # fmt: skip
+    assert claims.sounds("No dog is heard; a hotdog stand.") == [] == claims.sounds("It rings loud, a car by a river.")
+    assert claims.aliases("Vehicle horn, car horn, honking") == ["vehicle horn", "car horn", "honking"]
+    assert claims.aliases("Keyboard (musical)") == ["keyboard"]
+
+
+CLASSES: dict[str, Any] = {
+    "speech_spans": [],
+    "audio_class": "sound",
+    "tags": [{"label": "Dog", "score": 0.6}],
+    "events": [{"label": "Police car (siren)", "peak": 0.4, "spans": []}],
+}
+TEXTS: dict[str, Any] = {
+    "audio_text": "A dog barks.",
+    "speech_text": "",
+    "video_text": "A park.",
+    "dense_text": "A park. A dog.",
+}
+
+
+def check(clip: Clip, audio: str = "A dog barks.", **more: Any) -> dict[str, Any]:
+    facts = {
+        "audio.classes": CLASSES,
+        **more,
+        "compose.texts": {**TEXTS, "audio_text": audio, "consistency": ["a", "b"]},
+    }
+    row = STAGE()(clip, Views({}), facts)
+    assert set(row) == set(STAGE.COLUMNS)
+    return row
+
+
+def test_sounds_that_nobody_heard_are_named(clip: Clip) -> None:
+    assert check(clip)["unheard"] == [] and check(clip, "A police car passes.")["sounds_unheard"] == 0
+    row = check(clip, "A dog barks at a helicopter and a chainsaw.")
+    assert row["unheard"] == ["chainsaw", "helicopter"] and row["sounds_unheard"] == 2
+    assert STAGE()(clip, Views({}), {"compose.texts": TEXTS})["sounds_unheard"] is None
+
+
+def test_speech_that_nobody_heard(clip: Clip) -> None:
+    assert check(clip, "Somebody speaks.")["speech_unheard"] is True and check(clip)["speech_unheard"] is False
+    heard = {**CLASSES, "speech_spans": [{"start_s": 0.0, "end_s": 1.0}]}
+    facts = {"audio.classes": heard, "compose.texts": {**TEXTS, "audio_text": "Somebody speaks."}}
+    assert STAGE()(clip, Views({}), facts)["speech_unheard"] is False
+    assert STAGE()(clip, Views({}), {"compose.texts": TEXTS})["speech_unheard"] is None
+
+
+@pytest.mark.parametrize(
+    ("written", "heard", "probability", "mismatch"),
+    [
+        ("en", "de", 0.9, True),
+        ("en", "en", 0.9, False),
+        ("en", "de", 0.4, None),
+        ("en", None, 0.9, None),
+        (None, "de", 1.0, None),
+    ],
+)
+def test_languages_are_compared_where_both_are_known(
+    clip: Clip, written: str | None, heard: str | None, probability: float, mismatch: bool | None
+) -> None:
+    said = {"transcribe.whisperx": {"text": "Hm.", "language": written}}
+    row = check(clip, **said, **{"audio.language": {"language": heard, "probability": probability}})
+    assert row["language_mismatch"] is mismatch
+
+
+def test_loops_compress_and_the_rest_is_counted(clip: Clip) -> None:
+    loop = check(clip, "and again " * 30)
+    plain = check(
+        clip, "A small dog barks twice at a passing bicycle while leaves rustle, then a door falls shut nearby."
+    )
+    assert loop["repetition"] > 2.4 > plain["repetition"] and check(clip)["repetition"] is None
+    assert (plain["dense_words"], plain["flags"], plain["refusal"]) == (4, 2, False)
