@@ -60,8 +60,8 @@ def voices(clip_id: bytes, facts: Facts) -> str:
 def place(clip_id: bytes, facts: Facts) -> str:
     """Whether who speaks is in the picture, where lips and voice say so."""
     options = {
-        "on_screen": ["the speaker is in the picture", "whoever speaks can be seen"],
-        "off_screen": ["the voice comes from off screen", "the speaker is not in the picture"],
+        "on_screen": ["whoever speaks is in the picture", "whoever speaks can be seen"],
+        "off_screen": ["nobody in the picture is speaking", "all that is said comes from off screen"],
         "mixed": ["some of the speech comes from off screen", "only part of what is said comes from faces in view"],
     }.get(str(facts.get("sync.lips", {}).get("voice_place")))
     return pick(options, clip_id, "place") if options else ""

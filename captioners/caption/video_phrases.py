@@ -83,21 +83,27 @@ def talking(clip_id: bytes, facts: Facts) -> str:
     return pick(["lips move with the voice", "a face in view is speaking"], clip_id, "talk")
 
 
-def movement(clip_id: bytes, motion: Row) -> str:
-    """How much moves, by mean flow."""
+def pace(motion: Row) -> str:
+    """How much moves, by mean flow: "no", "hardly any", "gentle", "steady", "fast"; "" when unknown."""
     speed, still = motion.get("motion_px"), motion.get("static_ratio")
     if speed is None:
         return ""
     if still is not None and still >= 0.95:
-        return pick(["nothing moves", "the picture stands still"], clip_id, "still")
-    for bound, options in (
-        (STEADY_PX, ["there is hardly any movement", "it barely moves"]),
-        (0.6, ["there is gentle movement", "it moves gently"]),
-        (2.0, ["there is steady movement", "it moves steadily"]),
-    ):
-        if speed < bound:
-            return pick(options, clip_id, "move")
-    return pick(["there is fast movement", "much of the picture moves fast"], clip_id, "move")
+        return "no"
+    bounds = ((STEADY_PX, "hardly any"), (0.6, "gentle"), (2.0, "steady"))
+    return next((word for bound, word in bounds if speed < bound), "fast")
+
+
+def movement(clip_id: bytes, motion: Row) -> str:
+    """How much moves, in a clause."""
+    options = {
+        "no": ["nothing moves", "the picture stands still"],
+        "hardly any": ["there is hardly any movement", "it barely moves"],
+        "gentle": ["there is gentle movement", "it moves gently"],
+        "steady": ["there is steady movement", "it moves steadily"],
+        "fast": ["there is fast movement", "much of the picture moves fast"],
+    }.get(pace(motion))
+    return pick(options, clip_id, "move") if options else ""
 
 
 def camera(clip_id: bytes, motion: Row) -> str:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from captioners.caption import video_phrases as say
-from captioners.caption.phrases import counted
+from captioners.caption.phrases import counted, listing
 from captioners.caption.template import COLUMNS, Said, row
 from media.clip import Clip
 from media.stage import Facts
@@ -61,11 +61,12 @@ def statements(clip_id: bytes, facts: Facts) -> list[Said]:
 
 
 def short(clip_id: bytes, facts: Facts) -> str:
-    """One phrase: the look, who is in it, and how it moves."""
+    """One phrase: the look, and what is in it."""
     look, faces = say.look(clip_id, facts.get("video.stills", {})), facts.get("video.faces", {})
-    seen = counted(faces["faces"], "face", "faces") if say.faces(clip_id, facts) else ""
-    moves = say.movement(clip_id, facts.get("video.motion", {}))
-    return ", ".join(filter(None, [" with ".join(filter(None, [look, seen])), moves]))
+    pace = say.pace(facts.get("video.motion", {}))
+    held = [counted(faces["faces"], "face", "faces")] if say.faces(clip_id, facts) else []
+    held += [f"{pace} movement"] if pace else []
+    return " with ".join(filter(None, [look or "a picture" * bool(held), listing(held)]))
 
 
 STAGE = VideoTemplate

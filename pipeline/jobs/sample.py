@@ -23,6 +23,7 @@ def describe(clip: Mapping[str, Any], split: str, recipes: Mapping[str, str]) ->
         "speech": clip["compose.texts.speech_text"],
         "video": clip["compose.texts.video_text"],
         "dense": clip["compose.texts.dense_text"],
+        "short": clip["compose.texts.short_text"],
     }
     return {
         "clip_id": clip["clip_id"].hex(),
