@@ -2,8 +2,8 @@
 
 Pictures come in two ways. `synchformer`: the authors' own, the short side scaled to 256 and the middle 224 x 224 of it.
 `av_benchmark`: that of av-benchmark's DeSync, the short side scaled to 224 (`synchformer_input.squares`), so that an
-eighth more is seen each way. Both for one clip would cost nearly twice as much: of the 4.0 CPU-seconds of a segment, the
-tower that sees takes 3.8.
+eighth more is seen each way. Both for one clip would cost nearly twice as much: of the 4.0 CPU-seconds of a segment,
+the tower that sees takes 3.8.
 """
 
 from collections.abc import Sequence
