@@ -182,6 +182,8 @@ def _scaled(clip: Clip, view: VideoView) -> tuple[int, int]:
         return size if min(size) >= side else grid.cover(size, (side, side))
     if view.box is None or view.fit == "stretch":
         return view.box or size
+    if view.fit == "shrink" and (size[0] <= view.box[0] or size[1] <= view.box[1]):
+        return size
     return (grid.fit_inside if view.fit == "inside" else grid.cover)(size, view.box)
 
 

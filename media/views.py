@@ -25,9 +25,9 @@ class VideoView:
 
     fps: frames per second (nearest source frame), None for the clip's own.
     box: (width, height) that the frame is scaled to, keeping its shape; None for full size.
-    fit: "inside" for a frame that fits inside the box, "cover" for the smallest that covers it, "crop" for exactly the
-    box, cut out of the middle of one that covers it, "stretch" for exactly the box, whatever the frame's shape
-    (bilinear, as torchvision's Resize).
+    fit: "inside" for a frame that fits inside the box, "cover" for the smallest that covers it, "shrink" for the
+    same but never larger than the frame, "crop" for exactly the box, cut out of the middle of one that covers it,
+    "stretch" for exactly the box, whatever the frame's shape (bilinear, as torchvision's Resize).
     fragments: (count, px): instead of a box, the frame at full size is cut into count x count cells, and the middle of
     each, px x px, is kept; put together they are count * px square. A smaller frame is first scaled up to cover that.
     max_frames: keep at most this many, evenly spread over the clip; full-size views must set it (<= 16), or:
@@ -38,7 +38,7 @@ class VideoView:
     name: str
     fps: int | None = None
     box: tuple[int, int] | None = None
-    fit: Literal["inside", "cover", "crop", "stretch"] = "inside"
+    fit: Literal["inside", "cover", "shrink", "crop", "stretch"] = "inside"
     pixels: str = "gray"
     max_frames: int | None = None
     stretches: tuple[int, int] | None = None

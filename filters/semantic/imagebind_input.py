@@ -73,8 +73,13 @@ def crops(frames: np.ndarray) -> Tensor:
     size = (int(SIDE * height / width), SIDE) if width < height else (SIDE, int(SIDE * width / height))
     if size != (height, width):
         planes = F.interpolate(planes, size, mode="bilinear", align_corners=False)
-    planes = _standard(planes).transpose(0, 1)
-    return torch.stack([planes[..., top : top + SIDE, left : left + SIDE] for top, left in _places(*size)])
+    return thirds(_standard(planes))
+
+
+def thirds(planes: Tensor) -> Tensor:
+    """(T, 3, H, W), the shorter of H and W 224 -> (3, 3, T, 224, 224): crops of start, middle and end, as a video."""
+    places = _places(*planes.shape[2:])
+    return torch.stack([planes.transpose(0, 1)[..., top : top + SIDE, left : left + SIDE] for top, left in places])
 
 
 def _places(height: int, width: int) -> list[tuple[int, int]]:

@@ -34,7 +34,8 @@ class Answer:
     """av_offset_s: > 0 when the sound comes after the picture, of the most probable class of the mean over windows.
 
     expected_offset_s: mean of the offsets under those probabilities. p_in_sync: of at most `NEAR_S`. entropy: nats.
-    desync_s: mean of |offset| of the first and the last window, each its own most probable (DeSync of av-benchmark).
+    desync_s: mean of |offset| of the first and the last window, each its own most probable: av-benchmark's
+    DeSync, when the pictures were prepared as it does it (`preprocess` of the stage).
     """
 
     av_offset_s: float

@@ -1,7 +1,7 @@
 """Can the offset of this clip be judged at all: Synchformer's model of synchronisability (Iashin 2024, section 5).
 
 Trained on pairs up to 2 s apart against pairs 4.5 s apart: a speaker in view can be judged, music over landscapes
-cannot. A gate before Synchformer's answer, not a part of it.
+cannot. A gate before Synchformer's answer, not a part of it. Its pictures are prepared as its authors do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from filters.sync import synchformer_windows as windows
-from filters.sync.synchformer_scorer import URL, VIEWS, Scorer, media_of
+from filters.sync.synchformer_scorer import RGB_25, URL, Scorer
 from media.clip import Clip
 from media.stage import Bounds, Facts, Given
-from media.views import View, Views
+from media.views import AUDIO_16K, View, Views
 from media.weights_at import Published
 
 _RUN = "24-01-22T20-34-52"
@@ -37,7 +37,7 @@ class Synchronisability:
     }
     RANGES: ClassVar[Mapping[str, Bounds]] = {"p_synchronisable": (0, 1), "p_least": (0, 1)}
     VALUES: ClassVar[Mapping[str, Sequence[str]]] = {"judged": ("measured", "too short")}
-    VIEWS: tuple[View, ...] = VIEWS
+    VIEWS: tuple[View, ...] = (AUDIO_16K, RGB_25)
     INPUTS: tuple[str, ...] = ()
     BACKEND = f"Synchformer {_RUN}"
     LICENCE = "MIT (weights, v-iashin/Synchformer)"
@@ -63,7 +63,7 @@ class Synchronisability:
 
     def many(self, given: Sequence[Given]) -> list[dict[str, Any]]:
         """Columns of several clips, whose segments run together."""
-        return [_row(*found) for found in self.scorer.windows([media_of(views) for _, views, _ in given])]
+        return [_row(*found) for found in self.scorer.windows([views for _, views, _ in given])]
 
 
 def _row(first: list[int], probabilities: Any) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class Motion:
 
     Pixels are those of the 256-wide grey view. Over the pairs that change: `camera_px`, mean flow of the camera's
     motion; `subject_px`, mean of what is left beside it; `subject_area`, share of the picture that moves by itself
-    (twice the truth for small things, whose edges bleed); `shake_px`, mean change of the camera's shift from pair to
+    (of squares of 2 to 17%, 0.6 to 0.9 times the truth before strong texture, 1.4 to 2.5 times before faint texture,
+    where flow bleeds over edges; below 1% mostly missed); `shake_px`, mean change of the camera's shift from pair to
     pair (0: still, or evenly moving). `static_ratio`: share of frame pairs without change, in [0, 1]
     (a 12 fps animation shown at 25 fps has about 0.5, a still picture 1.0). A clip of one frame has motion 0, static 1.
     """

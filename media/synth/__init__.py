@@ -7,8 +7,8 @@ from media.synth.truth import Truth
 __all__ = ["Truth", "make_set"]
 
 
-def make_set(folder: Path) -> list[Truth]:
-    """Write the whole synthetic set into `folder`; see `media.synth.make.make_set`, loaded here only when called."""
+def make_set(folder: Path, spoken: bool = False) -> list[Truth]:
+    """Write the synthetic set into `folder`; see `media.synth.make.make_set`, loaded here only when called."""
     from media.synth.make import make_set as make
 
-    return make(folder)
+    return make(folder, spoken)

@@ -83,7 +83,7 @@ def _text() -> Iterator[Finding]:
         "lines of 14 to 40 px letters",
         len(areas),
         {**errors(areas, "of the picture"), "letters read": float(np.mean(read))},
-        {"95% of the picture": (None, 0.05), "letters read": (0.9, None)},
+        {"95% of the picture": (None, 0.03), "letters read": (0.9, None)},
         areas,
     )
 

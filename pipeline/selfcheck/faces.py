@@ -94,13 +94,15 @@ def _offsets(case: str, heads: Sequence[Taken], least: float) -> Iterator[Findin
 
 
 def _strangers(heads: Sequence[Taken]) -> Finding:
-    """Other sentences of the same length and at the same times, over these lips."""
+    """Other sentences of the same length and at the same times, over these lips; and their own."""
     rows = [_answer(one.facts, other.sound) for one, other in permutations(heads, 2)]
+    own = [_answer(one.facts, one.sound) for one in heads]
     shares = {
         "false": float(np.mean([row["certainty"] == "measured" for row in rows])),
         "on screen": float(np.mean([row["voice_place"] == "on_screen" for row in rows])),
+        "own answered": float(np.mean([row["certainty"] == "measured" for row in own])),
     }
-    floors = {"false": (None, 0.04), "on screen": (None, 0.04)}
+    floors = {"false": (None, 0.04), "on screen": (None, 0.04), "own answered": (0.5, None)}
     return Finding("sync.lips.certainty", "another's voice over a talking head", len(rows), shares, floors)
 
 
@@ -130,17 +132,20 @@ def together(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _out_of_view(heads: Sequence[Taken], media: Path) -> Finding:
-    """A narrator over machines; sentences over a rabbit, and over faces that stand still."""
+    """A narrator over machines; sentences over a rabbit, and over faces that stand still. Against heads that talk."""
     narrated = [_taken(path) for path in sorted((media / "video").glob("nasa*.mp4"))]
     rabbits = [_taken(path) for path in sorted((media / "video").glob("big_buck_bunny_small*"))]
     stills = [_seen(np.broadcast_to(head.frames[:1], head.frames.shape)) for head in heads]
     rows = [_answer(clip.facts, clip.sound) for clip in narrated]
     rows += [_answer(clip.facts, head.sound) for clip in rabbits for head in heads]
     rows += [_answer(still, head.sound) for still, head in zip(stills, heads)]
-    shares: dict[str, float | None] = {
-        "off screen": float(np.mean([row["voice_place"] == "off_screen" for row in rows]))
+    own = [_answer(head.facts, head.sound) for head in heads]
+    shares = {
+        "off screen": float(np.mean([row["voice_place"] == "off_screen" for row in rows])),
+        "own on screen": float(np.mean([row["voice_place"] == "on_screen" for row in own])),
     }
-    return Finding("sync.lips.voice_place", "nobody in view speaks", len(rows), shares, {"off screen": (0.95, None)})
+    floors = {"off screen": (0.95, None), "own on screen": (0.5, None)}
+    return Finding("sync.lips.voice_place", "nobody in view speaks", len(rows), shares, floors)
 
 
 def _taken(path: Path) -> Taken:

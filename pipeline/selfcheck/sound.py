@@ -165,7 +165,10 @@ def _voice_silence(spoken: list[np.ndarray]) -> Finding:
 
 
 def _snr(spoken: list[np.ndarray]) -> Iterator[Finding]:
-    """Synthetic voices in noise, at -10 to 30 dB: sentences with a pause between them, and words without any."""
+    """Synthetic voices in noise, at -10 to 30 dB: sentences with a pause between them, and words without any.
+
+    The floor is of the worst ratio of -5 to 25 dB: an estimate that never changes may be right at one of them.
+    """
     pause = np.zeros(28_800)  # 1.8 s of 9: as much as people pause who read aloud
     sentences = [np.concatenate([a, pause, b]) for a, b in zip(spoken, spoken[1:] + spoken[:1])]
     backgrounds = {name: _noise(slope) for name, slope in (("white", 0.0), ("pink", 1.0), ("brown", 2.0))}
@@ -174,15 +177,22 @@ def _snr(spoken: list[np.ndarray]) -> Iterator[Finding]:
         for ratio in known_mixes.RATIOS_DB:
             own = [error for error in found if error.ratio_db == ratio]
             means = {"mean dB": [e.mae_db for e in own], "bias dB": [e.bias_db for e in own]}
-            held = case == "sentences in noise" and -5 <= ratio <= 25
             yield Finding(
                 "audio.fidelity.snr_db",
                 f"{case}, {ratio:+d} dB",
                 sum(error.mixes for error in own),
                 {name: float(np.mean(values)) for name, values in means.items()},
-                {"mean dB": (None, 4.0)} if held else {},
-                [(float(ratio), ratio + error.bias_db) for error in own],
+                points=[(float(ratio), ratio + error.bias_db) for error in own],
             )
+        if case == "sentences in noise":
+            yield _worst(case, [error for error in found if -5 <= error.ratio_db <= 25])
+
+
+def _worst(case: str, found: list[known_mixes.Error]) -> Finding:
+    ratios = sorted({error.ratio_db for error in found})
+    means = [float(np.mean([error.mae_db for error in found if error.ratio_db == ratio])) for ratio in ratios]
+    case, count = f"{case}, {ratios[0]:+d} to {ratios[-1]:+d} dB", sum(error.mixes for error in found)
+    return Finding("audio.fidelity.snr_db", case, count, {"worst mean dB": max(means)}, {"worst mean dB": (None, 2.5)})
 
 
 def _at_16k(samples: np.ndarray) -> np.ndarray:

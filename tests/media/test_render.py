@@ -40,6 +40,14 @@ def test_shapes_times_and_rates(flashes) -> None:  # type: ignore[no-untyped-def
             views[VideoView("never asked for")]
 
 
+def test_shrinking_never_enlarges(flashes) -> None:  # type: ignore[no-untyped-def]
+    clip = replace(whole_clip(flashes.path), frames=4)  # 128 x 96
+    sizes = {box: VideoView(f"box {box}", box=(box, box), fit="shrink") for box in (64, 96, 97, 200)}
+    with render_views(clip, list(sizes.values())) as views:
+        shapes = {box: views[view].shape[1:] for box, view in sizes.items()}
+    assert shapes == {64: (64, 85), 96: (96, 128), 97: (96, 128), 200: (96, 128)}
+
+
 def test_luma_has_full_range(make_flashes) -> None:  # type: ignore[no-untyped-def]
     options = ["-vf", "lutyuv=y='if(gt(val,120),235,16)'", "-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p"]
     with render_views(
