@@ -19,25 +19,27 @@ PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punc
 
 @dataclass(frozen=True)
 class Decode:
-    """One batch as it was decoded: the encoder output (N, 1500, d), and per item its text tokens and no-speech prob."""
+    """One batch as it was decoded: the encoder output (N, 1500, d), and per item its text tokens, its text, the mean
+    log probability of a token (nats) and the no-speech probability."""
 
     encoded: Any
     tokenizer: Tokenizer
     tokens: list[list[int]]
+    texts: list[str]
+    logprobs: list[float]
     no_speech: list[float]
 
 
 class Listener(WhisperModel):
-    """`whisperx.asr.WhisperModel` that appends a Decode to `decodes` for each batch; the caller empties the list."""
+    """`whisperx.asr.WhisperModel` that decodes batches and tells all it knows of them."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.decodes: list[Decode] = []
+    def languages(self, features: Any) -> list[tuple[str, float]]:
+        """(code, probability in [0, 1]) of each log-mel window (N, n_mels, 3000); Whisper's own codes."""
+        found = self.model.detect_language(self.encode(features))
+        return [(best[0][0].strip("<|>"), float(best[0][1])) for best in found]
 
-    def generate_segment_batched(
-        self, features: Any, tokenizer: Tokenizer, options: TranscriptionOptions, encoder_output: Any = None
-    ) -> dict[str, list[Any]]:
-        """Greedy-temperature beam search of log-mel windows (N, n_mels, 3000); the texts and their mean log probs."""
+    def decode(self, features: Any, tokenizer: Tokenizer, options: TranscriptionOptions) -> Decode:
+        """Beam search at temperature 0 of log-mel windows (N, n_mels, 3000)."""
         encoded = self.encode(features)
         prompt = self.get_prompt(tokenizer, [], without_timestamps=True, prefix=options.prefix)
         results = self.model.generate(
@@ -54,8 +56,9 @@ class Listener(WhisperModel):
             return_no_speech_prob=True,
         )
         tokens = [[t for t in r.sequences_ids[0] if t < tokenizer.eot] for r in results]
-        self.decodes.append(Decode(encoded, tokenizer, tokens, [r.no_speech_prob for r in results]))
-        return {"text": [tokenizer.decode(t) for t in tokens], "avg_logprob": [_mean(r, options) for r in results]}
+        texts = [tokenizer.decode(t) for t in tokens]
+        logprobs = [_mean(r, options) for r in results]
+        return Decode(encoded, tokenizer, tokens, texts, logprobs, [float(r.no_speech_prob) for r in results])
 
     def word_times(self, decode: Decode, seconds: list[float]) -> list[list[dict[str, Any]]]:
         """Per item of a batch its words {word, start, end, probability}, in seconds from the start of the item.
