@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters import device
-from filters.weights_at import Published
+from media import device
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, View, Views
+from media.weights_at import Published
 
 RATE = 16_000
 WINDOW = 10 * RATE

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters import device
 from filters.audio.yamnet import labels
-from filters.weights_at import Folder
+from media import device
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import FRAMES, AudioView, View, Views
+from media.weights_at import Folder
 
 RATE = 48_000
 AUDIO_48K = AudioView("audio_48k", rate=RATE, channels=1)

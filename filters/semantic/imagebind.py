@@ -10,12 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters import device
-from filters.weights_at import Published
-from media import grid
+from media import device, grid
 from media.clip import Clip
 from media.stage import Bounds, Facts, Given
 from media.views import AUDIO_16K, VideoView, View, Views
+from media.weights_at import Published
 
 STRETCHES = (5, 2)
 """Of the picture: five of 2 s, two frames and three crops each. Of the sound: three of 2 s (the authors' `data.py`)."""

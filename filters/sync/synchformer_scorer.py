@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from filters import device
 from filters.sync import synchformer_windows as windows
-from filters.weights_at import Published
 from manifests.errors import ConfigError
+from media import device
 from media.views import AUDIO_16K, VideoView, View, Views
+from media.weights_at import Published
 
 RGB_25 = VideoView("rgb_25_256", fps=25, box=(256, 256), fit="cover", pixels="rgb24")
 """The authors scale the short side to 256 and cut 224 x 224 out of the middle."""

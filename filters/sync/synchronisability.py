@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from filters.sync import synchformer_windows as windows
 from filters.sync.synchformer_scorer import URL, VIEWS, Scorer, media_of
-from filters.weights_at import Published
 from media.clip import Clip
 from media.stage import Bounds, Facts, Given
 from media.views import View, Views
+from media.weights_at import Published
 
 _RUN = "24-01-22T20-34-52"
 WEIGHTS = Published("sync.synchronisability", "synchformer", f"{_RUN}.pt", f"{URL}/{_RUN}/{_RUN}.pt", "MIT")

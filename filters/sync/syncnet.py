@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from filters.sync.syncnet_scorer import FPS, SAMPLES_A_FRAME, VSHIFT, Answer, Scorer
 from filters.video.face_series import boxes_of
-from filters.weights_at import Published
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, FACES_25, View, Views
+from media.weights_at import Published
 
 WEIGHTS = Published(
     "sync.syncnet",

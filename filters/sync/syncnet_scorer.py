@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from filters import device
 from filters.sync.mfcc import RATE, mfcc, sixteen_bits
 from filters.sync.syncnet_crop import crops
-from filters.weights_at import Published
+from media import device
+from media.weights_at import Published
 
 FPS = 25
 VSHIFT = 15

@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from filters import device
-from filters.weights_at import Folder, Published
 from manifests.errors import ConfigError
+from media import device
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import FRAMES, View, Views
+from media.weights_at import Folder, Published
 
 
 class Predictor(NamedTuple):

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters import device
-from filters.weights_at import Published
+from media import device
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import VideoView, View, Views
+from media.weights_at import Published
 
 FRAGMENTS = VideoView("fragments_7x32", pixels="rgb24", fragments=(7, 32))
 """49 pieces of 32 x 32 px of each frame, unscaled: what compression, noise and blur look like."""

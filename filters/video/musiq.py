@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters import device
-from filters.weights_at import Published
 from manifests.errors import BackendAbsent, ConfigError
+from media import device
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import FRAMES, View, Views
+from media.weights_at import Published
 
 WEIGHTS = Published(
     "video.musiq",

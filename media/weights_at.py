@@ -29,7 +29,7 @@ class Published:
             raise BackendAbsent(
                 "backend:weights",
                 f"{self.stage} has no weights: put {self.url} ({self.licence}) at {path}, or remove {self.stage} from "
-                "the preset's stages: its gates stay unmeasured",
+                "the preset's stages: what it would say stays empty",
             )
         return sha256_of(path)
 
@@ -50,7 +50,7 @@ class Folder:
             raise BackendAbsent(
                 "backend:weights",
                 f"{self.stage} has no {self.name}: put the folder of {self.model} at {folder}, or remove {self.stage} "
-                "from the preset's stages: its gates stay unmeasured",
+                "from the preset's stages: what it would say stays empty",
             )
         return folder
 
