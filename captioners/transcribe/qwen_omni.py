@@ -14,7 +14,7 @@ from captioners import omni
 from captioners.omni import Answer, Prompt
 from captioners.transcribe import aligner, transcript
 from captioners.transcribe.guard import Limits
-from captioners.transcribe.pieces import RATE, Span, batches, cut, samples
+from captioners.transcribe.pieces import RATE, Span, batches, samples, spoken_pieces
 from captioners.transcribe.words import UNSPACED, Heard, Segment, compression_ratio
 from manifests.errors import ConfigError
 from media.clip import Clip
@@ -30,11 +30,11 @@ _NOBODY = "-"
 class QwenOmni:
     """`transcribe.qwen_omni`: the columns of `transcribe.whisperx`; `prompt`, what was asked; tokens read and written.
 
-    model: folder of a Qwen-Omni. It tells neither times nor doubts, so `avg_logprob` and `no_speech_prob` are NULL, and
-    `words` are empty without align_model, the folder of a Wav2Vec2ForCTC. prompt: file in `captioners/transcribe/
-    prompts`. tokens_per_s: at most so many tokens are written a second of sound (and 16 more). device, dtype: of torch.
-    batch: pieces of speech at once. singing_ratio, limits: as of `transcribe.whisperx`. Decoding takes the likeliest
-    token, so the same clip has the same text.
+    model: folder of a Qwen-Omni; default $KLEAR_WEIGHTS/qwen_omni. It tells neither times nor doubts, so `avg_logprob`
+    and `no_speech_prob` are NULL, and `words` are empty without align_model, the folder of a Wav2Vec2ForCTC. prompt:
+    file in `captioners/transcribe/prompts`. tokens_per_s: at most so many tokens are written a second of sound (and 16
+    more). device, dtype: of torch. batch: pieces of speech at once. singing_ratio, limits: as of `transcribe.whisperx`.
+    Decoding takes the likeliest token, so the same clip has the same text.
     """
 
     NAME = "transcribe.qwen_omni"
@@ -54,7 +54,7 @@ class QwenOmni:
     def __init__(
         self,
         *,
-        model: str,
+        model: str | None = None,
         prompt: str = "words_v1",
         align_model: str | None = None,
         device: str = "cpu",
@@ -68,10 +68,11 @@ class QwenOmni:
         if not self.asked.is_file():
             known = sorted(file.stem for file in PROMPTS.glob("*.yaml"))
             raise ConfigError("config:prompt", f"{self.NAME}: prompt = {prompt!r}; use one of {known}")
-        self.model, self.device, self.dtype = model, device, dtype
+        self.model = model or omni.default_folder()
+        self.device, self.dtype = device, dtype
         self.align_model, self.batch, self.tokens_per_s = align_model, batch, tokens_per_s
         self.singing_ratio, self.limits = singing_ratio, Limits(**(limits or {}))
-        self.BACKEND = f"{Path(model).name} (transformers)"
+        self.BACKEND = f"{Path(self.model).name} (transformers)"
 
     def digest(self) -> str:
         """Of the model's folder, the prompt, and the aligner. Raises BackendAbsent backend:weights without."""
@@ -90,7 +91,7 @@ class QwenOmni:
 
     def _hear(self, asked: Sequence[transcript.Asked]) -> list[Heard]:
         model, words = omni.load(self.model, self.device, self.dtype), yaml.safe_load(self.asked.read_text())
-        spans = [cut([(0.0, len(audio) / RATE)] if speech is None else speech) for audio, speech in asked]
+        spans = [spoken_pieces(audio, speech) for audio, speech in asked]
         answers: list[list[tuple[Span, Answer]]] = [[] for _ in asked]
         for batch in batches(spans, self.batch):
             sounds = [samples(asked[clip][0], span) for clip, span in batch]

@@ -61,8 +61,8 @@ class Recogniser:
     def hear(self, asked: Sequence[Asked]) -> list[Heard]:
         """What is said in each clip, in order; WhisperX's own VAD says where, if the asker does not know."""
         with one_thread():
-            spans = [self._voiced(audio) if speech is None else cut(speech) for audio, speech in asked]
-            spoken = self._languages([joined(audio, found) for (audio, _), found in zip(asked, spans)])
+            spans = [self._voiced(a) if speech is None else cut(speech, len(a) / RATE) for a, speech in asked]
+            spoken = self._languages([joined(a, speech or found) for (a, speech), found in zip(asked, spans)])
             segments: list[list[Segment]] = [[] for _ in asked]
             for batch in batches(spans, self.setup.batch, [code for code, _ in spoken]):
                 for (clip, _), segment in zip(batch, self._decode(batch, asked, spoken[batch[0][0]][0])):

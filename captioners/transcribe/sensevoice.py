@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from captioners.transcribe import aligner, sensevoice_model, transcript
 from captioners.transcribe.guard import Limits
-from captioners.transcribe.pieces import RATE, Span, batches, cut, samples
+from captioners.transcribe.pieces import Span, batches, samples, spoken_pieces
 from captioners.transcribe.sensevoice_model import LANGUAGES, Spoken
 from captioners.transcribe.words import UNSPACED, Heard, Segment, Word, compression_ratio
 from manifests.errors import BackendAbsent, ConfigError
@@ -18,15 +18,25 @@ from media.clip import Clip
 from media.stage import Bounds, Facts, Given
 from media.views import AUDIO_16K, View, Views
 from media.weights import sha256_of
+from media.weights_at import Published
+
+_LICENCE = "FunASR Model Open Source License (weights: name and authors kept; 'for reference and learning purposes')"
+WEIGHTS = Published(
+    "transcribe.sensevoice",
+    "sensevoice",
+    "model.int8.onnx",
+    "https://huggingface.co/csukuangfj/sherpa-onnx-sense-voice-zh-en-ja-ko-yue-2024-07-17",
+    _LICENCE,
+)
 
 
 class SenseVoice:
     """`transcribe.sensevoice`: the columns of `transcribe.whisperx`, and `event`, what the sound is most like.
 
-    model: folder of sherpa-onnx's export (model.int8.onnx or model.onnx, tokens.txt). language: zh, en, yue, ja, ko, or
-    None to identify it in each clip. punctuated: with punctuation, case and digits. align_model: folder of a
-    Wav2Vec2ForCTC that times the words, or None for the frames (60 ms) in which they were heard. batch: pieces
-    decoded at once. singing_ratio, limits: as of `transcribe.whisperx`.
+    model: folder of sherpa-onnx's export (model.int8.onnx or model.onnx, tokens.txt); default $KLEAR_WEIGHTS/
+    sensevoice. language: zh, en, yue, ja, ko, or None to identify it in each clip. punctuated: with punctuation, case
+    and digits. align_model: folder of a Wav2Vec2ForCTC that times the words, or None for the frames (60 ms) in which
+    they were heard. batch: pieces decoded at once. singing_ratio, limits: as of `transcribe.whisperx`.
     """
 
     NAME = "transcribe.sensevoice"
@@ -36,13 +46,13 @@ class SenseVoice:
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = transcript.INPUTS
     BACKEND = "SenseVoiceSmall (onnxruntime)"
-    LICENCE = "FunASR Model Open Source License (weights: name and authors kept; 'for reference and learning purposes')"
+    LICENCE = _LICENCE
     COST = 0.1
 
     def __init__(
         self,
         *,
-        model: str,
+        model: str | None = None,
         language: str | None = None,
         punctuated: bool = True,
         align_model: str | None = None,
@@ -52,7 +62,8 @@ class SenseVoice:
     ) -> None:
         if language not in {None, *LANGUAGES}:
             raise ConfigError("config:language", f"{self.NAME}: language = {language!r}; use one of {LANGUAGES}")
-        self.model, self.language, self.punctuated = model, language, punctuated
+        self.model = model or str(WEIGHTS.path().parent)
+        self.language, self.punctuated = language, punctuated
         self.align_model, self.batch = align_model, batch
         self.singing_ratio, self.limits = singing_ratio, Limits(**(limits or {}))
 
@@ -63,8 +74,8 @@ class SenseVoice:
             if not file.is_file():
                 raise BackendAbsent(
                     "backend:weights",
-                    f"{self.NAME}: {file} is not there; give `model` the folder of sherpa-onnx's SenseVoiceSmall "
-                    "(sherpa-onnx-sense-voice-zh-en-ja-ko-yue-2024-07-17), or remove the stage from the preset",
+                    f"{self.NAME}: {file} is not there; put the folder of {WEIGHTS.url} at {self.model}, or remove "
+                    f"{self.NAME} from the preset",
                 )
         files += aligner.files(self.align_model)
         return hashlib.sha256("\n".join(sha256_of(file) for file in files).encode()).hexdigest()
@@ -80,7 +91,7 @@ class SenseVoice:
 
     def _hear(self, asked: Sequence[transcript.Asked]) -> list[Heard]:
         model = sensevoice_model.load(self.model, self.language or "auto", self.punctuated)
-        spans = [cut([(0.0, len(audio) / RATE)] if speech is None else speech) for audio, speech in asked]
+        spans = [spoken_pieces(audio, speech) for audio, speech in asked]
         spoken: list[list[tuple[Span, Spoken]]] = [[] for _ in asked]
         for batch in batches(spans, self.batch):
             found = model.hear([samples(asked[clip][0], span) for clip, span in batch])
