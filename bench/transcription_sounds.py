@@ -15,7 +15,7 @@ import soxr
 from media.synth import music, sounds
 from media.synth.speech import Line, Spoken, speak
 from media.synth.truth import Word
-from pipeline.selfcheck import drawn_sounds
+from pipeline.selfcheck import drawn_sounds, labelled
 
 RATE = 16_000
 VOICES = ("en-us+m3", "en-us+f2", "en-us+m1", "en-us+f4")
@@ -131,13 +131,13 @@ def wordless() -> Iterator[tuple[str, str, np.ndarray]]:
     for seed, scale in enumerate(scales * 2):
         track, _ = music.melody(seed, 8.0, 110.0 * 2 ** (seed / 6), scale, 0.35)
         yield "melody", f"seed {seed}", _at_16k(track)
+    for piece in labelled.recorded(Path(os.environ["KLEAR_MEDIA"])):
+        if piece.label in {"music", "sound"}:
+            yield "pieces of recorded music and sounds", piece.origin, piece.sound
     for piece in drawn_sounds.drawn():
-        kind = piece.name.rsplit(" ", 1)[0]
-        yield (
-            ("noise" if kind.endswith("noise") else "rain" if kind == "rain" else "impacts, engines, alarms"),
-            (piece.name),
-            piece.audio,
-        )
+        kind = piece.origin.rsplit(" ", 1)[0]
+        group = "noise" if kind.endswith("noise") else kind if kind == "rain" else "impacts, engines, alarms, wind"
+        yield group, piece.origin, piece.sound
     yield "silence", "digital", np.zeros(5 * RATE, np.float32)
     yield "silence", "dither", (1e-4 * np.random.default_rng(0).standard_normal(5 * RATE)).astype(np.float32)
 

@@ -6,6 +6,7 @@ the audio class). The first three limits are Whisper's own (openai/whisper `tran
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from captioners.transcribe.wer import normalise
 from captioners.transcribe.words import Heard, Segment, Word
@@ -14,9 +15,10 @@ PHANTOMS = frozenset(
     """thank you|thank you very much|thank you so much|thanks|thanks for watching|thank you for watching|you|bye
     |bye bye|okay|ok|oh|so|please subscribe|subscribe|like and subscribe|see you next time|see you in the next video
     |ill see you next time|music|applause|silence|the end|subtitles by the amara org community|blank audio|mm|hmm|uh
+    |mmm|yeah|oh yeah|ah|ooh|woo|ill be right back|ill see you later
     """.replace("\n    ", "").split("|")
 )
-"""Texts that Whisper writes where nobody speaks, normalised as for word error rate (no case, no punctuation)."""
+"""Texts that Whisper writes where nobody speaks, normalised as for word error rate, a repeated word once."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Evidence:
 class Limits:
     """Where text stops being believed. Log probabilities in nats a token, margin in seconds.
 
+    phantom_doubt: no-speech probability above which a phantom phrase is one, even where speech was measured.
     other_language: probability by `audio.language` of another language than the one that was written, above which the
     writing is made up: a model of one language writes that one whatever it hears.
     """
@@ -64,6 +67,7 @@ class Limits:
     avg_logprob: float = -1.0
     no_speech_prob: float = 0.6
     no_speech_logprob: float = -0.6
+    phantom_doubt: float = 0.4
     margin_s: float = 0.3
     other_language: float = 0.7
 
@@ -77,7 +81,8 @@ def drop_reason(segment: Segment, evidence: Evidence, limits: Limits) -> str | N
         return "low_logprob"
     if doubt > limits.no_speech_prob and certain < limits.no_speech_logprob:
         return "no_speech"
-    if evidence.doubtful and " ".join(normalise(segment.text)) in PHANTOMS:
+    phrase = " ".join(word for word, _ in groupby(normalise(segment.text)))
+    if phrase in PHANTOMS and (evidence.doubtful or doubt > limits.phantom_doubt):
         return "phantom_phrase"
     return None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import TranscriptionOptions
+from faster_whisper.transcribe import TranscriptionOptions, merge_punctuations
 from whisperx.asr import WhisperModel
 
 FRAMES_PER_SECOND = 100  # mel frames: hop 160 at 16 kHz
@@ -65,14 +65,22 @@ class Listener(WhisperModel):
 
         seconds: the length of each item before it was padded to 30 s.
         """
-        frames = [max(1, int(s * FRAMES_PER_SECOND)) for s in seconds]
-        items: list[list[dict[str, Any]]] = [
-            [{"tokens": t, "seek": 0, "start": 0.0, "end": s}] for t, s in zip(decode.tokens, seconds)
-        ]
         if not any(decode.tokens):
-            return [[] for _ in items]
-        self.add_word_timestamps(items, decode.tokenizer, decode.encoded, frames, PREPENDED, APPENDED, 0.0)
-        return [item[0]["words"] for item in items]
+            return [[] for _ in decode.tokens]
+        frames = [max(1, int(s * FRAMES_PER_SECOND)) for s in seconds]
+        found = self.find_alignment(decode.tokenizer, decode.tokens, decode.encoded, frames)
+        return [_after_pauses(words) for words in found]
+
+
+def _after_pauses(words: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Words with their punctuation; what is too long, as a pause before a word counts to it, begins later.
+
+    faster-whisper does so as well, but lets one item of a batch depend on the one before.
+    """
+    merge_punctuations(words, PREPENDED, APPENDED)
+    words = [word for word in words if word["word"]]
+    longest = 2 * min(0.7, float(np.median([w["end"] - w["start"] for w in words]))) if words else 0.0
+    return [{**word, "start": max(word["start"], word["end"] - max(longest, 0.2))} for word in words]
 
 
 def _mean(result: Any, options: TranscriptionOptions) -> float:

@@ -44,3 +44,11 @@ def tiny_omni(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.captioners import tiny_omni
 
     return tiny_omni.write(tmp_path_factory.mktemp("omni"))
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a tiny random multilingual Whisper, converted to CTranslate2."""
+    from tests.captioners import tiny_whisper
+
+    return str(tiny_whisper.write(tmp_path_factory.mktemp("whisper")))

@@ -42,10 +42,11 @@ def test_whispers_own_doubts_drop_a_segment(change: dict[str, float], reason: st
     assert judge([replace(segment("Lay white by s zero."), **change)], SPEECH) == ([], reason)
 
 
-@pytest.mark.parametrize("text", ["Thank you.", "Thanks for watching!", "you", "BYE-BYE."])
+@pytest.mark.parametrize("text", ["Thank you.", "Thanks for watching!", "you", "BYE-BYE.", "Oh, yeah, yeah."])
 def test_a_phantom_phrase_needs_doubt(text: str) -> None:
     assert judge([segment(text, 0.1)], MUSIC) == ([], "phantom_phrase")
     assert judge([segment(text)], SPEECH)[1] is None
+    assert judge([replace(segment(text), no_speech_prob=0.5)], SPEECH) == ([], "phantom_phrase")
 
 
 def test_a_phrase_inside_a_sentence_is_no_phantom() -> None:
