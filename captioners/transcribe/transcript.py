@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from captioners.transcribe.guard import Evidence, Limits, in_speech, judge
+from captioners.transcribe.guard import Evidence, Limits, in_speech, judge, trimmed
 from captioners.transcribe.pieces import Span
 from captioners.transcribe.words import Heard, Segment
 from media.stage import Bounds, Facts
@@ -80,11 +80,14 @@ def row(heard: Heard, evidence: Evidence, limits: Limits) -> dict[str, Any]:
     if not heard.segments:
         return {**NOTHING, **heard.more}
     kept, reason = judge(heard, evidence, limits)
+    words = [word for segment in kept for word in segment.words]
+    if heard.word_times != "wav2vec2" and evidence.pieces:
+        words = [trimmed(word, evidence.pieces) for word in words]
     return {
         "text": _text(kept),
         "language": heard.language,
         "language_probability": heard.language_probability,
-        "words": [vars(word) for segment in kept for word in segment.words],
+        "words": [vars(word) for word in words],
         "word_times": heard.word_times,
         "in_speech_ratio": _in_speech(heard, evidence, limits.margin_s),
         "guard": reason,

@@ -86,3 +86,11 @@ def test_english_written_over_german_is_made_up(language: str, probability: floa
     spoken = replace(SPEECH, language=language, language_probability=probability)
     assert judge([said], spoken) == (([], "other_language") if made_up else ([said], None))
     assert guard.judge(Heard([said], "en", 0.6, "whisper"), spoken)[1] is None  # the model itself heard English
+
+
+def test_words_are_trimmed_to_the_speech_they_share_most_with() -> None:
+    spans = [(0.5, 1.0), (2.0, 3.0)]
+    assert guard.trimmed(Word("so", 0.1, 0.9, 1.0), spans) == Word("so", 0.5, 0.9, 1.0)
+    assert guard.trimmed(Word("late", 0.9, 2.4, 1.0), spans) == Word("late", 2.0, 2.4, 1.0)
+    assert guard.trimmed(Word("apart", 1.2, 1.6, 1.0), spans) == Word("apart", 1.2, 1.6, 1.0)
+    assert guard.trimmed(Word("alone", 1.2, 1.6, 1.0), []) == Word("alone", 1.2, 1.6, 1.0)
