@@ -27,6 +27,7 @@ SENTENCES = (
     "Yes I packed it in the green bag behind the door",
     "Please close the window before the rain comes in",
 )
+PHANTOMS = ("Thank you", "Thank you very much", "Okay", "Bye bye", "Yeah", "Oh yeah")
 FOREIGN = (
     ("de", "Morgen früh fährt der Zug zehn Minuten früher ab weil die Brücke repariert wird", "de"),
     ("fr", "Le vieux gardien du phare compte chaque bateau qui passe devant le port", "fr+f2"),
@@ -78,6 +79,13 @@ def foreign() -> Iterator[Said]:
     for (code, text, _), spoken in zip(FOREIGN, speak([Line(text, voice) for _, text, voice in FOREIGN])):
         audio, _, words = _in_a_room(spoken, text)
         yield Said("foreign", code, audio, text, words, code)
+
+
+def phantoms() -> Iterator[Said]:
+    """Phrases that Whisper makes up over music, said in earnest by every voice."""
+    pairs = [(text, voice) for text in PHANTOMS for voice in VOICES]
+    for (text, voice), spoken in zip(pairs, speak([Line(text, voice) for text, voice in pairs])):
+        yield Said("phantoms", f"{voice}: {text}", *_in_a_room(spoken, text))
 
 
 def over_music(said: Sequence[Said], ratio_db: float) -> Iterator[Said]:
