@@ -59,8 +59,8 @@ def readings(folder: Path) -> Talk:
     listener, parts, words, at = WhisperX()._load(), [], [], 0.0
     for path in sorted(folder.glob("*.flac")):
         sound, _ = soundfile.read(path, dtype="float32")
-        heard = listener.hear(sound)[2]
-        words += [(at + word.start_s, at + word.end_s) for segment in heard for word in segment.words]
+        (heard,) = listener.hear([(sound, None)])
+        words += [(at + word.start_s, at + word.end_s) for segment in heard.segments for word in segment.words]
         parts.append(sound)
         at += len(sound) / silero.RATE
     return np.concatenate(parts), words

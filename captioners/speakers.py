@@ -15,9 +15,28 @@ def attribute(words: Sequence[Mapping[str, Any]], turns: Sequence[Mapping[str, A
     return [max(ordered, key=lambda t: _overlap(word, t))["speaker"] if ordered else None for word in words]
 
 
+def talked_over(words: Sequence[Mapping[str, Any]], turns: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Whether, in the middle of each word, another speaker talks as well: there its speaker, and itself, are less sure.
+
+    words, turns: as of `attribute`.
+    """
+    return [len({turn["speaker"] for turn in turns if _holds(turn, word)}) > 1 for word in words]
+
+
+def spoken(words: Sequence[Mapping[str, Any]], turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The words with `speaker` (S1, S2, ...; None without turns) and `overlap`, see `attribute` and `talked_over`."""
+    told = zip(words, attribute(words, turns), talked_over(words, turns))
+    return [{**word, "speaker": speaker, "overlap": overlap} for word, speaker, overlap in told]
+
+
 def _overlap(word: Mapping[str, Any], turn: Mapping[str, Any]) -> float:
     """Seconds in common; where there are none, minus the gap between them."""
     return min(word["end_s"], turn["end_s"]) - max(word["start_s"], turn["start_s"])
+
+
+def _holds(turn: Mapping[str, Any], word: Mapping[str, Any]) -> bool:
+    middle = (word["start_s"] + word["end_s"]) / 2
+    return bool(turn["start_s"] <= middle <= turn["end_s"])
 
 
 def marked_text(text: str, words: Sequence[Mapping[str, Any]], turns: Sequence[Mapping[str, Any]]) -> str:

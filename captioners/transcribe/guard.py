@@ -5,18 +5,20 @@ the audio class). The first three limits are Whisper's own (openai/whisper `tran
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from captioners.transcribe.wer import normalise
-from captioners.transcribe.words import Segment, Word
+from captioners.transcribe.words import Heard, Segment, Word
 
 PHANTOMS = frozenset(
     """thank you|thank you very much|thank you so much|thanks|thanks for watching|thank you for watching|you|bye
     |bye bye|okay|ok|oh|so|please subscribe|subscribe|like and subscribe|see you next time|see you in the next video
     |ill see you next time|music|applause|silence|the end|subtitles by the amara org community|blank audio|mm|hmm|uh
+    |mmm|yeah|oh yeah|ah|ooh|woo|ill be right back|ill see you later
     """.replace("\n    ", "").split("|")
 )
-"""Texts that Whisper writes where nobody speaks, normalised as for word error rate (no case, no punctuation)."""
+"""Texts that Whisper writes where nobody speaks, normalised as for word error rate, a repeated word once."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,25 @@ class Evidence:
 
     speech_spans: (start_s, end_s) of speech. speech_ratio: their share of the clip. audio_class: of `audio.classes`.
     singing: voices sing; speech detectors miss singing, so silence by them proves nothing then.
+    language, language_probability: of `audio.language`.
     """
 
     speech_spans: Sequence[tuple[float, float]] | None = None
     speech_ratio: float | None = None
     audio_class: str | None = None
     singing: bool = False
+    language: str | None = None
+    language_probability: float | None = None
 
     @property
     def silent(self) -> bool:
         """The speech detector ran and heard nobody, and nobody sings."""
         return self.speech_spans is not None and not self.speech_spans and not self.singing
+
+    @property
+    def pieces(self) -> Sequence[tuple[float, float]] | None:
+        """Where a recogniser should listen; None where it must find out itself."""
+        return None if self.singing else self.speech_spans
 
     @property
     def doubtful(self) -> bool:
@@ -46,24 +56,33 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Limits:
-    """Where text stops being believed. Log probabilities in nats a token, margin in seconds."""
+    """Where text stops being believed. Log probabilities in nats a token, margin in seconds.
+
+    phantom_doubt: no-speech probability above which a phantom phrase is one, even where speech was measured.
+    other_language: probability by `audio.language` of another language than the one that was written, above which the
+    writing is made up: a model of one language writes that one whatever it hears.
+    """
 
     compression_ratio: float = 2.4
     avg_logprob: float = -1.0
     no_speech_prob: float = 0.6
     no_speech_logprob: float = -0.6
+    phantom_doubt: float = 0.4
     margin_s: float = 0.3
+    other_language: float = 0.7
 
 
 def drop_reason(segment: Segment, evidence: Evidence, limits: Limits) -> str | None:
     """Why a whole segment is not believed: repetition, low_logprob, no_speech, phantom_phrase; None if it is."""
+    doubt, certain = segment.no_speech_prob or 0.0, segment.avg_logprob or 0.0
     if segment.compression_ratio > limits.compression_ratio:
         return "repetition"
-    if segment.avg_logprob < limits.avg_logprob:
+    if certain < limits.avg_logprob:
         return "low_logprob"
-    if segment.no_speech_prob > limits.no_speech_prob and segment.avg_logprob < limits.no_speech_logprob:
+    if doubt > limits.no_speech_prob and certain < limits.no_speech_logprob:
         return "no_speech"
-    if evidence.doubtful and " ".join(normalise(segment.text)) in PHANTOMS:
+    phrase = " ".join(word for word, _ in groupby(normalise(segment.text)))
+    if phrase in PHANTOMS and (evidence.doubtful or doubt > limits.phantom_doubt):
         return "phantom_phrase"
     return None
 
@@ -73,17 +92,29 @@ def in_speech(word: Word, spans: Sequence[tuple[float, float]], margin_s: float)
     return any(start - margin_s <= word.end_s and word.start_s <= end + margin_s for start, end in spans)
 
 
-def judge(
-    segments: Sequence[Segment], evidence: Evidence, limits: Limits | None = None
-) -> tuple[list[Segment], str | None]:
+def trimmed(word: Word, spans: Sequence[tuple[float, float]]) -> Word:
+    """The word within the speech span with which it shares most time; itself where it shares none.
+
+    Recognisers count some of a pause to the next word. Measured, mean error of when synthetic words begin: 0.115 to
+    0.106 s with tiny.en, 0.135 to 0.126 s with base.
+    """
+    start, end = max(spans, key=lambda s: min(word.end_s, s[1]) - max(word.start_s, s[0]), default=(0.0, 0.0))
+    if min(word.end_s, end) <= max(word.start_s, start):
+        return word
+    return replace(word, start_s=max(word.start_s, start), end_s=min(word.end_s, end))
+
+
+def judge(heard: Heard, evidence: Evidence, limits: Limits | None = None) -> tuple[list[Segment], str | None]:
     """The segments that stay, with their words outside speech removed, and why text was dropped (None if none was).
 
     Several reasons are joined by "+", in the order met. A segment left without words goes.
     """
     limits = limits or Limits()
+    if _made_up(heard, evidence, limits):
+        return [], "other_language"
     kept: list[Segment] = []
     reasons: list[str] = []
-    for segment in segments:
+    for segment in heard.segments:
         reason = drop_reason(segment, evidence, limits)
         rest = segment if reason or evidence.singing else _inside(segment, evidence, limits.margin_s)
         if rest is not segment:
@@ -95,9 +126,16 @@ def judge(
     return kept, "+".join(dict.fromkeys(reasons)) or None
 
 
+def _made_up(heard: Heard, evidence: Evidence, limits: Limits) -> bool:
+    """Whether the text is of a language that the model was made to write, while another one is spoken."""
+    given = heard.language is not None and heard.language_probability is None
+    other = evidence.language not in {None, heard.language}
+    return given and other and (evidence.language_probability or 0.0) > limits.other_language
+
+
 def _inside(segment: Segment, evidence: Evidence, margin_s: float) -> Segment:
     """The segment itself when all its words lie in speech (or nobody measured that), else one with those that do."""
-    if evidence.speech_spans is None:
+    if evidence.speech_spans is None or not segment.words:
         return segment
     words = tuple(w for w in segment.words if in_speech(w, evidence.speech_spans, margin_s))
     return segment if len(words) == len(segment.words) else segment.keeping(words)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import TranscriptionOptions
+from faster_whisper.transcribe import TranscriptionOptions, merge_punctuations
 from whisperx.asr import WhisperModel
 
 FRAMES_PER_SECOND = 100  # mel frames: hop 160 at 16 kHz
@@ -19,25 +19,27 @@ PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punc
 
 @dataclass(frozen=True)
 class Decode:
-    """One batch as it was decoded: the encoder output (N, 1500, d), and per item its text tokens and no-speech prob."""
+    """One batch as it was decoded: the encoder output (N, 1500, d), and per item its text tokens, its text, the mean
+    log probability of a token (nats) and the no-speech probability."""
 
     encoded: Any
     tokenizer: Tokenizer
     tokens: list[list[int]]
+    texts: list[str]
+    logprobs: list[float]
     no_speech: list[float]
 
 
 class Listener(WhisperModel):
-    """`whisperx.asr.WhisperModel` that appends a Decode to `decodes` for each batch; the caller empties the list."""
+    """`whisperx.asr.WhisperModel` that decodes batches and tells all it knows of them."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.decodes: list[Decode] = []
+    def languages(self, features: Any) -> list[tuple[str, float]]:
+        """(code, probability in [0, 1]) of each log-mel window (N, n_mels, 3000); Whisper's own codes."""
+        found = self.model.detect_language(self.encode(features))
+        return [(best[0][0].strip("<|>"), float(best[0][1])) for best in found]
 
-    def generate_segment_batched(
-        self, features: Any, tokenizer: Tokenizer, options: TranscriptionOptions, encoder_output: Any = None
-    ) -> dict[str, list[Any]]:
-        """Greedy-temperature beam search of log-mel windows (N, n_mels, 3000); the texts and their mean log probs."""
+    def decode(self, features: Any, tokenizer: Tokenizer, options: TranscriptionOptions) -> Decode:
+        """Beam search at temperature 0 of log-mel windows (N, n_mels, 3000)."""
         encoded = self.encode(features)
         prompt = self.get_prompt(tokenizer, [], without_timestamps=True, prefix=options.prefix)
         results = self.model.generate(
@@ -54,22 +56,31 @@ class Listener(WhisperModel):
             return_no_speech_prob=True,
         )
         tokens = [[t for t in r.sequences_ids[0] if t < tokenizer.eot] for r in results]
-        self.decodes.append(Decode(encoded, tokenizer, tokens, [r.no_speech_prob for r in results]))
-        return {"text": [tokenizer.decode(t) for t in tokens], "avg_logprob": [_mean(r, options) for r in results]}
+        texts = [tokenizer.decode(t) for t in tokens]
+        logprobs = [_mean(r, options) for r in results]
+        return Decode(encoded, tokenizer, tokens, texts, logprobs, [float(r.no_speech_prob) for r in results])
 
     def word_times(self, decode: Decode, seconds: list[float]) -> list[list[dict[str, Any]]]:
         """Per item of a batch its words {word, start, end, probability}, in seconds from the start of the item.
 
         seconds: the length of each item before it was padded to 30 s.
         """
-        frames = [max(1, int(s * FRAMES_PER_SECOND)) for s in seconds]
-        items: list[list[dict[str, Any]]] = [
-            [{"tokens": t, "seek": 0, "start": 0.0, "end": s}] for t, s in zip(decode.tokens, seconds)
-        ]
         if not any(decode.tokens):
-            return [[] for _ in items]
-        self.add_word_timestamps(items, decode.tokenizer, decode.encoded, frames, PREPENDED, APPENDED, 0.0)
-        return [item[0]["words"] for item in items]
+            return [[] for _ in decode.tokens]
+        frames = [max(1, int(s * FRAMES_PER_SECOND)) for s in seconds]
+        found = self.find_alignment(decode.tokenizer, decode.tokens, decode.encoded, frames)
+        return [_after_pauses(words) for words in found]
+
+
+def _after_pauses(words: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Words with their punctuation; what is too long, as a pause before a word counts to it, begins later.
+
+    faster-whisper does so as well, but lets one item of a batch depend on the one before.
+    """
+    merge_punctuations(words, PREPENDED, APPENDED)
+    words = [word for word in words if word["word"]]
+    longest = 2 * min(0.7, float(np.median([w["end"] - w["start"] for w in words]))) if words else 0.0
+    return [{**word, "start": max(word["start"], word["end"] - max(longest, 0.2))} for word in words]
 
 
 def _mean(result: Any, options: TranscriptionOptions) -> float:

@@ -1,7 +1,12 @@
-"""Word error rate: (substitutions + insertions + deletions) / reference words, after a small normalisation."""
+"""Word and character error rates: (substitutions + insertions + deletions) / length of the reference.
+
+Both are of the normalised form of a text, which exists only here: transcripts keep their punctuation and case.
+"""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 _NAMES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
 seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety"""
@@ -23,15 +28,30 @@ def number_words(number: int) -> list[str]:
 
 
 def normalise(text: str) -> list[str]:
-    """Lower-case words without punctuation, numbers spelled out, letters and digits parted ("F2" -> f two)."""
-    flat = re.sub(r"(?<=\d),(?=\d{3})", "", text.lower().replace("’", "'"))
-    flat = re.sub(r"'", "", flat)
-    tokens = re.findall(r"\d+|[^\W\d_]+", flat)
-    return [word for token in tokens for word in (number_words(int(token)) if token.isdigit() else [token])]
+    """Lower-case words without punctuation, numbers spelled out in English, letters and digits parted ("F2" -> f two).
+
+    Letters of any script, with their combining marks, in Unicode's compatible form.
+    """
+    flat = unicodedata.normalize("NFKC", text.lower()).replace("’", "").replace("'", "")
+    flat = re.sub(r"(?<=\d),(?=\d{3})", "", flat)
+    tokens = ["".join(run) for kind, run in groupby(flat, _kind) if kind]
+    return [word for token in tokens for word in (number_words(int(token)) if token.isdecimal() else [token])]
+
+
+def _kind(letter: str) -> str:
+    """Digit, letter (or a mark on one), or "" for what parts words."""
+    if letter.isdecimal():
+        return "digit"
+    return "letter" if letter.isalpha() or unicodedata.category(letter).startswith("M") else ""
+
+
+def letters(text: str) -> str:
+    """The normalised words run together: where a script or a model parts words is no error."""
+    return "".join(normalise(text))
 
 
 def edits(reference: Sequence[str], heard: Sequence[str]) -> int:
-    """Levenshtein distance between two word sequences (Wagner and Fischer 1974), in words."""
+    """Levenshtein distance between two sequences (Wagner and Fischer 1974), of words or of letters."""
     row = list(range(len(heard) + 1))
     for i, word in enumerate(reference, 1):
         diagonal, row[0] = row[0], i
@@ -46,11 +66,22 @@ def word_error_rate(pairs: Iterable[tuple[str, str]]) -> float:
 
     Raises ValueError when the references hold no word: the rate is undefined then.
     """
-    errors = words = 0
-    for reference, heard in pairs:
-        truth = normalise(reference)
-        errors += edits(truth, normalise(heard))
-        words += len(truth)
-    if words == 0:
-        raise ValueError("word error rate needs at least one reference word")
-    return errors / words
+    return _rate([(normalise(reference), normalise(heard)) for reference, heard in pairs])
+
+
+def character_error_rate(pairs: Iterable[tuple[str, str]]) -> float:
+    """CER over (reference, heard) pairs, of letters without spaces; else as `word_error_rate`."""
+    return _rate([(letters(reference), letters(heard)) for reference, heard in pairs])
+
+
+def disagreement(one: str, other: str) -> float:
+    """How far two transcripts are apart, the same both ways: letters to be edited over the longer's, in [0, 1]."""
+    a, b = letters(one), letters(other)
+    return edits(a, b) / max(len(a), len(b)) if a or b else 0.0
+
+
+def _rate(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> float:
+    length = sum(len(reference) for reference, _ in pairs)
+    if length == 0:
+        raise ValueError("an error rate needs a reference that holds words")
+    return sum(edits(reference, heard) for reference, heard in pairs) / length

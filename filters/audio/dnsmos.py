@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from filters.audio.mel import mel_bank
 from filters.audio.spans import Span, from_rows
-from filters.onnx import session
 from media.clip import Clip
+from media.onnx import session
 from media.stage import Bounds, Facts
 from media.views import AUDIO_16K, View, Views
 from media.weights import PackagedFile, digest_of

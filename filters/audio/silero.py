@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from filters.audio.spans import Span, merge, runs
-from filters.onnx import session
+from media.onnx import session
 from media.weights import PackagedFile
 
 MODEL = PackagedFile(

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from filters.audio.mel import mel_bank
-from filters.onnx import session
 from media.audioset import LABELS, labels
+from media.onnx import session
 from media.weights import PackagedFile
 
 __all__ = ["LABELS", "MODEL", "labels", "patches", "scores"]

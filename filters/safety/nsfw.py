@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from filters.onnx import session
 from media.clip import Clip
+from media.onnx import session
 from media.stage import Bounds, Facts
 from media.views import FRAMES, View, Views
 from media.weights import PackagedFile, digest_of

@@ -4,11 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from captioners.transcribe.guard import Evidence, Limits, judge
-from captioners.transcribe.words import Segment, Word
+from captioners.transcribe import guard
+from captioners.transcribe.guard import Evidence, Limits
+from captioners.transcribe.words import Heard, Segment, Word
 
 SPEECH = Evidence(speech_spans=[(0.5, 2.4)], speech_ratio=0.63, audio_class="speech")
 MUSIC = Evidence(speech_spans=[(0.0, 1.2)], speech_ratio=0.12, audio_class="music")
+
+
+def judge(
+    segments: list[Segment], evidence: Evidence, limits: Limits | None = None
+) -> tuple[list[Segment], str | None]:
+    return guard.judge(Heard(segments, "en", None, "whisper"), evidence, limits)
 
 
 def segment(text: str, start_s: float = 0.6, step_s: float = 0.3) -> Segment:
@@ -35,10 +42,11 @@ def test_whispers_own_doubts_drop_a_segment(change: dict[str, float], reason: st
     assert judge([replace(segment("Lay white by s zero."), **change)], SPEECH) == ([], reason)
 
 
-@pytest.mark.parametrize("text", ["Thank you.", "Thanks for watching!", "you", "BYE-BYE."])
+@pytest.mark.parametrize("text", ["Thank you.", "Thanks for watching!", "you", "BYE-BYE.", "Oh, yeah, yeah."])
 def test_a_phantom_phrase_needs_doubt(text: str) -> None:
     assert judge([segment(text, 0.1)], MUSIC) == ([], "phantom_phrase")
     assert judge([segment(text)], SPEECH)[1] is None
+    assert judge([replace(segment(text), no_speech_prob=0.5)], SPEECH) == ([], "phantom_phrase")
 
 
 def test_a_phrase_inside_a_sentence_is_no_phantom() -> None:
@@ -68,3 +76,21 @@ def test_reasons_are_joined_once_each() -> None:
     bad = replace(segment("a b"), avg_logprob=-2.0)
     loop = replace(segment("c d"), compression_ratio=9.0)
     assert judge([bad, bad, loop], SPEECH, Limits()) == ([], "low_logprob+repetition")
+
+
+@pytest.mark.parametrize(
+    ("language", "probability", "made_up"), [("de", 0.9, True), ("de", 0.5, False), ("en", 1, False)]
+)
+def test_english_written_over_german_is_made_up(language: str, probability: float, made_up: bool) -> None:
+    said = segment("More than free forehead for the two")
+    spoken = replace(SPEECH, language=language, language_probability=probability)
+    assert judge([said], spoken) == (([], "other_language") if made_up else ([said], None))
+    assert guard.judge(Heard([said], "en", 0.6, "whisper"), spoken)[1] is None  # the model itself heard English
+
+
+def test_words_are_trimmed_to_the_speech_they_share_most_with() -> None:
+    spans = [(0.5, 1.0), (2.0, 3.0)]
+    assert guard.trimmed(Word("so", 0.1, 0.9, 1.0), spans) == Word("so", 0.5, 0.9, 1.0)
+    assert guard.trimmed(Word("late", 0.9, 2.4, 1.0), spans) == Word("late", 2.0, 2.4, 1.0)
+    assert guard.trimmed(Word("apart", 1.2, 1.6, 1.0), spans) == Word("apart", 1.2, 1.6, 1.0)
+    assert guard.trimmed(Word("alone", 1.2, 1.6, 1.0), []) == Word("alone", 1.2, 1.6, 1.0)

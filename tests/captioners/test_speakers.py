@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from captioners.speakers import attribute, marked_text
+from captioners.speakers import attribute, marked_text, spoken
 
 
 def words(*spans: tuple[str, float, float]) -> list[dict[str, Any]]:
@@ -35,3 +35,14 @@ def test_one_voice_or_no_turns_gives_no_marks() -> None:
 def test_a_speaker_who_returns_keeps_the_number() -> None:
     turns = [*TURNS, {"speaker": "A", "start_s": 4.4, "end_s": 5.0}]
     assert marked_text("", SAID, turns).endswith("<S2> Good day! <S1> Bye.")
+
+
+def test_words_under_two_voices_are_marked() -> None:
+    turns = [*TURNS, {"speaker": "B", "start_s": 1.0, "end_s": 2.0}, {"speaker": "A", "start_s": 0.5, "end_s": 1.2}]
+    told = spoken(SAID, turns)
+    assert [w["overlap"] for w in told] == [False, False, False, False, False]
+    turns[2]["start_s"] = 0.8
+    told = spoken(SAID, turns)
+    assert [(w["word"], w["overlap"]) for w in told][:2] == [("Hello", False), ("there.", True)]
+    assert [w["speaker"] for w in told] == attribute(SAID, turns) and told[0]["score"] == 1.0
+    assert [(w["speaker"], w["overlap"]) for w in spoken(SAID, [])] == [(None, False)] * 5

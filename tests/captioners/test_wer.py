@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioners.transcribe.wer import edits, normalise, number_words, word_error_rate
+from captioners.transcribe.wer import (
+    character_error_rate,
+    disagreement,
+    edits,
+    normalise,
+    number_words,
+    word_error_rate,
+)
 
 words = st.lists(st.sampled_from(["a", "b", "c"]), max_size=6)
 
@@ -38,3 +45,22 @@ def test_edits_is_a_distance(a: list[str], b: list[str], c: list[str]) -> None:
     assert edits(a, b) == edits(b, a)
     assert (edits(a, b) == 0) == (a == b)
     assert edits(a, c) <= edits(a, b) + edits(b, c)
+
+
+def test_marks_stay_on_their_letters_and_widths_do_not_count() -> None:
+    assert normalise("नमस्ते, दुनिया!") == ["नमस्ते", "दुनिया"]
+    assert normalise("Ｋｌｅａｒ ２") == ["klear", "two"]
+    assert normalise("It’s 10² o'clock") == ["its", "one", "hundred", "two", "oclock"]
+
+
+def test_characters_are_counted_without_spaces() -> None:
+    assert character_error_rate([("every body", "everybody")]) == 0.0
+    assert character_error_rate([("lay white", "lay wide"), ("今天天气", "今天 天汽")]) == pytest.approx((2 + 1) / 12)
+    with pytest.raises(ValueError, match="reference"):
+        character_error_rate([("...", "a")])
+
+
+def test_disagreement_is_symmetric_and_bounded() -> None:
+    assert disagreement("Thank you.", "") == disagreement("", "thank you") == 1.0
+    assert disagreement("", "...") == 0.0
+    assert disagreement("Yes, I packed it.", "yes i packet it") == pytest.approx(1 / 12)

@@ -48,10 +48,10 @@ def test_grid_nasa_and_jfk_are_heard(hear: Hear, transcripts: dict[str, str]) ->
 @pytest.mark.parametrize("name", ["video/chaplin.mp4", "video/big_buck_bunny_0_30.webm"])
 def test_nothing_is_said_over_music(hear: Hear, sound: Callable[..., np.ndarray], name: str) -> None:
     """What Whisper makes up over music (which words, the processor decides) stays out of the text, and is kept."""
-    _, _, guessed = STAGE()._load().hear(sound(name))
+    (guessed,) = STAGE()._load().hear([(sound(name), None)])
     unaided = hear(name)
     assert (unaided["text"], unaided["words"], unaided["guard"]) == ("", [], "low_logprob")
-    assert guessed and unaided["heard"] == " ".join(segment.text for segment in guessed)
+    assert guessed.segments and unaided["heard"] == " ".join(segment.text for segment in guessed.segments)
     music = {"audio_class": "music", "speech_ratio": 0.0, "speech_spans": []}
     assert hear(name, music)["guard"] == "no_speech"
 
@@ -91,9 +91,11 @@ def test_two_processes_agree(sound: Callable[..., np.ndarray], tmp_path: Path) -
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(BackendAbsent, match=r"model\.bin") as error:
         STAGE(model=str(tmp_path)).digest()
-    assert error.value.code == "transcribe:model"
+    assert error.value.code == "backend:weights"
     with pytest.raises(ConfigError, match="auto, mix or voice"):
         STAGE(stem="music")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="vad or spans"):
+        STAGE(pieces="words")  # type: ignore[arg-type]
 
 
 def test_digest_is_stable_hex() -> None:

@@ -12,6 +12,7 @@ from filters.audio import silero, whisper
 from filters.audio.language import STAGE
 from filters.audio.spans import as_rows
 from manifests.errors import BackendAbsent, ConfigError
+from media import packaged_whisper
 from media.synth import sounds
 from media.synth.speech import Line, speak
 from media.views import AUDIO_16K, Views
@@ -58,7 +59,9 @@ def test_too_little_speech_has_no_language(spans: list, monkeypatch: pytest.Monk
 
 
 def test_the_halves_are_the_whole_and_the_digest_says_so() -> None:
-    assert whisper.PART_1.locate().stat().st_size + whisper.PART_2.locate().stat().st_size == 145_217_532
+    assert (
+        packaged_whisper.PART_1.locate().stat().st_size + packaged_whisper.PART_2.locate().stat().st_size == 145_217_532
+    )
     assert STAGE().digest() == STAGE().digest() and len(STAGE().digest()) == 64
 
 
