@@ -115,8 +115,8 @@ class NeedsSettings(Settings):
         default=1,
         gt=0,
         le=64,
-        description="clips held together, for stages that take several at once (Synchformer, ImageBind) on a GPU; a "
-        "clip's views take up to 0.4 GB at 10 s, which max_rss_gib must allow",
+        description="clips held together, for stages that take several at once (Synchformer, ImageBind) on a GPU, or "
+        "ask an endpoint side by side; a clip's views take up to 0.4 GB at 10 s, which max_rss_gib must allow",
     )
 
 
@@ -196,8 +196,10 @@ class PipelineSettings(Settings):
         if unknown := sorted(self.engine.needs.keys() - set(jobs)):
             raise ValueError(f"engine.needs of unknown jobs {unknown}; there are {jobs}")
         together = [name for name, needs in self.engine.needs.items() if needs.clips_at_once > 1]
-        if alone := sorted(name for name in together if not name.startswith("measure.")):
-            raise ValueError(f"clips_at_once of {alone}: only the stages of measure.<tier> take several clips at once")
+        if alone := sorted(name for name in together if not name.startswith(("measure.", "annotate"))):
+            raise ValueError(
+                f"clips_at_once of {alone}: only the stages of measure.<tier> and annotate take several clips at once"
+            )
         return self
 
     @model_validator(mode="after")

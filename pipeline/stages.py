@@ -95,4 +95,10 @@ def absence(stage: Stage) -> str | None:
 
 def stage_recipe(ref: StageRef, stage: Stage, inputs: dict[str, str]) -> str:
     """The recipe of a stage's rows: VERSION, model digest, parameters, recipes of its inputs (and of the clips)."""
-    return recipe(stage.NAME, stage.VERSION, stage.digest(), ref.params, inputs)
+    return recipe(stage.NAME, stage.VERSION, stage.digest(), params(ref, stage), inputs)
+
+
+def params(ref: StageRef, stage: Stage) -> dict[str, Any]:
+    """The parameters that decide what the stage's rows say: not where a model is, nor how fast it is asked."""
+    outside: frozenset[str] = getattr(stage, "OUTSIDE", frozenset())
+    return {name: value for name, value in ref.params.items() if name not in outside}

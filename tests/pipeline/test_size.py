@@ -108,10 +108,10 @@ def test_a_backend_with_a_conflicting_pin_has_it_and_nobody_else(tmp_path, ray_s
     assert seen_by(tmp_path, worker, Needs(runtime_env={"pip": pip})) == ["99.0"] * 3 and ours != "99.0"
 
 
-def test_only_measures_take_several_clips_at_once(small_preset):
-    load(str(small_preset), ["engine.needs={measure.dear: {clips_at_once: 4}}"])
+def test_only_stages_take_several_clips_at_once(small_preset):
+    load(str(small_preset), ["engine.needs={measure.dear: {clips_at_once: 4}, annotate: {clips_at_once: 4}}"])
     with pytest.raises(ConfigError, match="clips_at_once"):
-        load(str(small_preset), ["engine.needs={annotate: {clips_at_once: 4}}"])
+        load(str(small_preset), ["engine.needs={shard: {clips_at_once: 4}}"])
 
 
 def test_needs_of_a_job_that_is_not_there_are_refused(small_preset):
