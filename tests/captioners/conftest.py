@@ -36,3 +36,11 @@ def transcripts(media_dir: Path) -> dict[str, str]:
     """File name -> its true transcript, for the files of MEDIA.tsv that have one."""
     with (media_dir / "MEDIA.tsv").open(newline="") as file:
         return {row["file"]: row["transcript"] for row in csv.DictReader(file, delimiter="\t") if row["transcript"]}
+
+
+@pytest.fixture(scope="session")
+def tiny_omni(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny random Qwen2.5-Omni, as published ones are laid out."""
+    from tests.captioners import tiny_omni
+
+    return tiny_omni.write(tmp_path_factory.mktemp("omni"))
