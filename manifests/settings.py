@@ -32,6 +32,8 @@ def _explain_one(error: dict[str, Any], model: type[BaseModel]) -> str:
     where = ".".join(str(p) for p in error["loc"])
     if error["type"] == "value_error" and isinstance(error.get("input"), dict):  # of several settings: it names them
         return f"{where}: {error['ctx']['error']}".removeprefix(": ")
+    if error["type"] == "missing":
+        return f"{where} is missing: give it a value"
     if error["type"] != "extra_forbidden":
         return f"{where} = {error.get('input')!r}: {error['msg']}"
     known = _keys(model)

@@ -1,14 +1,12 @@
 """A real HTTP server that speaks the OpenAI chat API and misbehaves on demand: busy, broken, slow, half an answer.
 
 What becomes of an attempt is a hash of the question and of how often it was asked, so that a run can be repeated. The
-answer holds the question's own id, so that one can tell whose answer a clip got. Runs in a thread, or alone:
-`python tests/chat_server.py PORT LOG SHARE` appends a line of JSON to LOG when a request comes and when it is answered.
+answer holds the question's own id, so that one can tell whose answer a clip got.
 """
 
 import base64
 import hashlib
 import json
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 FAULTS = ("busy", "busy_wait", "broken", "slow", "malformed", "wrong_fields", "half", "cut", "reset")
@@ -25,8 +22,9 @@ EMPTY: dict[str, Any] = {"string": "x", "array": []}
 
 @dataclass
 class Server:
-    """share: of attempts that go wrong. faults: which; or by question id or attempt, `script`: what the first attempts
-    meet, in order. slow_s: how long `slow` takes. pause_s: of every answer. log: what was asked, in order."""
+    """share: of attempts that go wrong. faults: how. script: what the first attempts meet instead, in order.
+
+    slow_s: how long `slow` takes. pause_s: of every answer. log: what was asked, in order."""
 
     share: float = 0.0
     faults: tuple[str, ...] = FAULTS
@@ -34,7 +32,6 @@ class Server:
     slow_s: float = 5.0
     pause_s: float = 0.0
     usage: bool = True
-    file: Path | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
     busy: int = 0
@@ -55,9 +52,6 @@ class Server:
             self.log.append(entry)
             self.busy += {"asked": 1, "over": -1}.get(event, 0)
             self.most_busy = max(self.most_busy, self.busy)
-            if self.file:
-                with self.file.open("a") as file:
-                    file.write(json.dumps(entry) + "\n")
 
     def fate(self, name: str) -> str:
         """What becomes of this attempt: "ok" or a fault."""
@@ -170,8 +164,3 @@ def serving(port: int = 0, **options: Any) -> Iterator[Server]:
     finally:
         http.shutdown()
         http.server_close()
-
-
-if __name__ == "__main__":
-    with serving(int(sys.argv[1]), file=Path(sys.argv[2]), share=float(sys.argv[3]), slow_s=3.0, pause_s=0.2):
-        threading.Event().wait()

@@ -77,9 +77,9 @@ T = TypeVar("T", bound=Answer)
 
 
 def schema(model: type[Answer]) -> dict[str, Any]:
-    """The JSON schema of an answer, without titles."""
-    found = model.model_json_schema()
-    fields = {name: {k: v for k, v in told.items() if k != "title"} for name, told in found["properties"].items()}
+    """The JSON schema of an answer, of the keywords that every server knows; `parse` checks the rest."""
+    found, unknown = model.model_json_schema(), {"title", "minLength", "maxLength"}
+    fields = {name: {k: v for k, v in told.items() if k not in unknown} for name, told in found["properties"].items()}
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
@@ -87,6 +87,10 @@ def in_words(model: type[Answer]) -> str:
     """How the answer must look, for models that are held to no schema."""
     fields = [f'- "{name}": {info.description}' for name, info in model.model_fields.items()]
     return "\n".join(["Answer in English with one JSON object and nothing else. Its fields:", *fields])
+
+
+PLAIN = "Answer in English with one paragraph of 60 to 150 words and nothing else."
+"""For models that write no JSON: a dense caption alone."""
 
 
 def parse(text: str, model: type[T]) -> T:
@@ -111,3 +115,16 @@ def columns(answer: Answer) -> dict[str, Any]:
     rest = answer.model_dump(exclude={"short", "dense"})
     text = json.dumps(rest, ensure_ascii=False, sort_keys=True)
     return {"caption": answer.dense.strip(), "caption_short": answer.short.strip(), "structured": text}
+
+
+def summary(prompt_euro: float, euro: float) -> dict[str, str]:
+    """What a job tells of these rows at its end: name -> SQL. Prices: euro a million tokens read, and written."""
+    cost = f"(sum(prompt_tokens) * {prompt_euro / 1e6!r} + sum(tokens) * {euro / 1e6!r})"
+    return {
+        "prompt_tokens": "sum(prompt_tokens)",
+        "tokens": "sum(tokens)",
+        "tokens_per_clip": "sum(prompt_tokens + tokens) / count(tokens)",
+        "tokens_per_s_of_a_request": "sum(tokens) / sum(seconds)",
+        "euro": cost,
+        "euro_per_million_clips": f"{cost} / count(tokens) * 1000000",
+    }

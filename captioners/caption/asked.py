@@ -33,16 +33,17 @@ class Asked:
 
     def words_digest(self) -> str:
         """Hex digest of the prompts and of the shape of the answers."""
-        return digest(answer.VERSION, prompt.identity(self.prompts), answer.in_words(self.answers)).hex()
+        return digest(answer.VERSION, prompt.identity(self.prompts), answer.in_words(self.answers), answer.PLAIN).hex()
 
     def prompt_of(self, clip: Clip) -> Prompt:
         """The prompt that this clip gets."""
         return prompt.pick(self.prompts, clip.clip_id, self._settings.seed)
 
-    def words(self, clip: Clip, facts: Facts) -> str:
-        """All that is said to the model beside the media."""
+    def words(self, clip: Clip, facts: Facts, shape: str | None = None) -> str:
+        """All that is said to the model beside the media. shape: of the answer, by default the JSON object."""
         told = known.told(facts, self._settings.facts, self._settings.transcript_from)
-        return "\n\n".join(filter(None, [self.prompt_of(clip).text.strip(), told, answer.in_words(self.answers)]))
+        shape = shape or answer.in_words(self.answers)
+        return "\n\n".join(filter(None, [self.prompt_of(clip).text.strip(), told, shape]))
 
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """The captions of one clip."""

@@ -35,7 +35,7 @@ class Endpoint(Asked):
         self.VIEWS = asked.views(self.KIND, self.settings, fps)
         self.BACKEND = f"endpoint, {self.settings.model}"
         self.LICENCE = self.settings.licence
-        self.SUMMARY = summary(self.settings)
+        self.SUMMARY = answer.summary(self.settings.price.prompt, self.settings.price.completion)
         self._journal: Journal | None = None
         self._spending: Spending | None = None
         self._chat: Chat | None = None
@@ -176,17 +176,3 @@ class Endpoint(Asked):
 def request_key(body: Mapping[str, Any]) -> str:
     """Hex id of a request: of all that it says, media included, and of nothing else (not of where it goes)."""
     return digest(json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)).hex()
-
-
-def summary(settings: EndpointSettings) -> dict[str, str]:
-    """What a job tells of the stage's rows at its end: name -> SQL."""
-    price = settings.price
-    euro = f"sum(prompt_tokens) * {price.prompt / 1e6!r} + sum(tokens) * {price.completion / 1e6!r}"
-    return {
-        "prompt_tokens": "sum(prompt_tokens)",
-        "tokens": "sum(tokens)",
-        "tokens_per_clip": "sum(prompt_tokens + tokens) / count(tokens)",
-        "tokens_per_s_of_a_request": "sum(tokens) / sum(seconds)",
-        "euro": euro,
-        "euro_per_million_clips": f"({euro}) / count(tokens) * 1000000",
-    }

@@ -75,8 +75,23 @@ class EndpointSettings(AskSettings):
         return extra
 
 
+class OmniSettings(AskSettings):
+    """A Qwen-Omni model in a local folder."""
+
+    folder: str = Field(min_length=1, description="as Qwen publishes it: config, weights, processor")
+    licence: str = Field(min_length=1, description="of the model in the folder, e.g. Apache-2.0: cards print it")
+    form: Literal["json", "plain"] = Field(
+        default="json", description="three captions, or only the dense one (for models that write nothing else)"
+    )
+    on: str = Field(default="cpu", description="torch device, e.g. cuda")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32")
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    fps: int = Field(default=2, ge=1, le=10, description="pictures a second")
+    at_once: int = Field(default=4, gt=0, description="clips that run as one batch, of those that are held together")
+
+
 OUTSIDE = frozenset(
     {"url", "licence", "key_env", "concurrency", "requests_per_s", "tokens_per_minute", "budget_tokens", "price"}
     | {"timeout_s", "attempts", "backoff_s", "backoff_max_s"}
 )
-"""Settings that change no caption: where the model is, how fast and how dearly it is asked."""
+"""Settings of an endpoint that change no caption: where the model is, how fast and how dearly it is asked."""

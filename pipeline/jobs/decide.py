@@ -24,7 +24,6 @@ from pipeline import console, stages
 from pipeline.context import Context, rate
 from pipeline.engine import metrics
 from pipeline.jobs import elect, known, run_stages
-from pipeline.stages import StageRef
 
 NAME = "verdicts"
 SURVIVORS = "c.clip_id IN (SELECT clip_id FROM verdicts WHERE keep OR bypass)"
@@ -114,7 +113,7 @@ def policy_of(context: Context) -> Policy:
 def named(name: str) -> Policy:
     """A policy by name or file. Raises ConfigError when it is not there, or reads what no stage measures."""
     policy = load_policy(name)
-    columns = [f"{name}.{column}" for name in stages.known() for column in stages.make(StageRef(name=name)).COLUMNS]
+    columns = [f"{name}.{column}" for name in stages.known() for column in getattr(stages.kind(name), "COLUMNS", ())]
     for measure in policy.measures():
         if measure not in columns:
             near = difflib.get_close_matches(measure, columns, 1, 0.5)
