@@ -29,6 +29,7 @@ class Asked:
         self.prompts = prompt.chosen(self.KIND, settings.prompt, self.NAME)
         self.INPUTS = known.inputs(settings.facts, settings.transcript_from)
         self.answers: type[Answer] = answer.MODELS[self.KIND]
+        self.LICENCE = settings.licence
         self._settings = settings
 
     def words_digest(self) -> str:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from captioners.caption import answer, asked, message
-from captioners.caption.asked import Asked
+from captioners.caption import answer
 from captioners.caption.chat import Chat
+from captioners.caption.messages import Chatted
 from captioners.caption.settings import OUTSIDE, EndpointSettings
 from manifests.errors import BackendAbsent, MachineError
 from manifests.ids import digest
@@ -17,10 +17,10 @@ from manifests.settings import checked
 from manifests.spending import Spending
 from media.clip import Clip
 from media.stage import Facts, Given
-from media.views import AUDIO_16K, VideoView, Views
+from media.views import Views
 
 
-class Endpoint(Asked):
+class Endpoint(Chatted):
     """Base of `caption.audio_endpoint`, `caption.video_endpoint`, `caption.fused_endpoint`. params: as of
     `EndpointSettings`. Requests of one worker under way: at most `concurrency`, and the clips that it holds together
     (`engine.needs.annotate.clips_at_once`)."""
@@ -31,10 +31,7 @@ class Endpoint(Asked):
     def __init__(self, **params: Any) -> None:
         self.settings = checked(EndpointSettings, params, self.NAME)
         super().__init__(self.settings)
-        fps = self.settings.video_fps if self.settings.picture == "video" else None
-        self.VIEWS = asked.views(self.KIND, self.settings, fps)
         self.BACKEND = f"endpoint, {self.settings.model}"
-        self.LICENCE = self.settings.licence
         self.SUMMARY = answer.summary(self.settings.price.prompt, self.settings.price.completion)
         self._journal: Journal | None = None
         self._spending: Spending | None = None
@@ -100,7 +97,6 @@ class Endpoint(Asked):
     def body(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """The request: model, messages, sampling, the shape of the answer."""
         settings = self.settings
-        content = [message.text(self.words(clip, facts)), *self._media(views)]
         shape = {
             "json_schema": {
                 "type": "json_schema",
@@ -110,10 +106,7 @@ class Endpoint(Asked):
         }.get(settings.form)
         return {
             "model": settings.model,
-            "messages": [
-                {"role": "system", "content": self.prompt_of(clip).system},
-                {"role": "user", "content": content},
-            ],
+            "messages": self.messages(clip, views, facts),
             "temperature": settings.temperature,
             "top_p": settings.top_p,
             "max_tokens": settings.max_tokens,
@@ -121,17 +114,6 @@ class Endpoint(Asked):
             **({"response_format": shape} if shape else {}),
             **settings.extra,
         }
-
-    def _media(self, views: Views) -> list[dict[str, Any]]:
-        found = []
-        for view in self.VIEWS:
-            if view == AUDIO_16K:
-                found.append(message.sound(views[view], 16_000, self.settings.sound))
-            elif isinstance(view, VideoView) and view.fps:
-                found.append(message.video(views[view], view.fps))
-            else:
-                found += message.frames(views[view], list(views.times[view]), self.settings.jpeg_quality)
-        return found
 
     def _row(self, clip: Clip, record: Mapping[str, Any]) -> dict[str, Any]:
         names = ("seed", "prompt_tokens", "tokens", "seconds")

@@ -41,7 +41,6 @@ class OmniCaptioner(Asked):
         self.VIEWS = asked.views(self.KIND, self.settings, self.settings.fps)
         self.model = Path(self.settings.folder).name
         self.BACKEND = f"transformers, {self.model}"
-        self.LICENCE = self.settings.licence
         self.SUMMARY = answer.summary(0.0, 0.0)
 
     def digest(self) -> str:

@@ -22,6 +22,7 @@ class Price(Settings):
 class AskSettings(Settings):
     """What every model is asked, wherever it runs."""
 
+    licence: str = Field(min_length=1, description="of the model or service, e.g. Apache-2.0: cards print it")
     prompt: str | None = Field(default=None, description="name of one prompt; null: each clip gets one, by a hash")
     seed: int = Field(default=0, ge=0, description="of the choice of prompts and of the model's draws")
     max_tokens: int = Field(default=1024, gt=0, description="most tokens of an answer")
@@ -31,23 +32,27 @@ class AskSettings(Settings):
     box: tuple[int, int] = Field(default=(512, 512), description="a picture fits inside this, pixels")
 
 
-class EndpointSettings(AskSettings):
-    """An endpoint that speaks the OpenAI chat API: vLLM, SGLang, Gemini's compatible one, ..."""
+class ChatSettings(AskSettings):
+    """What goes into the messages of OpenAI's chat format, and how answers are drawn."""
 
-    url: str = Field(description="base of the API, e.g. http://127.0.0.1:8000/v1")
-    model: str = Field(min_length=1, description="its name at the endpoint")
-    licence: str = Field(min_length=1, description="of the model or service, e.g. Apache-2.0: cards print it")
-    key_env: str | None = Field(default=None, description="environment variable that holds the API key")
-    form: Literal["json_schema", "json_object", "words"] = Field(
-        default="json_schema", description="how the answer's shape is demanded; words: only in the prompt"
-    )
     temperature: float = Field(default=0.2, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
-    extra: dict[str, Any] = Field(default={}, description="more fields of the request's body")
     sound: Sound = Field(default="wav", description="how sound is sent; Gemini and OpenAI take wav")
     picture: Literal["frames", "video"] = Field(default="frames", description="JPEG frames, or one MP4 without sound")
     jpeg_quality: int = Field(default=85, ge=1, le=95)
     video_fps: int = Field(default=2, ge=1, le=10, description="frames a second of the MP4")
+
+
+class EndpointSettings(ChatSettings):
+    """An endpoint that speaks the OpenAI chat API: vLLM, SGLang, Gemini's compatible one, ..."""
+
+    url: str = Field(description="base of the API, e.g. http://127.0.0.1:8000/v1")
+    model: str = Field(min_length=1, description="its name at the endpoint")
+    key_env: str | None = Field(default=None, description="environment variable that holds the API key")
+    form: Literal["json_schema", "json_object", "words"] = Field(
+        default="json_schema", description="how the answer's shape is demanded; words: only in the prompt"
+    )
+    extra: dict[str, Any] = Field(default={}, description="more fields of the request's body")
     concurrency: int = Field(default=8, gt=0, le=64, description="requests of one worker under way at a time")
     requests_per_s: float | None = Field(default=None, gt=0, description="of one worker; null: no limit")
     tokens_per_minute: int | None = Field(default=None, gt=0, description="of one worker; null: no limit")
@@ -79,7 +84,6 @@ class OmniSettings(AskSettings):
     """A Qwen-Omni model in a local folder."""
 
     folder: str = Field(min_length=1, description="as Qwen publishes it: config, weights, processor")
-    licence: str = Field(min_length=1, description="of the model in the folder, e.g. Apache-2.0: cards print it")
     form: Literal["json", "plain"] = Field(
         default="json", description="three captions, or only the dense one (for models that write nothing else)"
     )
@@ -88,6 +92,14 @@ class OmniSettings(AskSettings):
     temperature: float = Field(default=0.0, ge=0, le=2)
     fps: int = Field(default=2, ge=1, le=10, description="pictures a second")
     at_once: int = Field(default=4, gt=0, description="clips that run as one batch, of those that are held together")
+
+
+class VllmSettings(ChatSettings):
+    """A model that vLLM runs in this process."""
+
+    folder: str = Field(min_length=1, description="of the model: config, weights, processor")
+    engine: dict[str, Any] = Field(default={}, description="arguments of vllm.LLM, e.g. {tensor_parallel_size: 2}")
+    attempts: int = Field(default=2, gt=0, description="answers drawn for one clip, until it is given up")
 
 
 OUTSIDE = frozenset(

@@ -18,19 +18,22 @@ NAMED = {
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for c in m.content %}"
     "{% if c.type == 'audio' %}<|audio_bos|><|AUDIO|><|audio_eos|>"
+    "{% elif c.type == 'image' %}<|vision_bos|><|IMAGE|><|vision_eos|>"
     "{% elif c.type == 'video' %}<|vision_bos|><|VIDEO|><|vision_eos|>{% else %}{{ c.text }}{% endif %}"
     "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
 
-def write(folder: Path) -> Path:
-    """Fill `folder`: processor, settings, and weights named `thinker.…`, with a talker's weight to be left alone."""
+def write(folder: Path, wide: int = 32) -> Path:
+    """Fill `folder`: processor, settings, and weights named `thinker.…`, with a talker's weight to be left alone.
+
+    wide: of all parts, a multiple of 32; vLLM wants heads of 64, which are half as wide."""
     import torch
     from safetensors.torch import save_file
     from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
 
     ids = _processor(folder)
-    thinker = Qwen2_5OmniThinkerConfig(**_widths(ids))
+    thinker = Qwen2_5OmniThinkerConfig(**_widths(ids, wide))
     torch.manual_seed(0)
     model = Qwen2_5OmniThinkerForConditionalGeneration(thinker)
     state = {published(name): value.contiguous() for name, value in model.state_dict().items()}
@@ -71,8 +74,8 @@ def _processor(folder: Path) -> dict[str, int]:
     return dict(zip(SPECIAL, tokenizer.convert_tokens_to_ids(list(SPECIAL))))
 
 
-def _widths(ids: dict[str, int]) -> dict[str, Any]:
-    wide = 32
+def _widths(ids: dict[str, int], wide: int) -> dict[str, Any]:
+    sections = [share * wide // 32 for share in (2, 3, 3)]
     return {
         "audio_token_index": ids["<|AUDIO|>"],
         "image_token_index": ids["<|IMAGE|>"],
@@ -100,11 +103,12 @@ def _widths(ids: dict[str, int]) -> dict[str, Any]:
         },
         "text_config": {
             "vocab_size": 300,
+            "max_position_embeddings": 8192,
             "hidden_size": wide,
             "intermediate_size": wide,
             "num_hidden_layers": 1,
             "num_attention_heads": 2,
             "num_key_value_heads": 2,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]},
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": sections},
         },
     }
