@@ -4,6 +4,7 @@ OUT/cache/<stage>/spent/<writer>.txt    what one process has spent, in all
 """
 
 import secrets
+import threading
 from dataclasses import dataclass, field
 from operator import methodcaller
 
@@ -15,12 +16,14 @@ FOLDER = "spent"
 
 @dataclass
 class Spending:
-    """What a stage has spent in this output folder, by all processes that ever did: a small file each."""
+    """What a stage has spent in an output folder, by all processes that ever did. folder: of the stage's answers.
+    Threads may share it."""
 
     folder: AnyPath
     writer: str = field(default_factory=lambda: secrets.token_hex(8))
     own: int = 0
     others: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self) -> int:
         """Read what the others have spent; the sum."""
@@ -35,6 +38,7 @@ class Spending:
 
     def spend(self, amount: int) -> None:
         """Write down that so much more is spent."""
-        self.own += amount
-        told = str(self.own).encode()
-        files.replace(self.folder / FOLDER / f"{self.writer}.txt", methodcaller("write", told))
+        with self._lock:
+            self.own += amount
+            told = str(self.own).encode()
+            files.replace(self.folder / FOLDER / f"{self.writer}.txt", methodcaller("write", told))

@@ -48,7 +48,7 @@ class _Again(Exception):
 
 
 class Chat:
-    """An endpoint. spent: hears of the tokens of every answer, good or bad, before anything else is done with it."""
+    """An endpoint. spent: hears, in a thread, of the tokens of every reply."""
 
     def __init__(self, settings: EndpointSettings, headers: Mapping[str, str], spent: Callable[[int], None]) -> None:
         self._settings, self._headers, self._spent = settings, headers, spent
@@ -81,6 +81,7 @@ class Chat:
             try:
                 reply = await self._post(session, {**body, "seed": seed})
                 used = _sum(used, reply.usage)
+                await self._pay(reply)
                 self._judge(reply)
                 check(reply.text)
             except (_Again, KlearError) as error:
@@ -129,16 +130,19 @@ class Chat:
             message = choice["message"]
         except (ValueError, LookupError, TypeError):
             raise _Again("caption:unavailable", f"no chat completion: {_said(data)}") from None
-        if usage:
-            self._spent(sum(usage))
-            self.pace.spend(sum(usage))
+        ending = choice.get("finish_reason")
+        refusal = message.get("refusal") or ("content filter" if ending == "content_filter" else None)
+        return Reply(message.get("content") or "", usage, seconds, refusal, ending != "length")
+
+    async def _pay(self, reply: Reply) -> None:
+        """Count what a reply cost, good or bad, before anything else is done with it."""
+        if reply.usage:
+            self.pace.spend(sum(reply.usage))
+            await asyncio.to_thread(self._spent, sum(reply.usage))
         elif self._settings.budget_tokens or self._settings.tokens_per_minute:
             raise MachineError(
                 "caption:usage", f"{self._settings.url} does not say what its answers cost: unset the token limits"
             )
-        ending = choice.get("finish_reason")
-        refusal = message.get("refusal") or ("content filter" if ending == "content_filter" else None)
-        return Reply(message.get("content") or "", usage, seconds, refusal, ending != "length")
 
     def _judge(self, reply: Reply) -> None:
         if reply.refusal:

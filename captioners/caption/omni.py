@@ -33,7 +33,8 @@ class OmniCaptioner(Asked):
 
     OUTSIDE = frozenset({"folder", "licence", "on", "at_once"})
     """The folder's content is in the digest."""
-    COST = 20.0
+    COST = 0.0
+    """The model's, which runs on a GPU, was not measured."""
 
     def __init__(self, **params: Any) -> None:
         self.settings = checked(OmniSettings, params, self.NAME)

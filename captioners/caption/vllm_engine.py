@@ -33,7 +33,8 @@ class Vllm(Chatted):
 
     OUTSIDE = frozenset({"folder", "licence", "engine"})
     """The folder's content is in the digest."""
-    COST = 5.0
+    COST = 0.0006
+    """Of making the messages; the model's, which runs on a GPU, was not measured."""
 
     def __init__(self, **params: Any) -> None:
         self.settings = checked(VllmSettings, params, self.NAME)

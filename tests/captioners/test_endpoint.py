@@ -110,9 +110,9 @@ def test_a_bad_clip_does_not_cost_its_neighbours(tmp_path):
 
 def test_retry_after_is_obeyed_by_all():
     with serving(script=["busy_wait"]) as server:
-        stage(server.url, backoff_max_s=5.0, concurrency=2).many([given(1), given(2), given(3)])
+        stage(server.url, backoff_max_s=5.0, concurrency=2).many([given(number) for number in range(12)])
         times = [entry["time"] for entry in server.log if entry["event"] == "asked"]
-    assert sum(moment - times[0] > 0.95 for moment in times) >= 2
+    assert sum(moment - times[0] > 0.95 for moment in times) >= 6  # the other slot may have sent a few before it heard
     assert chat._retry_after("2.5") == 2.5 and chat._retry_after(None) is None and chat._retry_after("soon") is None
     assert chat._retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
 
@@ -125,7 +125,7 @@ def test_the_pace_is_kept():
         made = stage(server.url, tokens_per_minute=60_000, concurrency=1)  # 1,000 a second, 10,000 at once
         started = time.monotonic()
         made.many([given(n) for n in range(15)])  # 750 each
-        assert 0.4 < time.monotonic() - started < 3
+        assert time.monotonic() - started > 0.4
     bucket = Bucket(10.0, 0.0)
     assert bucket.wait_s() == 0
     bucket.take(1)

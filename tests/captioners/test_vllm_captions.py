@@ -1,13 +1,14 @@
 """Captions by vLLM in this process, where it is installed: a tiny random Qwen-Omni under the grammar of the answers."""
 
 import importlib.util
+import json
 import os
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from captioners.caption import audio_vllm, fused_vllm, video_vllm
+from captioners.caption import audio_vllm, fused_vllm, video_vllm, vllm_engine
 from captioners.caption.answer import COLUMNS
 from manifests.errors import BackendAbsent, KlearError, MachineError
 from media.clip import Clip
@@ -22,7 +23,10 @@ ENGINE |= {"limit_mm_per_prompt": {"audio": 1, "image": 4, "video": 1}}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    return tiny_omni.write(tmp_path_factory.mktemp("omni"), wide=128)
+    made = tiny_omni.write(tmp_path_factory.mktemp("omni"), wide=128)
+    told = json.loads((made / "processor_config.json").read_text())["video_processor"]
+    (made / "video_preprocessor_config.json").write_text(json.dumps(told))  # where vLLM 0.30 looks for its name
+    return made
 
 
 def given(stage, number):
@@ -62,6 +66,7 @@ def test_what_is_missing_is_named(folder, tmp_path, monkeypatch):
         make(audio_vllm, tmp_path).digest()
     stage = make(audio_vllm, folder)
     assert stage.digest() != make(fused_vllm, folder).digest()
+    vllm_engine._engine.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MachineError, match="worker environment with vllm"):
         stage.many([given(stage, 1)])

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from manifests import journal
+from manifests.errors import KlearError
 from pipeline.config import load
 from pipeline.context import Context
 from pipeline.jobs import annotate, card, decide, filter, ingest, plan, takedown
@@ -56,6 +57,15 @@ def test_no_answer_is_paid_for_twice(run):
         assert context.catalog.current(STAGE).recipe != before.recipe and len(server.questions()) == 10
     everything = b"".join(path.read_bytes() for path in context.out.rglob("*") if path.is_file())
     assert b"sk-secret" not in everything and b"127.0.0.1" not in everything
+
+
+def test_a_job_that_has_spent_its_budget_goes_on_when_it_is_raised(run):
+    with serving() as server:
+        with pytest.raises(KlearError, match="budget_tokens = 3,000") as caught:
+            run(server.url, budget_tokens=3000, concurrency=1)
+        assert caught.value.code == "caption:budget" and len(server.questions()) == 4
+        _, told = run(server.url, budget_tokens=50_000)
+        assert (told["ok"], told["quarantined"]) == (10, 0) and len(server.questions()) == 10
 
 
 def test_what_is_taken_down_is_forgotten(run):
