@@ -3,6 +3,7 @@
 import asyncio
 import email.utils
 import json
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -44,7 +45,7 @@ class _Again(Exception):
     def at_last(self, attempts: int) -> KlearError:
         """The error when there are no more tries."""
         kind = MachineError if self.nobody else KlearError
-        return kind(self.code, f"{self.message} (attempt {attempts} of {attempts})")
+        return kind(self.code, f"{self.message}, after {attempts} attempts")
 
 
 class Chat:
@@ -55,9 +56,9 @@ class Chat:
         self.pace = Pace(settings.requests_per_s, settings.tokens_per_minute)
 
     def session(self) -> aiohttp.ClientSession:
-        """Connections, to be closed."""
+        """Connections, to be closed; through the proxy that the environment names."""
         limits = aiohttp.ClientTimeout(total=self._settings.timeout_s, sock_connect=min(10.0, self._settings.timeout_s))
-        return aiohttp.ClientSession(timeout=limits, headers=dict(self._headers))
+        return aiohttp.ClientSession(timeout=limits, headers=dict(self._headers), trust_env=True)
 
     async def ask(
         self,
@@ -74,8 +75,10 @@ class Chat:
         caption:busy, caption:denied, which are no clip's fault.
         """
         used: tuple[int, int] | None = None
+        until = math.inf
         for attempt in range(self._settings.attempts):
             await self.pace.turn()
+            until = min(until, time.monotonic() + self._settings.patience_s)
             may()
             seed = body["seed"] + attempt
             try:
@@ -85,25 +88,27 @@ class Chat:
                 self._judge(reply)
                 check(reply.text)
             except (_Again, KlearError) as error:
-                await self._pause(error, attempt)
+                await self._pause(error, attempt, until)
             else:
                 read, written = used or (None, None)
                 told = {"prompt_tokens": read, "tokens": written, "seconds": round(reply.seconds, 3)}
                 return {"text": reply.text, "seed": seed, **told}
         raise AssertionError("unreachable")
 
-    async def _pause(self, error: Exception, attempt: int) -> None:
-        """Wait before the next attempt; raise what is not to be tried again."""
-        last = attempt + 1 == self._settings.attempts
-        if isinstance(error, KlearError) and (last or error.code != "caption:malformed"):
+    async def _pause(self, error: Exception, attempt: int, until: float) -> None:
+        """Wait before the next attempt; raise what is not to be tried again, or not before `until` (monotonic)."""
+        settings = self._settings
+        asked = error.pause_s or 0.0 if isinstance(error, _Again) else 0.0
+        drawn = settings.backoff_s * 2**attempt * random.uniform(0.5, 1.5)
+        pause = min(max(drawn, asked), settings.backoff_max_s)
+        last = attempt + 1 == settings.attempts or time.monotonic() + pause > until
+        if isinstance(error, _Again):
+            if last:
+                raise error.at_last(attempt + 1) from None
+            if asked or error.code == "caption:busy":
+                self.pace.hold(pause)
+        elif last or getattr(error, "code", "") != "caption:malformed":
             raise error
-        if isinstance(error, _Again) and last:
-            raise error.at_last(attempt + 1) from None
-        longest = self._settings.backoff_max_s
-        pause = min(self._settings.backoff_s * 2**attempt * random.uniform(0.5, 1.5), longest)
-        if isinstance(error, _Again) and error.pause_s is not None:
-            pause = max(pause, min(error.pause_s, longest))
-            self.pace.hold(pause)
         await asyncio.sleep(pause)
 
     async def _post(self, session: aiohttp.ClientSession, body: Mapping[str, Any]) -> Reply:
@@ -113,12 +118,11 @@ class Chat:
             async with session.post(url, json=body, allow_redirects=False) as response:
                 data = await response.read()
                 _check(response.status, response.headers, data)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            said = f"nobody answers at {self._settings.url}: {error}"
+            raise _Again("caption:unreachable", said, nobody=True) from None
         except TimeoutError:
             raise _Again("caption:timeout", f"no answer within {self._settings.timeout_s:g} s") from None
-        except aiohttp.ClientConnectorError as error:
-            raise _Again(
-                "caption:unreachable", f"nobody answers at {self._settings.url}: {error.strerror}", nobody=True
-            ) from None
         except aiohttp.ClientError as error:  # a body cut half way, a connection reset
             raise _Again("caption:unavailable", f"the answer broke off: {type(error).__name__}") from None
         return self._read(data, time.monotonic() - started)
@@ -127,12 +131,11 @@ class Chat:
         try:
             found = json.loads(data)
             choice, usage = found["choices"][0], _usage(found.get("usage"))
-            message = choice["message"]
-        except (ValueError, LookupError, TypeError):
+            ending, text = choice.get("finish_reason"), choice["message"].get("content")
+            refusal = choice["message"].get("refusal") or ("content filter" if ending == "content_filter" else None)
+        except (ValueError, LookupError, TypeError, AttributeError):
             raise _Again("caption:unavailable", f"no chat completion: {_said(data)}") from None
-        ending = choice.get("finish_reason")
-        refusal = message.get("refusal") or ("content filter" if ending == "content_filter" else None)
-        return Reply(message.get("content") or "", usage, seconds, refusal, ending != "length")
+        return Reply(text if isinstance(text, str) else "", usage, seconds, refusal, ending != "length")
 
     async def _pay(self, reply: Reply) -> None:
         """Count what a reply cost, good or bad, before anything else is done with it."""

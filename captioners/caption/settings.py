@@ -60,10 +60,13 @@ class EndpointSettings(ChatSettings):
         default=None, gt=0, description="read and written by the stage in this output folder, at most; null: no limit"
     )
     price: Price = Field(default_factory=Price, description="euro a million tokens, for the job's table")
-    timeout_s: float = Field(default=45.0, gt=0, description="for one request; times attempts below clip_timeout_s")
-    attempts: int = Field(default=5, gt=0, le=20, description="requests for one clip, until it is given up")
+    timeout_s: float = Field(default=45.0, gt=0, description="for one request")
+    patience_s: float = Field(
+        default=200.0, gt=0, description="for one clip, after which nothing is asked again: below engine.clip_timeout_s"
+    )
+    attempts: int = Field(default=8, gt=0, le=20, description="requests for one clip, until it is given up")
     backoff_s: float = Field(default=1.0, gt=0, description="pause before the second attempt; doubles, with jitter")
-    backoff_max_s: float = Field(default=20.0, gt=0, description="longest pause, and most of Retry-After obeyed")
+    backoff_max_s: float = Field(default=60.0, gt=0, description="longest pause, and most of Retry-After obeyed")
 
     @field_validator("url")
     @classmethod
@@ -104,6 +107,6 @@ class VllmSettings(ChatSettings):
 
 OUTSIDE = frozenset(
     {"url", "licence", "key_env", "concurrency", "requests_per_s", "tokens_per_minute", "budget_tokens", "price"}
-    | {"timeout_s", "attempts", "backoff_s", "backoff_max_s"}
+    | {"timeout_s", "patience_s", "attempts", "backoff_s", "backoff_max_s"}
 )
 """Settings of an endpoint that change no caption: where the model is, how fast and how dearly it is asked."""

@@ -100,6 +100,22 @@ def test_nobody_there():
     assert caught.value.code == "caption:unreachable" and url in caught.value.message
 
 
+def test_patience_ends():
+    with serving(script=["busy"] * 20) as server, pytest.raises(MachineError, match="after 2 attempts"):
+        stage(server.url, patience_s=1.2, backoff_s=1.0, backoff_max_s=1.0, attempts=20)(*given(1))
+
+
+@pytest.mark.parametrize(
+    "choice", [{}, {"message": None}, {"message": {"content": ["parts"]}}, {"message": {"refusal": "No."}}]
+)
+def test_odd_completions_are_no_crash(choice):
+    made = chat.Chat(stage("http://x").settings, {}, lambda tokens: None)
+    try:
+        made._judge(made._read(json.dumps({"choices": [choice]}).encode(), 0.1))
+    except (chat._Again, KlearError) as error:
+        assert error.code in {"caption:unavailable", "caption:refused"}
+
+
 def test_a_bad_clip_does_not_cost_its_neighbours(tmp_path):
     with serving(script=["400"]) as server:
         made = stage(server.url, concurrency=1)
