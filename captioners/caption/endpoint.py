@@ -62,15 +62,11 @@ class Endpoint(Chatted):
             self._spending.look()
         slots = asyncio.Semaphore(self.settings.concurrency)
         async with self._chat.session() as session:
-            found = await asyncio.gather(*(self._one(session, slots, *one) for one in given), return_exceptions=True)
+            asked = (self._one(session, slots, *one) for one in given)
+            found: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
         if self._stop:
             raise self._stop
-        rows: list[dict[str, Any] | Exception] = []
-        for one in found:
-            if isinstance(one, BaseException) and not isinstance(one, Exception):
-                raise one
-            rows.append(one)  # type: ignore[arg-type]
-        return rows
+        return found
 
     async def _one(
         self, session: Any, slots: asyncio.Semaphore, clip: Clip, views: Views, facts: Facts

@@ -16,7 +16,7 @@ from media.clip import Clip
 from media.views import AUDIO_16K, Views
 from tests.chat_server import FAULTS, question_id, serving
 
-QUICK = {"backoff_s": 0.01, "backoff_max_s": 0.05, "timeout_s": 2.0}
+QUICK = {"backoff_s": 0.01, "backoff_max_s": 0.05, "timeout_s": 20.0}
 
 
 def stage(url, kind=audio_endpoint, **params):
@@ -43,7 +43,7 @@ def asked_for(made, one):
 def test_every_clip_gets_its_own_answer(tmp_path):
     clips = [given(number) for number in range(40)]
     with serving(share=0.3, slow_s=2.5) as server:
-        made = stage(server.url, concurrency=8, attempts=12)
+        made = stage(server.url, concurrency=8, attempts=12, timeout_s=2.0)
         made.remember(Journal(tmp_path, "b0000-part"))
         started = time.monotonic()
         rows = made.many(clips)
@@ -63,8 +63,9 @@ def test_every_clip_gets_its_own_answer(tmp_path):
 
 @pytest.mark.parametrize("fault", [*FAULTS, "503", "too_long", "not_json"])
 def test_a_fault_is_met_by_another_try(fault):
-    with serving(script=[fault, fault], slow_s=1.0) as server:
-        row = stage(server.url, timeout_s=0.5)(*given(1))
+    patient_s = 0.5 if fault == "slow" else 20.0
+    with serving(script=[fault, fault], slow_s=1.5) as server:
+        row = stage(server.url, timeout_s=patient_s)(*given(1))
         assert row["caption"].startswith("A dense") and len(server.questions()) == 3
         paid = {"malformed", "wrong_fields", "too_long"}
         assert row["tokens"] == (150 if fault in paid else 50)  # what was thrown away was paid for too
@@ -86,8 +87,9 @@ def test_a_fault_is_met_by_another_try(fault):
 )
 def test_tries_are_finite(fault, code, kind, requests):
     """Whose fault it is decides: a clip's is a row, the endpoint's stops the job."""
+    patient_s = 0.3 if fault == "slow" else 20.0
     with serving(script=[fault] * 20, slow_s=1.0) as server, pytest.raises(KlearError) as caught:
-        stage(server.url, attempts=3, timeout_s=0.3)(*given(1))
+        stage(server.url, attempts=3, timeout_s=patient_s)(*given(1))
     assert caught.value.code == code and isinstance(caught.value, MachineError) == (kind is MachineError)
     assert len(server.questions()) == requests
 
