@@ -117,14 +117,15 @@ def columns(answer: Answer) -> dict[str, Any]:
     return {"caption": answer.dense.strip(), "caption_short": answer.short.strip(), "structured": text}
 
 
-def summary(prompt_euro: float, euro: float) -> dict[str, str]:
+def summary(prompt_euro: float = 0.0, euro: float = 0.0) -> dict[str, str]:
     """What a job tells of these rows at its end: name -> SQL. Prices: euro a million tokens read, and written."""
-    cost = f"(sum(prompt_tokens) * {prompt_euro / 1e6!r} + sum(tokens) * {euro / 1e6!r})"
-    return {
+    told = {
         "prompt_tokens": "sum(prompt_tokens)",
         "tokens": "sum(tokens)",
         "tokens_per_clip": "sum(prompt_tokens + tokens) / count(tokens)",
         "tokens_per_s_of_a_request": "sum(tokens) / sum(seconds)",
-        "euro": cost,
-        "euro_per_million_clips": f"{cost} / count(tokens) * 1000000",
     }
+    if not (prompt_euro or euro):
+        return told
+    cost = f"(sum(prompt_tokens) * {prompt_euro / 1e6!r} + sum(tokens) * {euro / 1e6!r})"
+    return {**told, "euro": cost, "euro_per_million_clips": f"{cost} / count(tokens) * 1000000"}

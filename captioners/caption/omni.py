@@ -42,7 +42,7 @@ class OmniCaptioner(Asked):
         self.VIEWS = asked.views(self.KIND, self.settings, self.settings.fps)
         self.model = Path(self.settings.folder).name
         self.BACKEND = f"transformers, {self.model}"
-        self.SUMMARY = answer.summary(0.0, 0.0)
+        self.SUMMARY = answer.summary()
 
     def digest(self) -> str:
         """Of the words and of the folder. Raises BackendAbsent when it holds no model."""

@@ -41,7 +41,7 @@ class Vllm(Chatted):
         super().__init__(self.settings)
         self.model = Path(self.settings.folder).name
         self.BACKEND = f"vLLM, {self.model}"
-        self.SUMMARY = answer.summary(0.0, 0.0)
+        self.SUMMARY = answer.summary()
 
     def digest(self) -> str:
         """Of the words and of the folder. Raises BackendAbsent when it holds no model."""
