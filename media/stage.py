@@ -6,10 +6,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from manifests.expectations.contract import Bounds
+from manifests.journal import Journal
 from media.clip import Clip
 from media.views import View, Views
 
-__all__ = ["Bounds", "Facts", "Given", "Row", "Stage", "Together"]
+__all__ = ["Bounds", "Facts", "Given", "Paid", "Row", "Stage", "Together"]
 
 Row = Mapping[str, Any]
 Facts = Mapping[str, Row]
@@ -31,6 +32,8 @@ class Stage(Protocol):
     RANGES: (least, most) value of its columns of numbers, None for no bound; VALUES: all words of its columns of words.
     Both are checked over every row, and may be left out: a column that ends in _ratio or _share lies in 0..1, one in
     _s (unless it is an offset), _us, _hz or _px is not negative, and no number is NaN or infinite.
+    SUMMARY: what a job tells of its rows at the end, name -> SQL over its columns. OUTSIDE: names of parameters that
+    change no row (an address, a pace) and are no part of the recipe. Both may be left out.
     """
 
     NAME: str
@@ -59,6 +62,14 @@ class Together(Stage, Protocol):
     rounding of sums. Workers hold `engine.needs.<job>.clips_at_once` clips; when `many` raises, each is asked alone.
     """
 
-    def many(self, given: Sequence[Given]) -> list[dict[str, Any]]:
-        """The columns of each clip, in order."""
+    def many(self, given: Sequence[Given]) -> Sequence[dict[str, Any] | Exception]:
+        """The columns of each clip, in order; an exception blames that clip alone."""
+        ...
+
+
+class Paid(Stage, Protocol):
+    """A stage whose answers cost money: it writes each down before it uses it, and never asks for it again."""
+
+    def remember(self, journal: Journal) -> None:
+        """Where the answers for the clips of the part that comes next are written down."""
         ...

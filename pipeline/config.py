@@ -116,7 +116,7 @@ class NeedsSettings(Settings):
         gt=0,
         le=64,
         description="clips held together, for stages that take several at once (Synchformer, ImageBind, Demucs) on a "
-        "GPU; a clip's views take up to 0.4 GB at 10 s, which max_rss_gib must allow",
+        "GPU, or ask an endpoint side by side; a clip's views take up to 0.4 GB at 10 s, which max_rss_gib must allow",
     )
 
 

@@ -1,20 +1,15 @@
 """Typed settings: YAML presets, `--set a.b=value` on top, unknown keys refused with the nearest known one."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests.errors import ConfigError
+from manifests.settings import Settings, checked
 
-
-class Settings(BaseModel):
-    """Base of every settings model: immutable; a key that it does not know, a NaN or an infinity is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+__all__ = ["Settings", "load_settings"]
 
 
 T = TypeVar("T", bound=Settings)
@@ -28,10 +23,7 @@ def load_settings(model: type[T], preset: str, presets_dir: Path, overrides: Ite
     tree = _read_preset(preset, presets_dir)
     for item in overrides:
         _apply(tree, item)
-    try:
-        return model.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError("config:invalid", _explain(error, model)) from None
+    return checked(model, tree)
 
 
 def _read_preset(preset: str, presets_dir: Path) -> dict[str, Any]:
@@ -84,32 +76,3 @@ def _index(part: str, node: list[Any], item: str) -> int:
     if not part.isdecimal() or int(part) >= len(node):
         raise ConfigError("config:set", f"--set {item!r}: {part!r} is not an index into a list of {len(node)}")
     return int(part)
-
-
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    return "\n".join(_explain_one(dict(e), model) for e in error.errors())
-
-
-def _explain_one(error: dict[str, Any], model: type[BaseModel]) -> str:
-    where = ".".join(str(p) for p in error["loc"])
-    if error["type"] == "value_error" and isinstance(error.get("input"), dict):  # of several settings: it names them
-        return f"{where}: {error['ctx']['error']}".removeprefix(": ")
-    if error["type"] != "extra_forbidden":
-        return f"{where} = {error.get('input')!r}: {error['msg']}"
-    known = _keys(model)
-    near = difflib.get_close_matches(where, known, 1, 0.5) or difflib.get_close_matches(
-        str(error["loc"][-1]), [k.rpartition(".")[2] for k in known], 1, 0.5
-    )
-    hint = f"did you mean {near[0]!r}?" if near else f"known keys here: {sorted(known)}"
-    return f"unknown key {where!r}; {hint}"
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """All dotted keys of a settings model, nested models included."""
-    keys: list[str] = []
-    for name, info in model.model_fields.items():
-        keys.append(prefix + name)
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += _keys(kind, f"{prefix}{name}.")
-    return keys

@@ -30,24 +30,28 @@ class StageRef(Settings):
 
 def make(ref: StageRef) -> Stage:
     """The stage object; loads no model. Raises ConfigError for an unknown name or parameter."""
-    room = _room(ref.name)
-    if room is None:
+    found: Any = kind(ref.name)
+    if found is None:
         near = difflib.get_close_matches(ref.name, known(), 1, 0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {known()}"
         raise ConfigError("config:stage", f"no stage {ref.name!r}; {hint}")
-    module = importlib.import_module(f"{room}.{ref.name}")
     try:
-        return module.STAGE(**ref.params)
+        stage: Stage = found(**ref.params)
+        return stage
     except TypeError as error:
         raise ConfigError("config:stage", f"stage {ref.name!r} with {ref.params}: {error}") from None
 
 
+def kind(name: str) -> type[Stage] | None:
+    """The class of a stage, which can tell its columns without any parameter; None when there is no such stage."""
+    room = _room(name)
+    found: type[Stage] | None = importlib.import_module(f"{room}.{name}").STAGE if room else None
+    return found
+
+
 def declared(name: str) -> Declared:
     """What a stage says of the values of its columns; nothing for a table that no stage on disk makes."""
-    room = _room(name)
-    if room is None:
-        return Declared()
-    stage = importlib.import_module(f"{room}.{name}").STAGE
+    stage = kind(name)
     return Declared(getattr(stage, "RANGES", {}), getattr(stage, "VALUES", {}))
 
 
@@ -95,4 +99,10 @@ def absence(stage: Stage) -> str | None:
 
 def stage_recipe(ref: StageRef, stage: Stage, inputs: dict[str, str]) -> str:
     """The recipe of a stage's rows: VERSION, model digest, parameters, recipes of its inputs (and of the clips)."""
-    return recipe(stage.NAME, stage.VERSION, stage.digest(), ref.params, inputs)
+    return recipe(stage.NAME, stage.VERSION, stage.digest(), params(ref, stage), inputs)
+
+
+def params(ref: StageRef, stage: Stage) -> dict[str, Any]:
+    """The parameters that decide what the stage's rows say: not where a model is, nor how fast it is asked."""
+    outside: frozenset[str] = getattr(stage, "OUTSIDE", frozenset())
+    return {name: value for name, value in ref.params.items() if name not in outside}

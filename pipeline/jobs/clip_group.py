@@ -51,7 +51,11 @@ class Held:
         except MachineError:
             raise
         except Exception as error:
-            self.bad = (stage.NAME, *cause_of(error))
+            self.blame(stage, error)
+
+    def blame(self, stage: Stage, error: Exception) -> None:
+        """Keep what went wrong in the stage."""
+        self.bad = (stage.NAME, *cause_of(error))
 
     def note(self, stage: Stage, values: dict[str, Any]) -> None:
         """Keep what the stage said; later stages read the columns. A number that is none is the clip's fault."""
@@ -87,5 +91,5 @@ def _together(stage: Stage, held: Sequence[Held]) -> bool:
         _log.warning("%s could not take %d clips at once, so each is asked alone: %r", stage.NAME, len(held), error)
         return False
     for one, values in zip(held, found, strict=True):
-        one.note(stage, values)
+        one.blame(stage, values) if isinstance(values, Exception) else one.note(stage, values)
     return True

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from manifests import journal
 from manifests.errors import KlearError
 from manifests.ids import digest
+from manifests.journal import Journal
 from manifests.schema import KEY
 from manifests.table import Table
 from media.stage import Stage
@@ -52,11 +54,19 @@ class ClipWorker(Planned):
         known = {**self.inputs, **{s.NAME: self.tables[s.NAME] for s in self._stages if s not in todo}}
         facts = {name: table.read_keys(part.name, keys) for name, table in known.items()}
         clips = self.clips.read_keys(part.name, keys)
+        self._remind(todo, part)
         with fetching(self.store, (clips[key] for key in keys)) as sources:
             for start in range(0, len(keys), self.at_once):
                 group = keys[start : start + self.at_once]
                 before = [{name: found[key] for name, found in facts.items() if key in found} for key in group]
                 yield from self._group([clips[key] for key in group], sources, todo, before)
+
+    def _remind(self, todo: list[Stage], part: Part) -> None:
+        """Tell the stages whose answers cost money where those for this part are kept: beside the tables, whatever the
+        recipe."""
+        for stage in todo:
+            if remember := getattr(stage, "remember", None):
+                remember(Journal(self.tables[stage.NAME].root.parent / journal.FOLDER / stage.NAME, part.name))
 
     def blame(self, part: Part, key: bytes, error: KlearError, attempts: int) -> Rows:
         """Quarantined rows of a clip that cannot be touched."""

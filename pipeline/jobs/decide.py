@@ -24,7 +24,6 @@ from pipeline import console, stages
 from pipeline.context import Context, rate
 from pipeline.engine import metrics
 from pipeline.jobs import elect, known, run_stages
-from pipeline.stages import StageRef
 
 NAME = "verdicts"
 SURVIVORS = "c.clip_id IN (SELECT clip_id FROM verdicts WHERE keep OR bypass)"
@@ -114,8 +113,8 @@ def policy_of(context: Context) -> Policy:
 def named(name: str) -> Policy:
     """A policy by name or file. Raises ConfigError when it is not there, or reads what is no number of a stage."""
     policy = load_policy(name)
-    made = {name: stages.make(StageRef(name=name)) for name in stages.known()}
-    columns = {f"{name}.{column}": kind for name, stage in made.items() for column, kind in stage.COLUMNS.items()}
+    kinds = {name: getattr(stages.kind(name), "COLUMNS", {}) for name in stages.known()}
+    columns = {f"{name}.{column}": kind for name, held in kinds.items() for column, kind in held.items()}
     for measure in policy.measures():
         if measure not in columns:
             near = difflib.get_close_matches(measure, columns, 1, 0.5)

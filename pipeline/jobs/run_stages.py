@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from manifests.errors import ConfigError
-from manifests.query import connect, register
+from manifests.query import connect, open_duckdb, register, rows
 from manifests.schema import stage_schema
 from manifests.table import Table
 from media.stage import Stage
@@ -101,7 +101,19 @@ def run(context: Context, job: str, refs: Iterable[StageRef], chosen: str) -> di
     counts = _counts(wanted, found)
     limit = context.settings.engine.max_error_rate
     check_error_rate(job, counts["quarantined"], counts["planned"], limit, counts["causes"])
-    return {"job": job, **counts, "absent": absent, **rate(started, done)}
+    return {"job": job, **counts, **_summaries(context, found), "absent": absent, **rate(started, done)}
+
+
+def _summaries(context: Context, found: list[Ready]) -> dict[str, Any]:
+    """`summary`: what stages tell of all their rows (tokens, euro): stage -> name -> number."""
+    told: dict[str, dict[str, Any]] = {}
+    for r in found:
+        if asked := getattr(r.stage, "SUMMARY", {}):
+            con = open_duckdb(context.catalog)
+            register(con, r.table)
+            names = ", ".join(f'{sql} AS "{name}"' for name, sql in asked.items())
+            told[r.ref.name] = rows(con, f'SELECT {names} FROM "{r.ref.name}"')[0]
+    return {"summary": told} if told else {}
 
 
 def _counts(wanted: Asked, found: list[Ready]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Takedown: a clip, a source or a licence out of everything that was made of it, for good.
 
-tombstone -> taken, canonical, sources (queries) -> shards of every generation -> files of stages, latents, report
--> cached copies -> cards
+tombstone -> taken, canonical, sources (queries) -> shards of every generation -> files of stages, answers of models,
+latents, report -> cached copies -> cards
 
 The tombstone comes first and is never removed; all that follows is a function of the tombstones, and doing it again
 changes nothing. So a takedown that was killed is finished by any other, or by one that names nothing new.
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from manifests import files
+from manifests import files, journal
 from manifests.errors import ConfigError
 from manifests.exclusive import exclusive
 from manifests.expectations import docs
@@ -62,6 +62,7 @@ def _run(context: Context, kind: str | None, value: str, reason: str) -> dict[st
         "clips": len(gone.all()),
         "shards": shards,
         "kept_files": erase.kept_files(catalog, gone),
+        "answers": sum(journal.forget(context.out / journal.FOLDER, b, gone.of(b)) for b in gone.buckets()),
         "latents": erase_latents.erase(catalog, gone),
         "report_files": _report_files(context, gone),
         "data_docs": docs.remove(context.out.joinpath(*validate.DOCS)),

@@ -54,7 +54,8 @@ def _stage(facts: Facts, ref: StageRef) -> dict[str, Any]:
         stage = stages.make(ref)
     except ConfigError as error:
         return {"name": ref.name, "absent": error.message}
-    row: dict[str, Any] = {"name": ref.name, "version": stage.VERSION, "licence": stage.LICENCE, "params": ref.params}
+    told = {"licence": stage.LICENCE, "params": stages.params(ref, stage)}
+    row: dict[str, Any] = {"name": ref.name, "version": stage.VERSION, **told}
     if ref.name not in facts.have:
         return {**row, "absent": stages.absence(stage) or "did not run yet"}
     counts = facts.rows(

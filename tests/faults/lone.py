@@ -34,7 +34,6 @@ from pipeline.engine import blame, pool
 from pipeline.engine.event import Clock
 from pipeline.engine.hand import Hand
 from pipeline.jobs import annotate, decide, filter, ingest, shard
-from pipeline.stages import StageRef
 
 JOBS = {"filter": filter.run, "annotate": annotate.run, "decide": decide.run, "shard": shard.run}
 
@@ -193,7 +192,7 @@ def main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what jobs print is no answer
     for name in stages.known():
-        stages.make(StageRef(name=name))
+        stages.kind(name)
     for line in sys.stdin:
         answers.write(json.dumps(run(json.loads(line)), default=str) + "\n")
         answers.flush()

@@ -8,11 +8,13 @@ import pyarrow as pa
 import pytest
 from upath import UPath
 
-from manifests import files, remembered
+from manifests import files, journal, remembered
 from manifests.catalog import Catalog
 from manifests.errors import ConfigError
 from manifests.exclusive import exclusive
+from manifests.journal import Journal
 from manifests.query import connect
+from manifests.spending import Spending
 from pipeline.config import ValidationSettings
 from pipeline.jobs import tars, validate
 
@@ -204,3 +206,20 @@ def test_what_was_killed_in_a_bucket_leaves_a_lock_that_says_who(place):
         raise AssertionError("held by two")
     with exclusive(place / ".lock", "takedown"):
         pass
+
+
+def test_answers_are_kept_in_a_bucket(place):
+    """Which cannot append: an object an answer, found by its name."""
+    one, two = b"1" * 16, b"2" * 16
+    written = Journal(place / "cache" / "a.stage", "b0003-part")
+    written.put(one, "k", {"text": "ä"})
+    written.put(two, "k", {"text": "two"})
+    found = Journal(place / "cache" / "a.stage", "b0003-part")
+    assert (found.get(one, "k"), found.get(two, "k"), found.get(one, "l")) == ({"text": "ä"}, {"text": "two"}, None)
+    assert journal.forget(place / "cache", 3, frozenset([one])) == 1
+    assert found.get(one, "k") is None and found.get(two, "k")
+    first, second = Spending(place / "cache" / "a.stage"), Spending(place / "cache" / "a.stage")
+    first.spend(5)
+    first.spend(7)
+    second.spend(1)
+    assert (second.look(), first.look(), first.total) == (13, 13, 13)

@@ -11,7 +11,6 @@ from manifests.schema import ID, stage_schema
 from pipeline import cli, console, stages
 from pipeline.config import ValidationSettings
 from pipeline.jobs import validate
-from pipeline.stages import StageRef
 
 NAME = "audio.loudness"
 
@@ -58,7 +57,7 @@ def test_ranges_come_from_the_stage(tmp_path, monkeypatch):
 
 def test_every_stage_declares_columns_that_it_has():
     for name in stages.known():
-        stage, declared = stages.make(StageRef(name=name)), stages.declared(name)
+        stage, declared = stages.kind(name), stages.declared(name)
         assert {*declared.ranges, *declared.words} <= set(stage.COLUMNS), name
 
 
