@@ -21,10 +21,11 @@ TEMPLATE = (
 WIDE = 32
 
 
-def write(folder: Path, generation: int = 2) -> Path:
+def write(folder: Path, generation: int = 2, wide: int = WIDE) -> Path:
     """Fill `folder`: processor, settings, and weights named `thinker.…`, with a talker's weight to be left alone.
 
-    generation: 2 for Qwen2.5-Omni, 3 for Qwen3-Omni (a mixture of experts).
+    generation: 2 for Qwen2.5-Omni, 3 for Qwen3-Omni (a mixture of experts). wide: of all parts, a multiple of 32; vLLM
+    wants heads of 64, which are half as wide.
     """
     import torch
     import transformers
@@ -32,7 +33,7 @@ def write(folder: Path, generation: int = 2) -> Path:
 
     named = _processor(folder, generation)
     name = {2: "Qwen2_5Omni", 3: "Qwen3OmniMoe"}[generation]
-    thinker = getattr(transformers, f"{name}ThinkerConfig")(**_widths(named, generation))
+    thinker = getattr(transformers, f"{name}ThinkerConfig")(**_widths(named, generation, wide))
     torch.manual_seed(0)
     getattr(transformers, f"{name}ThinkerForConditionalGeneration")(thinker).save_pretrained(folder)
     state = load_file(folder / "model.safetensors")
@@ -71,7 +72,7 @@ def _processor(folder: Path, generation: int) -> dict[str, int]:
     return {name: tokenizer.convert_tokens_to_ids(token) for name, token in named.items()}
 
 
-def _widths(named: dict[str, int], generation: int) -> dict[str, Any]:
+def _widths(named: dict[str, int], generation: int, wide: int) -> dict[str, Any]:
     """Settings of the thinker. The two call the ids of sound and pictures `…_index` and `…_id`."""
     ids = {f"{kind}_token_{'index' if generation == 2 else 'id'}": named[f"{kind}_token"] for kind in KINDS}
     ids |= {"vision_start_token_id": named["vision_bos_token"], "vision_end_token_id": named["vision_eos_token"]}
@@ -88,29 +89,33 @@ def _widths(named: dict[str, int], generation: int) -> dict[str, Any]:
             "num_mel_bins": 16,
             "encoder_layers": 1,
             "encoder_attention_heads": 2,
-            "encoder_ffn_dim": WIDE,
-            "d_model": WIDE,
-            "output_dim": WIDE,
+            "encoder_ffn_dim": wide,
+            "d_model": wide,
+            "output_dim": wide,
             **({} if generation == 2 else {"downsample_hidden_size": 8}),
         },
         "vision_config": {
             **drawn,
             "depth": 1,
-            "hidden_size": WIDE,
-            "intermediate_size": WIDE,
+            "hidden_size": wide,
+            "intermediate_size": wide,
             "num_heads": 2,
-            "out_hidden_size": WIDE,
+            "out_hidden_size": wide,
             **({"fullatt_block_indexes": [0]} if generation == 2 else deep),
         },
         "text_config": {
             **drawn,
             "vocab_size": 300,
-            "hidden_size": WIDE,
-            "intermediate_size": WIDE,
+            "hidden_size": wide,
+            "intermediate_size": wide,
             "num_hidden_layers": 1,
             "num_attention_heads": 2,
             "num_key_value_heads": 2,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]},
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e6,
+                "mrope_section": [share * wide // 32 for share in (2, 3, 3)],
+            },
             **({} if generation == 2 else experts),
         },
     }
