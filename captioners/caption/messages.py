@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from captioners.caption import asked, message
+from captioners.caption import asked, media_parts
 from captioners.caption.asked import Asked
 from captioners.caption.settings import ChatSettings
 from media.clip import Clip
@@ -20,7 +20,7 @@ class Chatted(Asked):
 
     def messages(self, clip: Clip, views: Views, facts: Facts) -> list[dict[str, Any]]:
         """Who the model is to be; then the task, with what it hears and sees."""
-        content = [message.text(self.words(clip, facts)), *self._media(views)]
+        content = [media_parts.text(self.words(clip, facts)), *self._media(views)]
         system = {"role": "system", "content": self.prompt_of(clip).system}
         return [system, {"role": "user", "content": content}]
 
@@ -28,9 +28,9 @@ class Chatted(Asked):
         found = []
         for view in self.VIEWS:
             if view == AUDIO_16K:
-                found.append(message.sound(views[view], 16_000, self._told.sound))
+                found.append(media_parts.sound(views[view], 16_000, self._told.sound))
             elif isinstance(view, VideoView) and view.fps:
-                found.append(message.video(views[view], view.fps))
+                found.append(media_parts.video(views[view], view.fps))
             else:
-                found += message.frames(views[view], list(views.times[view]), self._told.jpeg_quality)
+                found += media_parts.frames(views[view], list(views.times[view]), self._told.jpeg_quality)
         return found

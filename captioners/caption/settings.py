@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from captioners.caption.known import Fact
-from captioners.caption.message import Sound
+from captioners.caption.media_parts import Sound
 from manifests.settings import Settings
 
 _URL = ("http://", "https://")

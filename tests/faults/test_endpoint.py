@@ -85,6 +85,7 @@ def test_killed_half_way(sources, tmp_path, orders, tally):
         argv, env = [*command, "annotate", *ends, "--json"], sabotaged(KLEAR_ORDERS=orders.folder)
         run = start(argv, env, tmp_path / "log")
         wait_for(lambda: sum(recorded(out).values()) >= CLIPS // 2 or run.poll() is not None, "no answers")
+        wait_for(lambda: server.busy >= 4 or run.poll() is not None, "nothing under way")
         assert run.poll() is None, (tmp_path / "log").read_text()
         while left := orders.processes():
             for pid in left:
