@@ -48,7 +48,9 @@ def evidence_of(facts: Facts, singing_ratio: float) -> Evidence:
     """What other stages measured of a clip. singing_ratio: share of the clip above which it counts as sung."""
     classes, language = facts.get("audio.classes", {}), facts.get("audio.language", {})
     spans = classes.get("speech_spans")
-    singing = classes.get("audio_class") == "singing" or (classes.get("singing_ratio") or 0.0) >= singing_ratio
+    voted = classes.get("singing_share")  # by all detectors; one of them alone hears singing in engines
+    share = voted if voted is not None else classes.get("singing_ratio") or 0.0
+    singing = classes.get("audio_class") == "singing" or share >= singing_ratio
     return Evidence(
         speech_spans=None if spans is None else [(s["start_s"], s["end_s"]) for s in spans],
         speech_ratio=classes.get("speech_ratio"),
