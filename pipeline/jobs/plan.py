@@ -1,5 +1,6 @@
 """Plan: what would run, in which order, on which backend, and how much of it is left. Runs nothing, writes nothing."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from manifests.query import buckets, connect, rows
@@ -10,6 +11,7 @@ from pipeline.context import Context
 from pipeline.engine.wanted import Asked
 from pipeline.jobs import balance, decide, elect, run_stages
 from pipeline.jobs.encoded import AUDIO_RATE
+from pipeline.jobs.run_stages import Ready
 from pipeline.stages import StageRef
 
 HEADER = ["job", "stage", "backend", "licence", "CPU-s per clip-s", "pending parts", "pending clips"]
@@ -22,12 +24,13 @@ def of(context: Context) -> dict[str, Any]:
     shots = detect.make(settings.cut.shots)
     backend = f"PyAV in a child, {shots.BACKEND}"
     steps = [_step("ingest", "probe, shots, cut plan", backend, licence=shots.LICENCE, **_ingest(context))]
+    ready = run_stages.ready(context, settings.stages)  # all at once: later stages read what earlier ones will make
     for i, tier in enumerate(settings.tiers):
-        steps += _stages(context, f"measure.{tier.name}", tier.stages, "true" if i == 0 else decide.SURVIVORS)
+        steps += _stages(context, f"measure.{tier.name}", tier.stages, "true" if i == 0 else decide.SURVIVORS, ready)
         steps.append(_step("decide", f"policy {settings.policy}", "DuckDB query"))
     if elect.STAGE in {ref.name for ref in settings.stages}:
         steps.append(_step("dedup", f"{settings.dedup.require} alike", "DuckDB queries, exact distances"))
-    steps += _stages(context, "annotate", settings.annotate, decide.KEPT)
+    steps += _stages(context, "annotate", settings.annotate, decide.KEPT, ready)
     steps.append(_step("decide", f"policy {settings.policy}", "DuckDB query"))
     steps.append(
         _step(
@@ -92,9 +95,11 @@ def _sizes(context: Context) -> dict[str, Any] | None:
     return {"number": number, "seconds": round(seconds, 3), "bytes": each, "advice": advised}
 
 
-def _stages(context: Context, job: str, refs: list[StageRef], chosen: str) -> list[dict[str, Any]]:
-    found, absent = run_stages.ready(context, refs)
-    tables = {r.ref.name: r.table for r in found}
+def _stages(
+    context: Context, job: str, refs: Sequence[StageRef], chosen: str, ready: tuple[list[Ready], dict[str, str]]
+) -> list[dict[str, Any]]:
+    found, absent = ready
+    tables = {r.ref.name: r.table for r in found if r.ref in refs}
     known = context.catalog.current("clips" if chosen == "true" else "verdicts") is not None
     left = _left(context, job, list(tables.values()), chosen) if known else {}
     steps = []
