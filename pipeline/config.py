@@ -176,6 +176,13 @@ class ShardSettings(Settings):
         return self
 
 
+class PriceSettings(Settings):
+    """What machines cost, for the estimates of `klear plan`; tokens are priced at the stage that asks for some."""
+
+    cpu_hour: float | None = Field(default=None, ge=0, description="euro of one CPU for an hour")
+    gpu_hour: float | None = Field(default=None, ge=0, description="euro of one GPU for an hour")
+
+
 class PipelineSettings(Settings):
     """Everything a curation run depends on."""
 
@@ -185,10 +192,11 @@ class PipelineSettings(Settings):
     dedup: DedupSettings = Field(default_factory=DedupSettings)
     policy: str = Field(description="a policy of filters/policies/ by name, or a path to a YAML file")
     bypass: float = Field(default=0.01, ge=0, le=1, description="share of clips that all tiers measure, kept or not")
-    annotate: list[StageRef] = Field(description="captioner stages, in order; the last writes the texts")
+    annotate: list[StageRef] = Field(description="captioner stages, in order")
     shard: ShardSettings = Field(default_factory=ShardSettings)
     validation: ValidationSettings = Field(default_factory=ValidationSettings)
     engine: EngineSettings = Field(default_factory=EngineSettings)
+    prices: PriceSettings = Field(default_factory=PriceSettings)
 
     @model_validator(mode="after")
     def _known_jobs(self) -> "PipelineSettings":

@@ -9,7 +9,7 @@ from media import detect
 from pipeline import console, stages
 from pipeline.context import Context
 from pipeline.engine.wanted import Asked
-from pipeline.jobs import balance, decide, elect, run_stages
+from pipeline.jobs import balance, costs, decide, elect, run_stages
 from pipeline.jobs.encoded import AUDIO_RATE
 from pipeline.jobs.run_stages import Ready
 from pipeline.stages import StageRef
@@ -38,13 +38,15 @@ def of(context: Context) -> dict[str, Any]:
         )
     )
     steps.append(_step("card", "dataset card, report", "jinja2, matplotlib"))
-    return {"job": "plan", "out": str(context.out), "steps": steps, "shards": _sizes(context)}
+    cost = costs.of(context, ready[0])
+    return {"job": "plan", "out": str(context.out), "steps": steps, "costs": cost, "shards": _sizes(context)}
 
 
 def show(plan: dict[str, Any]) -> None:
     """The plan as a table."""
     keys = ["job", "stage", "backend", "licence", "cost", "pending_parts", "pending_clips"]
     console.rows(f"Plan for {plan['out']}", HEADER, [[step[key] for key in keys] for step in plan["steps"]])
+    costs.show(plan["costs"])
     sizes = plan["shards"]
     if sizes and sizes["bytes"]:
         text = f"shards: about {sizes['bytes'] / 1e6:,.1f} MB each, by the newest ones"

@@ -12,9 +12,9 @@ from filters.cascade import Cost
 from filters.patterns import Patterns
 from manifests import files
 from manifests.files import AnyPath
-from manifests.query import connect, rows
 from pipeline import console
 from pipeline.context import Context
+from pipeline.jobs import costs
 from pipeline.jobs.policy import drawn, explain
 from pipeline.jobs.policy.explain import percent
 from pipeline.jobs.run_stages import Ready
@@ -57,25 +57,12 @@ def run(context: Context, to: AnyPath | None = None) -> dict[str, Any]:
 def _costs(context: Context, found: Sequence[Ready]) -> tuple[Cost, list[str]]:
     """Measured seconds a clip, the median of parts, as the first of a worker holds imports and the loading of models;
     for stages without any, what they declare, and their names."""
-    measured: dict[str, float] = {}
-    render: list[float] = []
-    if context.catalog.current("events") is not None:
-        told = rows(
-            connect(context.catalog, asked="events"),
-            "SELECT job, s.stage AS stage, median(s.seconds / rows) AS each FROM (SELECT job, rows, unnest(stages) s"
-            " FROM events WHERE starts_with(job, 'measure.') AND rows > 0) GROUP BY ALL",
-        )
-        measured = {row["stage"]: row["each"] for row in told if row["stage"] not in ("render", "cpu")}
-        render = [row["each"] for row in told if row["stage"] == "render"]
-    seconds = _clip_seconds(context)
+    told = {key: each for key, each in costs.seconds_a_clip(context).items() if key[0].startswith("measure.")}
+    measured = {stage: each for (_, stage), each in told.items() if stage not in ("render", "cpu")}
+    render = [each for (_, stage), each in told.items() if stage == "render"]
+    seconds = costs.clip_seconds(context)
     stages = {r.ref.name: measured.get(r.ref.name, r.stage.COST * seconds) for r in found}
     return Cost(stages, float(np.mean(render)) if render else 0.0), sorted(stages.keys() - measured.keys())
-
-
-def _clip_seconds(context: Context) -> float:
-    con = connect(context.catalog, asked="clips")
-    ((mean,),) = con.execute("SELECT avg(frames * fps_den / fps_num) FROM clips").fetchall()
-    return float(mean or 0)
 
 
 def _row(counted: Patterns, cost: Cost, name: str, now: list[list[str]], best: list[list[str]]) -> dict[str, Any]:
