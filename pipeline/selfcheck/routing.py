@@ -28,7 +28,7 @@ def check(drawn: Sequence[tuple[Truth, dict[str, Any]]], media: Path | None) -> 
     noises = [route(piece) for piece in drawn_sounds.drawn()]
     yield from _scored("drawn films", films)
     yield from _scored("drawn sounds", noises)
-    yield from _scored("drawn films and sounds", films + noises, 0.75)
+    yield from _scored("drawn films and sounds", films + noises, 0.8)
     recorded = [route(piece) for piece in labelled.recorded(media)]
     if media:
         mixed = [route(piece) for piece in labelled.mixed(media)]

@@ -56,7 +56,8 @@ def test_drawn_sounds_are_of_their_own_each() -> None:
 def test_routing_tells_precision_recall_and_confidence() -> None:
     routed = [("music", "music", 0.9), ("sound", "music", 0.95), ("single_speech", "multi_speech", 0.1)]
     accuracy, *classes = routing._scored("these", routed, 0.5)
-    assert accuracy.figures == {"accuracy": pytest.approx(1 / 3)} and accuracy.broken()
+    third = pytest.approx(1 / 3)  # of the pieces, and of the classes that they are of
+    assert accuracy.figures == {"accuracy": third, "mean recall": third} and accuracy.broken()
     figures = {finding.case: finding.figures for finding in classes}
     assert figures["these: music"] == {"precision": 0.5, "recall": 1.0}
     assert figures["these: sound"] == {"precision": None, "recall": 0.0}
