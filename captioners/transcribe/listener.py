@@ -5,10 +5,12 @@ the encoder output of every decode, so that faster-whisper can time the words (c
 warping) without encoding again. Importing this module costs seconds: import it inside functions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import TranscriptionOptions, merge_punctuations
 from whisperx.asr import WhisperModel
@@ -33,9 +35,15 @@ class Decode:
 class Listener(WhisperModel):
     """`whisperx.asr.WhisperModel` that decodes batches and tells all it knows of them."""
 
-    def languages(self, features: Any) -> list[tuple[str, float]]:
-        """(code, probability in [0, 1]) of each log-mel window (N, n_mels, 3000); Whisper's own codes."""
-        found = self.model.detect_language(self.encode(features))
+    def languages(self, speech: Sequence[np.ndarray]) -> list[tuple[str, float]]:
+        """(code, probability in [0, 1]) of each sound, float32 (n,) at 16 kHz; Whisper's own codes.
+
+        Shorter ones than 30 s are padded after the front end, as faster-whisper does: padded with silence before it, as
+        for decoding, an Italian sentence is Italian with 0.41 instead of 0.86.
+        """
+        window = self.feature_extractor.nb_max_frames
+        features = [pad_or_trim(self.feature_extractor(sound)[..., :window]) for sound in speech]
+        found = self.model.detect_language(self.encode(np.stack(features)))
         return [(best[0][0].strip("<|>"), float(best[0][1])) for best in found]
 
     def decode(self, features: Any, tokenizer: Tokenizer, options: TranscriptionOptions) -> Decode:

@@ -83,8 +83,8 @@ class Recogniser:
         windows = [[(0.0, min(WINDOW_S, len(audio) / RATE))] if len(audio) else [] for audio in speech]
         found: dict[int, tuple[str, float | None]] = {}
         for batch in batches(windows, self.setup.batch):
-            features = np.stack([self._features(samples(speech[clip], span)) for clip, span in batch])
-            found |= dict(zip([clip for clip, _ in batch], self.model.languages(features)))
+            told = self.model.languages([samples(speech[clip], span) for clip, span in batch])
+            found |= dict(zip([clip for clip, _ in batch], told))
         return [found.get(i, ("", None)) for i in range(len(speech))]
 
     def _features(self, audio: np.ndarray) -> np.ndarray:
