@@ -17,12 +17,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filters.bypass import bypass_sql
+
 CORES = 2
 STEPS = ("plan", "pending", "status", "decide", "validate", "explain", "calibrate", "diff", "shards")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 WANTED = "SELECT c.clip_id AS key, c.source_id AS place FROM clips c"
-DEAR = f"{WANTED} WHERE ('0x' || left(hex(c.clip_id), 2))::INTEGER < 102"
-"""Two clips in five reach the second tier."""
+BYPASS = 0.01
+DEAR = f"{WANTED} WHERE ('0x' || left(hex(c.clip_id), 2))::INTEGER < 102 OR {bypass_sql(BYPASS)}"
+"""Two clips in five reach the second tier, and the bypass sample."""
 
 
 def main() -> None:

@@ -74,8 +74,7 @@ def run(
 ) -> tuple[dict[str, Any], Found]:
     """Validate all tables of an output folder and build its Data Docs; the outcome, and all that is known.
 
-    `failed` lists what is not as it should be. save: where the profiles of the tables are written, for other runs,
-    unless something is not as it should be.
+    `failed` lists what is not as it should be. save: where the profiles of the tables are written, for other runs.
     """
     started = time.monotonic()
     names = catalog.names()
@@ -85,10 +84,9 @@ def run(
     told: dict[str, Any] = {"job": "validate", "tables": {one.table: _outcome(one) for one in found.checked}}
     if found.compared:
         told |= {"baseline": found.settings.baseline, "drift": {one.table: _moved(one) for one in found.compared}}
-    if save is not None and not found.failed:  # what is wrong here would become what other runs are held to
-        baselines.save(save, baselines.of(catalog, names))
     if save is not None:
-        told["saved_baseline"] = None if found.failed else save
+        baselines.save(save, baselines.of(catalog, names))
+        told["saved_baseline"] = save
     told |= {"failed": found.failed, "data_docs": str(page)}
     return told | {"seconds": round(time.monotonic() - started, 2)}, found
 
@@ -118,7 +116,8 @@ def show(told: dict[str, Any], found: Found) -> None:
     for line in found.failed:
         console.say(line, "failed", "bold red")
     if "saved_baseline" in told:
-        console.say(told["saved_baseline"] or "not saved, as something failed", "baseline", "dim")
+        wrong = ", with what failed in it: other runs would be held to that" if found.failed else ""
+        console.say(f"{told['saved_baseline']}{wrong}", "baseline", "yellow" if wrong else "dim")
     console.say(f"{told['data_docs']}, in {told['seconds']} s", "data docs", "dim")
 
 
