@@ -39,16 +39,27 @@ def _holds(turn: Mapping[str, Any], word: Mapping[str, Any]) -> bool:
     return bool(turn["start_s"] <= middle <= turn["end_s"])
 
 
-def marked_text(text: str, words: Sequence[Mapping[str, Any]], turns: Sequence[Mapping[str, Any]]) -> str:
-    """The transcript with `<S1>`, `<S2>` ... before each change of speaker, numbered as they first speak.
+def marked_text(
+    text: str, words: Sequence[Mapping[str, Any]], turns: Sequence[Mapping[str, Any]], joint: str = " "
+) -> str:
+    """The transcript with `<S1>`, `<S2>` ... before each change of speaker, numbered as they first speak: as the turns
+    of `audio.voices` are named.
 
-    Left as it is (`text`) unless at least two speakers say words.
+    Left as it is (`text`) unless at least two speakers say words. joint: what stands between words in writing.
     """
-    speakers = attribute(words, turns)
-    order = list(dict.fromkeys(speakers))
-    if len(order) < 2:
+    told = spoken(words, turns)
+    if len({word["speaker"] for word in told}) < 2:
         return text
+    ordered = sorted(turns, key=lambda t: (t["start_s"], t["end_s"], t["speaker"]))
+    numbers = {name: f"S{n}" for n, name in enumerate(dict.fromkeys(turn["speaker"] for turn in ordered), 1)}
+    return marked([{**word, "speaker": numbers[word["speaker"]]} for word in told], joint)
+
+
+def marked(words: Sequence[Mapping[str, Any]], joint: str = " ") -> str:
+    """Words with their speakers, with a mark before each change of speaker; without one for one speaker or none."""
+    several = len({word.get("speaker") for word in words}) > 1
     pieces = []
-    for speaker, group in groupby(zip(speakers, words), key=lambda pair: pair[0]):
-        pieces.append(f"<S{order.index(speaker) + 1}> " + " ".join(word["word"] for _, word in group))
+    for speaker, group in groupby(words, key=lambda word: word.get("speaker")):
+        said = joint.join(word["word"].strip() for word in group)
+        pieces.append(f"<{speaker}> {said}" if several and speaker else said)
     return " ".join(pieces)

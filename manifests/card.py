@@ -208,12 +208,14 @@ def _members(con: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
 
 def _languages(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Languages of the transcripts that kept words; English too, the language of the captions."""
-    if "language" not in _columns(con, "transcribe.whisperx"):
+    told = (("compose.texts", "speech_text"), ("transcribe.whisperx", "text"))
+    known = next(((view, text) for view, text in told if "language" in _columns(con, view)), None)
+    if known is None:
         return ["en"]
     spoken = rows(
         con,
-        'SELECT DISTINCT t.language FROM "transcribe.whisperx" t JOIN released USING (clip_id)'
-        " WHERE t.text <> '' AND t.language IS NOT NULL",
+        f'SELECT DISTINCT t.language FROM "{known[0]}" t JOIN released USING (clip_id)'
+        f" WHERE t.{known[1]} <> '' AND t.language IS NOT NULL",
     )
     return sorted({"en", *(row["language"] for row in spoken)})
 

@@ -35,7 +35,7 @@ class Answer(BaseModel):
     """Captions of three lengths; the structured one is made of all other fields, which are flat: every server's
     grammar takes such a schema."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     short: str = Field(min_length=1, max_length=600, description="one sentence of at most 20 words")
     dense: str = Field(min_length=1, max_length=6000, description="one paragraph of 60 to 150 words, all that matters")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from captioners.caption.phrases import NUMBERS, language, listing, pick, share, when
+from captioners.caption.phrases import LANGUAGES, NUMBERS, listing, pick, share, when
 from media.stage import Facts, Row
 
 IMPLIED = {
@@ -15,6 +15,7 @@ IMPLIED = {
 SURE, LIKELY = 0.3, 0.1
 """Tag scores: said plainly, said with doubt; below that not said."""
 SURE_LANGUAGE = 0.6
+SURE_GENDER = 0.7
 SILENT_LUFS = -60.0
 
 
@@ -40,8 +41,8 @@ def who(clip_id: bytes, facts: Facts) -> str:
         1: ["one person speaks", "a single voice speaks", "one speaker is heard"],
     }.get(number, [f"{many} speak", f"the voices of {many} are heard", f"{many} are talking"])
     tongue = facts.get("audio.language", {})
-    known = tongue.get("language") and (tongue.get("probability") or 0.0) >= SURE_LANGUAGE
-    return pick(options, clip_id, "speak") + (f" in {language(tongue['language'])}" if known else "")
+    known = tongue.get("language") in LANGUAGES and (tongue.get("probability") or 0.0) >= SURE_LANGUAGE
+    return pick(options, clip_id, "speak") + (f" in {LANGUAGES[tongue['language']]}" if known else "")
 
 
 def voices(clip_id: bytes, facts: Facts) -> str:
@@ -52,13 +53,15 @@ def voices(clip_id: bytes, facts: Facts) -> str:
         return ""
     sung = classes.get("audio_class") == "singing"
     said += f" {share(classes.get('singing_ratio' if sung else 'speech_ratio') or 0)}"
-    if (facts.get("audio.voices", {}).get("overlap_ratio") or 0.0) >= 0.05:
+    if not sung and (facts.get("audio.voices", {}).get("overlap_ratio") or 0.0) >= 0.05:
         said += pick([", at times at once", ", partly over each other", ", sometimes together"], clip_id, "overlap")
     return said
 
 
 def place(clip_id: bytes, facts: Facts) -> str:
     """Whether who speaks is in the picture, where lips and voice say so."""
+    if facts.get("audio.classes", {}).get("audio_class") == "singing":
+        return ""
     options = {
         "on_screen": ["whoever speaks is in the picture", "whoever speaks can be seen"],
         "off_screen": ["nobody in the picture is speaking", "all that is said comes from off screen"],
@@ -71,9 +74,10 @@ def guesses(facts: Facts) -> str:
     """What a named model estimates of the speakers; nothing without it."""
     rows = facts.get("attributes.speakers", {}).get("estimates") or []
     told = [
-        f"{row['speaker']} sounds {'like a child' if row['gender'] == 'child' else row['gender']}, {row['age_band']}"
+        f"{row['speaker']} sounds "
+        + ("like a child" if row["gender"] == "child" else f"{row['gender']}, {row['age_band']}")
         for row in rows
-        if row.get("gender") and row.get("age_band")
+        if row.get("age_band") and (row.get("gender_confidence") or 0.0) >= SURE_GENDER
     ]
     return f"by estimate, {listing(told)}" if told else ""
 
@@ -124,8 +128,8 @@ def spans(event: Row) -> list[tuple[float, float]]:
 
 
 def name(label: str) -> str:
-    """AudioSet's label inside a sentence: "Keyboard (musical)" -> "keyboard"; commas in a label become slashes."""
-    return label.lower().partition(" (")[0].replace(", ", "/")
+    """AudioSet's label inside a sentence, its first name: "Keyboard (musical)" -> "keyboard"."""
+    return label.lower().partition(" (")[0].partition(",")[0]
 
 
 def loudness(clip_id: bytes, lufs: float | None) -> str:

@@ -36,11 +36,6 @@ def article(words: str) -> str:
     return f"{'an' if words[:1] in 'aeiou' else 'a'} {words}"
 
 
-def language(code: str) -> str:
-    """English name of a language by its ISO 639 code; a rare one by the code."""
-    return LANGUAGES.get(code, f"a language coded {code}")
-
-
 def share(ratio: float) -> str:
     """A share of the clip (0..1) as an adverbial."""
     if ratio >= 0.8:

@@ -109,16 +109,16 @@ def movement(clip_id: bytes, motion: Row) -> str:
 def camera(clip_id: bytes, motion: Row) -> str:
     """Whether the camera moves, shakes, or stands while something moves before it."""
     moved, shake, area = motion.get("camera_px"), motion.get("shake_px"), motion.get("subject_area")
-    if moved is None or (motion.get("motion_px") or 0.0) < STEADY_PX:
+    if moved is None or pace(motion) in {"", "no", "hardly any"}:
         return ""
     if shake is not None and shake >= 1.0:
         return pick(["the camera is shaky", "the camera shakes"], clip_id, "camera")
     if moved >= 1.0:
         return pick(["the camera moves", "the view travels"], clip_id, "camera")
     if moved < 0.3 and area:
-        told = "small" if area < 0.05 else "large" if area > 0.3 else "fair"
+        told = "a small part" if area < 0.05 else "a large part" if area > 0.3 else "part of the picture"
         lead = pick(["the camera stands still while", "before a still camera,"], clip_id, "camera")
-        return f"{lead} a {told} part moves"
+        return f"{lead} {told} moves"
     return ""
 
 

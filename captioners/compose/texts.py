@@ -7,10 +7,15 @@ import pyarrow as pa
 
 from captioners.caption.phrases import pick
 from captioners.compose import claims, consistency
-from captioners.speakers import marked_text
+from captioners.speakers import marked_text, spoken
+from captioners.transcribe.reconciled import WORDS
+from captioners.transcribe.words import UNSPACED
 from media.clip import Clip
 from media.stage import Facts, Row
 from media.views import View, Views
+
+DEFAULTS = ("caption.audio_template", "caption.video_template", "transcribe.whisperx")
+"""Stages that may be missing: a preset that names others needs them."""
 
 
 class Texts:
@@ -18,8 +23,10 @@ class Texts:
 
     audio, video: names of the caption stages that are read. fused: of one whose caption of sound and picture together
     is the dense text, with the words after it; None makes it of the two captions. transcript: of the stage whose words
-    are read. max_chars: above it a text is flagged, never cut. consistency: what disagrees among the facts (empty when
-    nothing does); `compose.consistency` has numbers for policies.
+    are read; it has no text where `separate.stems` calls the stem of the voice empty. words, language: of what is said,
+    each word with its speaker and whether two talk at once. caption_text: the captions without the words. max_chars:
+    above it a text is flagged, never cut. consistency: what disagrees among the facts (empty when nothing does);
+    `compose.consistency` has numbers for policies.
     """
 
     NAME = "compose.texts"
@@ -30,6 +37,9 @@ class Texts:
         "video_text": pa.string(),
         "dense_text": pa.string(),
         "short_text": pa.string(),
+        "caption_text": pa.string(),
+        "words": WORDS,
+        "language": pa.string(),
         "consistency": pa.list_(pa.string()),
     }
     VIEWS: tuple[View, ...] = ()
@@ -47,9 +57,9 @@ class Texts:
         max_chars: int = 2000,
     ) -> None:
         self.audio, self.video, self.fused, self.transcript, self.max_chars = audio, video, fused, transcript, max_chars
-        self.INPUTS: tuple[str, ...] = tuple(
-            filter(None, ("audio.classes", "audio.voices", "audio.language", transcript, audio, video, fused))
-        )
+        named = tuple(filter(None, (transcript, audio, video, fused)))
+        self.INPUTS: tuple[str, ...] = ("audio.classes", "audio.voices", "audio.language", "separate.stems", *named)
+        self.REQUIRES: tuple[str, ...] = tuple(name for name in named if name not in DEFAULTS)
 
     def digest(self) -> str:
         """A formula: no model."""
@@ -60,7 +70,7 @@ class Texts:
         heard, seen = facts.get(self.audio, {}), facts.get(self.video, {})
         audio, video = heard.get("caption") or "", seen.get("caption") or ""
         whole = facts.get(self.fused, {}) if self.fused else {}
-        transcript = facts.get(self.transcript, {})
+        transcript = heard_voice(facts.get(self.transcript, {}), facts)
         speech = speech_text(transcript, facts)
         told = [whole["caption"]] if whole.get("caption") else [video, audio]
         short = whole.get("caption_short") or " ".join(
@@ -72,14 +82,32 @@ class Texts:
             "video_text": video,
             "dense_text": dense_text(clip.clip_id, told, speech, _sung(facts)),
             "short_text": short,
+            "caption_text": " ".join(filter(None, told)),
         }
-        return {**texts, "consistency": disagreements(facts, transcript, texts, self.max_chars)}
+        flags = disagreements(facts, transcript, texts, self.max_chars)
+        own = {"words": spoken(transcript.get("words") or [], _turns(facts)), "language": transcript.get("language")}
+        return {**texts, **own, "consistency": flags}
+
+
+def heard_voice(transcript: Row, facts: Facts) -> Row:
+    """The transcript, or one of nothing where the stem of the voice was split off and is empty."""
+    stems = facts.get("separate.stems", {})
+    silent = stems.get("voice_db") is not None and "voice" in (stems.get("empty") or [])
+    return (
+        {**transcript, "text": "", "words": [], "guard": "quiet_voice"}
+        if silent and transcript.get("text")
+        else transcript
+    )
 
 
 def speech_text(transcript: Row, facts: Facts) -> str:
     """The guarded transcript, with speaker marks where `audio.voices` found several speakers."""
-    turns = facts.get("audio.voices", {}).get("turns") or []
-    return marked_text(transcript.get("text") or "", transcript.get("words") or [], turns)
+    joint = "" if transcript.get("language") in UNSPACED else " "
+    return marked_text(transcript.get("text") or "", transcript.get("words") or [], _turns(facts), joint)
+
+
+def _turns(facts: Facts) -> list[Row]:
+    return facts.get("audio.voices", {}).get("turns") or []
 
 
 def dense_text(clip_id: bytes, captions: Sequence[str], speech: str, sung: bool) -> str:
@@ -109,9 +137,9 @@ def disagreements(facts: Facts, transcript: Row, texts: Mapping[str, str], max_c
         "guard_dropped": bool(guard) and guard != "no_speech",
         "unmarked_speakers": speech and (voices.get("speakers") or 0) > 1 and "<S2>" not in texts["speech_text"],
         "disputed": bool(transcript.get("disputed")),
-        "speech_unheard": consistency.speech_unheard(texts["audio_text"], classes) is True,
+        "speech_unheard": consistency.speech_unheard(texts["caption_text"], classes) is True,
         "language_mismatch": consistency.language_mismatch(transcript, facts.get("audio.language", {})) is True,
-        "refusal": any(claims.refuses(texts[name]) for name in ("audio_text", "video_text", "dense_text")),
+        "refusal": claims.refuses(texts["caption_text"]),
         "caption_missing": not texts["audio_text"] or not texts["video_text"],
         "too_long": any(len(text) > max_chars for text in texts.values()),
     }

@@ -39,6 +39,8 @@ def describe(clip: Mapping[str, Any], split: str, recipes: Mapping[str, str]) ->
         "audio_class": clip["audio_class"] or "unknown",  # a preset may not measure it
         "tasks": clip["tasks"],
         "texts": {name: text or "" for name, text in texts.items()},
+        "words": clip["compose.texts.words"] or [],
+        "language": clip["compose.texts.language"],
         "measures": _by_stage(clip),
         "recipes": dict(recipes),
     }

@@ -10,8 +10,8 @@ KEPT_SHOWN, REJECTED_SHOWN = 24, 12
 SHOWN_CLASSES = (*CLASSES, "unknown")
 """Audio classes in their order on the page; `unknown` where a preset does not measure them."""
 _TEXTS = {"video": "video_text", "audio": "audio_text", "speech": "speech_text", "dense": "dense_text"}
-_QUIET = {"audio.classes", "transcribe.whisperx", "caption.audio_template", "caption.video_template", "compose.texts"}
-"""Stages whose numbers are shown elsewhere on the card (classes, words, texts)."""
+_QUIET = ("audio.classes", "transcribe.", "caption.", "compose.texts")
+"""Beginnings of stages whose numbers are shown elsewhere on the card (classes, words, texts)."""
 
 
 def kept(facts: Facts) -> list[dict[str, Any]]:
@@ -68,7 +68,7 @@ def card(clip: dict[str, Any], source: dict[str, Any], limits: dict[str, list[Li
         "split": clip.get("split"),
         "shard": clip.get("shard"),
         "texts": {name: column.get(key) for name, key in _TEXTS.items() if column.get(key)},
-        "words": clip.get("transcribe.whisperx.words") or [],
+        "words": column.get("words") or [],
         "consistency": column.get("consistency") or [],
         "tags": (clip.get("audio.classes.tags") or [])[:5],
         "gates": _gates(clip, limits),
@@ -95,7 +95,7 @@ def _measures(clip: dict[str, Any]) -> list[tuple[str, Any]]:
     found = []
     for name, value in clip.items():
         stage, dot, _ = name.rpartition(".")
-        if dot and stage not in _QUIET and isinstance(value, int | float | str) and value != "":
+        if dot and not stage.startswith(_QUIET) and isinstance(value, int | float | str) and value != "":
             found.append((name, value))
     return found
 

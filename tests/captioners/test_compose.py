@@ -96,3 +96,42 @@ def test_each_disagreement_has_a_name(clip: Clip, changes: dict[str, dict[str, A
 def test_no_facts_no_crash(clip: Clip) -> None:
     row = STAGE()(clip, Views({}), {})
     assert row["consistency"] == ["caption_missing"] and row["dense_text"] == ""
+
+
+def test_words_travel_with_their_speakers_and_language(clip: Clip) -> None:
+    turns = [{"speaker": "S1", "start_s": 0.0, "end_s": 1.0}, {"speaker": "S2", "start_s": 0.9, "end_s": 3.0}]
+    row = compose(clip, audio_voices={"speakers": 2, "turns": turns}, transcribe_whisperx={"language": "en"})
+    assert [(word["word"], word["speaker"]) for word in row["words"]] == [("Good", "S1"), ("day!", "S2")]
+    assert row["language"] == "en" and row["caption_text"] == "A bright scene. One person speaks."
+
+
+def test_marks_have_the_names_of_the_voices(clip: Clip) -> None:
+    turns = [
+        {"speaker": "S1", "start_s": 2.5, "end_s": 2.6},
+        {"speaker": "S2", "start_s": 0.0, "end_s": 1.0},
+        {"speaker": "S3", "start_s": 1.0, "end_s": 2.4},
+    ]
+    row = compose(clip, audio_voices={"speakers": 3, "turns": [{**turns[0], "start_s": 0.0, "end_s": 0.0}, *turns[1:]]})
+    assert row["speech_text"] == "<S2> Good <S3> day!", "S1 says no word, and stays S1"
+
+
+def test_languages_without_spaces_have_none_between_marked_words(clip: Clip) -> None:
+    turns = [{"speaker": "A", "start_s": 0.0, "end_s": 1.0}, {"speaker": "B", "start_s": 1.0, "end_s": 3.0}]
+    said = [
+        {"word": w, "start_s": t, "end_s": t + 0.2, "score": 1.0} for w, t in (("你", 0.1), ("好", 0.4), ("吗", 2.0))
+    ]
+    row = compose(clip, audio_voices={"turns": turns}, transcribe_whisperx={"words": said, "language": "zh"})
+    assert row["speech_text"] == "<S1> 你好 <S2> 吗"
+
+
+def test_a_voice_below_the_floor_has_no_words(clip: Clip) -> None:
+    stems = {"separate.stems": {"voice_db": -41.0, "empty": ["voice"]}}
+    row = STAGE()(clip, Views({}), FACTS | stems)
+    assert row["speech_text"] == "" and row["words"] == [] and "guard_dropped" in row["consistency"]
+    never_split = {"separate.stems": {"voice_db": None, "empty": ["voice"]}}
+    assert STAGE()(clip, Views({}), FACTS | never_split)["speech_text"] == "Good day!"
+
+
+def test_stages_that_a_preset_names_are_needed() -> None:
+    assert STAGE().REQUIRES == ()
+    assert STAGE(audio="caption.audio_endpont").REQUIRES == ("caption.audio_endpont",)

@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from captioners.speakers import marked
+from captioners.transcribe.words import UNSPACED
 from manifests.errors import KlearError, cause_of
 from manifests.ids import unit
 from manifests.schema import ID, STATUS
@@ -162,7 +164,8 @@ def speech_within(described: dict[str, Any], seconds: float) -> str:
     words = described.get("words") or transcript.get("words") or []
     if described["duration_s"] <= seconds + 0.5 / 3 or not words:
         return str(described["texts"]["speech"])
-    return " ".join(w["word"].strip() for w in words if (w["start_s"] + w["end_s"]) / 2 < seconds)
+    joint = "" if described.get("language") in UNSPACED else " "
+    return marked([w for w in words if (w["start_s"] + w["end_s"]) / 2 < seconds], joint)
 
 
 def _member(members: dict[str, Member], kind: str) -> Member:

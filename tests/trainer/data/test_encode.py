@@ -173,3 +173,8 @@ def test_speech_is_cut_only_when_the_clip_is() -> None:
     assert speech_within(described, 17 / 24) == "one"
     assert speech_within(described, 1.2) == "one two"
     assert speech_within(described | {"measures": {}}, 17 / 24) == "one two"
+    heard = described["measures"]["transcribe.whisperx"]["words"]
+    said = [{**word, "speaker": f"S{n}"} for n, word in enumerate(heard, 1)]
+    longer = described | {"words": said, "duration_s": 3.0}
+    assert speech_within(longer, 1.2) == "<S1> one <S2> two", "marks are kept, cut or not"
+    assert speech_within(longer, 17 / 24) == "one"
