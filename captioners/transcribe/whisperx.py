@@ -14,7 +14,9 @@ from captioners.separate import splitters
 from captioners.separate.stems import level_db
 from captioners.transcribe import aligner, transcript
 from captioners.transcribe.guard import Limits
+from captioners.transcribe.settings import Whisper
 from manifests.errors import BackendAbsent, ConfigError
+from manifests.settings import checked
 from media import packaged_whisper
 from media.clip import Clip
 from media.stage import Bounds, Facts, Given
@@ -75,14 +77,12 @@ class WhisperX:
         model = model or "tiny.en"
         self.model, self.align_model, self.pieces = model, align_model, pieces
         self.stem, self.separator = stem, separator
+        decoding = {"device": device, "compute_type": compute_type, "language": language, "batch": batch}
         self.options: dict[str, Any] = {
+            **checked(Whisper, decoding, self.NAME).model_dump(),
             "model": model,
-            "device": device,
-            "compute_type": compute_type,
-            "language": language,
             "align_model": align_model,
             "spoken_numbers": spoken_numbers,
-            "batch": batch,
         }
         self.BACKEND = f"WhisperX 3.8.6, Whisper {Path(model).name} (CTranslate2)"
         self.COST = 0.08 if model == "tiny.en" else 0.28  # of base; a larger model was not at hand
