@@ -1,6 +1,6 @@
 """The ways to split a mix into voice and background, by the name a preset gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +51,11 @@ def make(backend: str, **settings: Any) -> Splitter:
     if settings:
         raise ConfigError("config:backend", f"separator {backend!r} takes no {sorted(settings)}: those are demucs's")
     return SPLITTERS[backend]
+
+
+def named(separator: str | Mapping[str, Any]) -> Splitter:
+    """The splitter of a name, or of {backend: its name, and its settings}. Raises ConfigError as `make`."""
+    return make(**{"backend": separator} if isinstance(separator, str) else {"backend": None, **separator})
 
 
 def split(backend: str, audio: np.ndarray, rate: int, **settings: Any) -> Stems:

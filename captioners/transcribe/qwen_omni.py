@@ -76,6 +76,7 @@ class QwenOmni:
         self.align_model, self.tokens_per_s = align_model, tokens_per_s
         self.singing_ratio, self.limits = singing_ratio, Limits(**(limits or {}))
         self.BACKEND = f"{Path(self.model).name} (transformers)"
+        self.LICENCE = "; ".join([self.LICENCE, *aligner.licences(align_model)])
 
     def digest(self) -> str:
         """Of the model's folder, the prompt, and the aligner. Raises BackendAbsent backend:weights without."""

@@ -67,6 +67,7 @@ class SenseVoice:
         self.model = model or str(WEIGHTS.path().parent)
         self.language, self.punctuated = language, punctuated
         self.align_model, self.batch = align_model, checked(Pieces, {"batch": batch}, self.NAME).batch
+        self.LICENCE = "; ".join([_LICENCE, *aligner.licences(align_model)])
         self.singing_ratio, self.limits = singing_ratio, Limits(**(limits or {}))
 
     def digest(self) -> str:

@@ -46,3 +46,8 @@ def test_a_setting_that_demucs_does_not_have_is_named() -> None:
 )
 def test_other_values_are_taken(name: str, value: Any) -> None:
     assert whisperx.STAGE(**{name: value}).options[name] == value
+
+
+def test_the_licence_names_the_aligner_where_there_is_one() -> None:
+    for stage in (whisperx.STAGE, sensevoice.STAGE, qwen_omni.STAGE):
+        assert "aligner" in stage(align_model="folder").LICENCE and "aligner" not in stage().LICENCE
