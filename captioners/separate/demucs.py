@@ -10,23 +10,23 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from captioners.separate import demucs_folder, overlapped
 from manifests.errors import BackendAbsent
+from manifests.settings import Settings
 from media import device
 from media.weights import sha256_of
 
 CHANNELS, RATE = demucs_folder.SHAPE
 
 
-@dataclass(frozen=True)
-class Demucs:
+class Demucs(Settings):
     """model: folder of the checkpoints, by default $KLEAR_WEIGHTS/demucs. name: of a bag or a model in it.
 
     on: "auto", "cpu", "cuda". at_once: windows (of 7.8 s, half a GB each) that run together, of one clip or
@@ -37,8 +37,8 @@ class Demucs:
     model: str | None = None
     name: str = "htdemucs"
     on: str = "auto"
-    at_once: int = 4
-    overlap: float = 0.25
+    at_once: int = Field(default=4, gt=0)
+    overlap: float = Field(default=0.25, ge=0, lt=1)
 
     LICENCE: ClassVar[str] = "MIT (demucs; its weights as their author labels them on the hub)"
     COST: ClassVar[float] = 0.9

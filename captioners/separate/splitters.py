@@ -1,6 +1,6 @@
 """The ways to split a mix into voice and background, by the name a preset gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from captioners.separate import deepfilternet, hpss_residual
 from captioners.separate.demucs import Demucs
 from manifests.errors import ConfigError
+from manifests.settings import checked
 
 Stems = tuple[np.ndarray, np.ndarray]
 """Voice and background, float32, of the mix's shape; they add up to the mix."""
@@ -42,14 +43,19 @@ NAMES = sorted([*SPLITTERS, "demucs"])
 def make(backend: str, **settings: Any) -> Splitter:
     """The splitter of that name; loads no model. settings: of `Demucs`, the only one that has any.
 
-    Raises ConfigError for an unknown backend, or settings that it does not have.
+    Raises ConfigError for an unknown backend, settings that it does not have, or values that cannot be.
     """
     check(backend)
     if backend == "demucs":
-        return Demucs(**settings)
+        return checked(Demucs, settings, "separator demucs")
     if settings:
         raise ConfigError("config:backend", f"separator {backend!r} takes no {sorted(settings)}: those are demucs's")
     return SPLITTERS[backend]
+
+
+def named(separator: str | Mapping[str, Any]) -> Splitter:
+    """The splitter of a name, or of {backend: its name, and its settings}. Raises ConfigError as `make`."""
+    return make(**{"backend": separator} if isinstance(separator, str) else {"backend": None, **separator})
 
 
 def split(backend: str, audio: np.ndarray, rate: int, **settings: Any) -> Stems:

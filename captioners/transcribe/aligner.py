@@ -63,6 +63,11 @@ def files(folder: str | None) -> list[Path]:
     return found
 
 
+def licences(folder: str | None) -> list[str]:
+    """The licence of an aligner where one is used, as of a stage."""
+    return ["of the aligner in its own folder"] if folder else []
+
+
 @lru_cache(maxsize=2)
 def load(folder: str, language: str, device: str = "cpu") -> Aligner:
     """The process's aligner for a language, loaded at the first call."""

@@ -15,8 +15,10 @@ from captioners.omni import Answer, Prompt
 from captioners.transcribe import aligner, transcript
 from captioners.transcribe.guard import Limits
 from captioners.transcribe.pieces import RATE, Span, batches, samples, spoken_pieces
+from captioners.transcribe.settings import Pieces
 from captioners.transcribe.words import UNSPACED, Heard, Segment, compression_ratio
 from manifests.errors import ConfigError
+from manifests.settings import checked
 from media.clip import Clip
 from media.stage import Bounds, Facts, Given
 from media.views import AUDIO_16K, View, Views
@@ -70,9 +72,11 @@ class QwenOmni:
             raise ConfigError("config:prompt", f"{self.NAME}: prompt = {prompt!r}; use one of {known}")
         self.model = model or omni.default_folder()
         self.device, self.dtype = device, dtype
-        self.align_model, self.batch, self.tokens_per_s = align_model, batch, tokens_per_s
+        self.batch = checked(Pieces, {"batch": batch}, self.NAME).batch
+        self.align_model, self.tokens_per_s = align_model, tokens_per_s
         self.singing_ratio, self.limits = singing_ratio, Limits(**(limits or {}))
         self.BACKEND = f"{Path(self.model).name} (transformers)"
+        self.LICENCE = "; ".join([self.LICENCE, *aligner.licences(align_model)])
 
     def digest(self) -> str:
         """Of the model's folder, the prompt, and the aligner. Raises BackendAbsent backend:weights without."""

@@ -8,8 +8,10 @@ import pyarrow as pa
 
 from captioners import speakers
 from captioners.transcribe import transcript
+from captioners.transcribe.settings import Agreement
 from captioners.transcribe.wer import disagreement
 from manifests.errors import ConfigError
+from manifests.settings import checked
 from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import View, Views
@@ -59,7 +61,7 @@ class Reconciled:
     def __init__(self, *, stages: Sequence[str] = ("transcribe.whisperx",), limit: float = 0.3) -> None:
         if not stages or len(set(stages)) < len(stages) or self.NAME in stages:
             raise ConfigError("config:stages", f"{self.NAME}: stages = {list(stages)}; name other stages, each once")
-        self.stages, self.limit = tuple(stages), limit
+        self.stages, self.limit = tuple(stages), checked(Agreement, {"limit": limit}, self.NAME).limit
         self.INPUTS: tuple[str, ...] = (*self.stages, "audio.voices")
         self.REQUIRES: tuple[str, ...] = self.stages[:1]
 

@@ -12,8 +12,10 @@ from captioners.transcribe import aligner, sensevoice_model, transcript
 from captioners.transcribe.guard import Limits
 from captioners.transcribe.pieces import Span, batches, samples, spoken_pieces
 from captioners.transcribe.sensevoice_model import LANGUAGES, Spoken
+from captioners.transcribe.settings import Pieces
 from captioners.transcribe.words import UNSPACED, Heard, Segment, Word, compression_ratio
 from manifests.errors import BackendAbsent, ConfigError
+from manifests.settings import checked
 from media.clip import Clip
 from media.stage import Bounds, Facts, Given
 from media.views import AUDIO_16K, View, Views
@@ -64,7 +66,8 @@ class SenseVoice:
             raise ConfigError("config:language", f"{self.NAME}: language = {language!r}; use one of {LANGUAGES}")
         self.model = model or str(WEIGHTS.path().parent)
         self.language, self.punctuated = language, punctuated
-        self.align_model, self.batch = align_model, batch
+        self.align_model, self.batch = align_model, checked(Pieces, {"batch": batch}, self.NAME).batch
+        self.LICENCE = "; ".join([_LICENCE, *aligner.licences(align_model)])
         self.singing_ratio, self.limits = singing_ratio, Limits(**(limits or {}))
 
     def digest(self) -> str:

@@ -14,7 +14,9 @@ from captioners.separate import splitters
 from captioners.separate.stems import level_db
 from captioners.transcribe import aligner, transcript
 from captioners.transcribe.guard import Limits
+from captioners.transcribe.settings import Whisper
 from manifests.errors import BackendAbsent, ConfigError
+from manifests.settings import checked
 from media import packaged_whisper
 from media.clip import Clip
 from media.stage import Bounds, Facts, Given
@@ -36,9 +38,9 @@ class WhisperX:
     and 0.151 (`pieces.PAD_S` says of what). stem: what is listened to: mix, voice, or auto, the voice stem where music
     is louder than the voice. Measured, word errors of the mix and of the HPSS stem: 0.10 and 0.12 at +10 dB, 0.26 and
     0.20 at 0 dB, 0.66 and 0.31 at -5 dB; DeepFilterNet's stem is worse than the mix. separator: backend of the voice
-    stem. device, compute_type: of CTranslate2. batch: pieces decoded at once, of all clips in hand. spoken_numbers:
-    "two", never "2". singing_ratio: share of the clip above which it counts as sung, where speech detectors are not
-    believed. limits: of the guard.
+    stem, or {backend: demucs, model: ..., on: ...} with the settings of `Demucs`. device, compute_type: of CTranslate2.
+    batch: pieces decoded at once, of all clips in hand. spoken_numbers: "two", never "2". singing_ratio: share of the
+    clip above which it counts as sung, where speech detectors are not believed. limits: of the guard.
     """
 
     NAME = "transcribe.whisperx"
@@ -48,7 +50,7 @@ class WhisperX:
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = transcript.INPUTS
     BACKEND = "WhisperX 3.8.6, Whisper tiny.en (CTranslate2)"
-    LICENCE = "WhisperX BSD-2-Clause; Whisper weights MIT; pyannote VAD MIT"
+    LICENCE = "WhisperX BSD-2-Clause; pyannote VAD MIT"
     COST = 0.08
 
     def __init__(
@@ -59,7 +61,7 @@ class WhisperX:
         align_model: str | None = None,
         pieces: Literal["vad", "spans"] = "spans",
         stem: Literal["auto", "mix", "voice"] = "auto",
-        separator: str = "hpss_residual",
+        separator: str | Mapping[str, Any] = "hpss_residual",
         device: str = "cpu",
         compute_type: str = "int8",
         batch: int = 1,
@@ -71,31 +73,31 @@ class WhisperX:
             raise ConfigError("config:stem", f"transcribe.whisperx: stem = {stem!r}; use auto, mix or voice")
         if pieces not in {"vad", "spans"}:
             raise ConfigError("config:pieces", f"transcribe.whisperx: pieces = {pieces!r}; use vad or spans")
-        splitters.check(separator)
         model = model or "tiny.en"
         self.model, self.align_model, self.pieces = model, align_model, pieces
-        self.stem, self.separator = stem, separator
+        self.stem, self.splitter = stem, splitters.named(separator)
+        decoding = {"device": device, "compute_type": compute_type, "language": language, "batch": batch}
         self.options: dict[str, Any] = {
+            **checked(Whisper, decoding, self.NAME).model_dump(),
             "model": model,
-            "device": device,
-            "compute_type": compute_type,
-            "language": language,
             "align_model": align_model,
             "spoken_numbers": spoken_numbers,
-            "batch": batch,
         }
         self.BACKEND = f"WhisperX 3.8.6, Whisper {Path(model).name} (CTranslate2)"
         self.COST = 0.08 if model == "tiny.en" else 0.28  # of base; a larger model was not at hand
-        if model not in packaged_whisper.PACKAGED:
-            self.LICENCE = "WhisperX BSD-2-Clause; pyannote VAD MIT; of the model in its own folder"
+        packaged = model in packaged_whisper.PACKAGED
+        weights = "Whisper weights MIT" if packaged else "of the model in its own folder"
+        separation = [] if stem == "mix" else [f"separator {self.splitter.LICENCE}"]
+        self.LICENCE = "; ".join([self.LICENCE, weights, *separation, *aligner.licences(align_model)])
         self.singing_ratio = singing_ratio
         self.limits = Limits(**(limits or {}))
 
     def digest(self) -> str:
-        """Of the Whisper weights, the VAD weights, the aligner's, and the packages that run them."""
+        """Of the weights (Whisper's, the VAD's, the aligner's, the separator's if used) and of what runs them."""
         files = [_package("whisperx") / "assets" / "pytorch_model.bin", *aligner.files(self.align_model)]
         versions = [f"{n}=={importlib.metadata.version(n)}" for n in ("whisperx", "faster-whisper", "ctranslate2")]
         parts = [*versions, packaged_whisper.digest(self.model), *(sha256_of(file) for file in files)]
+        parts += [] if self.stem == "mix" else [self.splitter.digest()]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
@@ -126,7 +128,7 @@ class WhisperX:
         musical = (classes.get("music_ratio") or 0.0) > MUSICAL
         if silent or self.stem == "mix" or (self.stem == "auto" and not musical):
             return "mix", mix
-        voice, background = splitters.split(self.separator, mix, RATE)
+        voice, background = self.splitter.split(mix, RATE)
         loud = level_db(voice) - level_db(background) < LOUD_DB
         return ("voice", voice) if self.stem == "voice" or loud else ("mix", mix)
 

@@ -5,6 +5,7 @@ the sound is passed in memory, never as a file to decode.
 """
 
 import hashlib
+import importlib.metadata
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,7 @@ RATE = 16_000
 
 
 def digest(folder: str | None) -> str:
-    """Hex digest of all files of the pipeline. Raises BackendAbsent where there is none."""
+    """Hex digest of the package and of all files of the pipeline. Raises BackendAbsent where there is none."""
     if folder is None or not (Path(folder) / "config.yaml").is_file():
         raise BackendAbsent(
             "backend:weights",
@@ -31,7 +32,8 @@ def digest(folder: str | None) -> str:
         )
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file() and ".git" not in path.parts)
     named = [f"{path.relative_to(folder)} {sha256_of(path)}" for path in files]
-    return hashlib.sha256("\n".join(named).encode()).hexdigest()
+    package = f"pyannote.audio=={importlib.metadata.version('pyannote.audio')}"
+    return hashlib.sha256("\n".join([package, *named]).encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
@@ -47,7 +49,10 @@ def _pipeline(folder: str, device: str) -> Any:
 
 
 def diarize(audio: np.ndarray, folder: str, device: str = "cpu") -> list[Turn]:
-    """Turns of (n,) samples at 16 kHz, voices numbered as the pipeline names them. Too short (0.5 s): none."""
+    """Turns of (n,) samples at 16 kHz, voices numbered as the pipeline names them. Too short (0.5 s): none.
+
+    The pipeline pads the last window with silence and may hear somebody in it: what lies past the end is cut off.
+    """
     if len(audio) < RATE // 2:
         return []
     import torch
@@ -57,4 +62,6 @@ def diarize(audio: np.ndarray, folder: str, device: str = "cpu") -> list[Turn]:
         found = _pipeline(folder, device)({"waveform": waveform, "sample_rate": RATE})
     turns = getattr(found, "speaker_diarization", found)
     names = {name: number for number, name in enumerate(turns.labels())}
-    return [(names[name], span.start, span.end) for span, _, name in turns.itertracks(yield_label=True)]
+    end = len(audio) / RATE
+    spoken = [(names[name], span.start, min(span.end, end)) for span, _, name in turns.itertracks(yield_label=True)]
+    return [turn for turn in spoken if turn[1] < end]

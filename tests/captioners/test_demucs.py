@@ -17,9 +17,10 @@ import torch
 from captioners.separate import demucs_folder, splitters
 from captioners.separate.demucs import RATE, Demucs
 from captioners.separate.stems import MONO, STAGE, STEREO
+from captioners.transcribe.whisperx import WhisperX
 from manifests.errors import BackendAbsent, ConfigError
 from media.clip import Clip
-from media.views import Views
+from media.views import AUDIO_16K, Views
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 SEGMENT = Fraction(39, 50)
@@ -186,6 +187,32 @@ def test_absent_weights_say_what_where_and_under_which_licence(folder: Path, tmp
     (tmp_path / "htdemucs.yaml").write_text("models: ['955717e8']")
     with pytest.raises(BackendAbsent, match="no 955717e8"):
         STAGE(backend="demucs", model=str(tmp_path)).digest()
+
+
+def test_transcription_listens_to_the_demucs_that_it_is_given(folder: Path) -> None:
+    given = {"backend": "demucs", "model": str(folder)}
+    stage, mix = WhisperX(stem="voice", separator=given), noise(20_000)
+    name, heard = stage._listen_to(Views({AUDIO_16K: mix}), {}, silent=False)
+    np.testing.assert_array_equal(heard, Demucs(model=str(folder)).split(mix, 16_000)[0])
+    assert name == "voice" and "separator MIT (demucs" in stage.LICENCE
+
+
+def test_another_separator_is_another_recipe_unless_only_the_mix_is_heard(folder: Path, tmp_path: Path) -> None:
+    given = [{"backend": "demucs", "model": str(folder), "name": n} for n in ("htdemucs", "htdemucs_ft")]
+    separators: list[Any] = ["hpss_residual", {"backend": "hpss_residual"}, *given]
+    found = [WhisperX(separator=separator).digest() for separator in separators]
+    assert found[0] == found[1] and len(set(found)) == 3
+    absent = {"backend": "demucs", "model": str(tmp_path)}
+    with pytest.raises(BackendAbsent, match="no htdemucs"):
+        WhisperX(separator=absent).digest()
+    unheard = WhisperX(separator=absent, stem="mix")
+    assert unheard.digest() == WhisperX(stem="mix").digest() and "separator" not in unheard.LICENCE
+
+
+@pytest.mark.parametrize("separator", ["spleeter", {"model": "x"}, {"backend": "hpss_residual", "model": "x"}])
+def test_transcription_refuses_separators_that_there_are_not(separator: Any) -> None:
+    with pytest.raises(ConfigError, match="separator"):
+        WhisperX(separator=separator)
 
 
 class Harm:
