@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from captioners.compose import claims
+from captioners.compose.spoken import says_speech
+from captioners.compose.stems import stems
 from media.clip import Clip
 from media.stage import Bounds, Facts, Row
 from media.views import View, Views
@@ -20,12 +22,13 @@ LEAST_CHARS = 80
 class Consistency:
     """`compose.consistency`: of the texts of `compose.texts`.
 
-    speech_unheard: the audio caption says that somebody speaks or sings, and no detector heard a voice (NULL where none
-    ran). sounds_unheard: sounds that it names and the tagger did not hear, neither over the clip nor at any moment;
-    synonyms count, so bound it loosely. language_mismatch: the transcript's language is not the one that
-    `audio.language` heard, with a probability of 0.6 at least. refusal: a caption is a model's excuse. repetition:
-    highest compression ratio (bytes over zlib's bytes) of a text of 80 characters or more: loops lie above 2.4.
-    dense_words: words of the dense text. flags: how many disagreements `compose.texts` lists.
+    speech_unheard: the captions say that somebody speaks or sings, and no detector heard a voice (NULL where none
+    ran). sounds_unheard: sounds that they name and the tagger did not hear, neither over the clip nor at any moment;
+    synonyms count, and what is only seen, so bound it loosely. refusal: a caption is a model's excuse. These three
+    read captions, never spoken words. language_mismatch: the transcript's language is not the one that
+    `audio.language` heard, with a probability of 0.6 at least. repetition: highest compression ratio (bytes over
+    zlib's bytes) of a text of 80 characters or more: loops lie above 2.4. dense_words: words of the dense text.
+    flags: how many disagreements `compose.texts` lists.
     transcript: name of the stage whose language is compared.
     """
 
@@ -60,14 +63,15 @@ class Consistency:
         """The columns of one clip from its facts."""
         texts = facts["compose.texts"]
         held = {name: texts.get(name) or "" for name in TEXTS}
+        captions = texts.get("caption_text") or f"{held['audio_text']} {held['video_text']}"
         classes = facts.get("audio.classes", {})
-        unheard = sounds_unheard(held["audio_text"], classes)
+        unheard = sounds_unheard(captions, classes)
         return {
-            "speech_unheard": speech_unheard(held["audio_text"], classes),
+            "speech_unheard": speech_unheard(captions, classes),
             "sounds_unheard": None if unheard is None else len(unheard),
             "unheard": unheard,
             "language_mismatch": language_mismatch(facts.get(self.transcript, {}), facts.get("audio.language", {})),
-            "refusal": any(claims.refuses(held[name]) for name in ("audio_text", "video_text", "dense_text")),
+            "refusal": claims.refuses(captions),
             "repetition": repetition(held.values()),
             "dense_words": len(held["dense_text"].split()),
             "flags": len(texts.get("consistency") or []),
@@ -79,7 +83,7 @@ def speech_unheard(caption: str, classes: Row) -> bool | None:
     if classes.get("speech_spans") is None:
         return None
     heard = classes["speech_spans"] or classes.get("audio_class") in {"speech", "singing"}
-    return not heard and claims.says_speech(caption)
+    return not heard and says_speech(caption)
 
 
 def sounds_unheard(caption: str, classes: Row) -> list[str] | None:
@@ -92,8 +96,8 @@ def sounds_unheard(caption: str, classes: Row) -> list[str] | None:
         for tag in classes.get(kind) or []
         for alias in claims.aliases(tag["label"])
     }
-    words = {word for alias in heard for word in alias.split()}
-    return [name for name in claims.sounds(caption) if name not in heard and not words & set(name.split())]
+    words = {word for alias in heard for word in stems(alias)}
+    return [name for name in claims.sounds(caption) if not words & set(stems(name))]
 
 
 def language_mismatch(transcript: Row, heard: Row) -> bool | None:

@@ -6,19 +6,9 @@ the audio class). The first three limits are Whisper's own (openai/whisper `tran
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
-from captioners.transcribe.wer import normalise
+from captioners.transcribe import phantoms
 from captioners.transcribe.words import Heard, Segment, Word
-
-PHANTOMS = frozenset(
-    """thank you|thank you very much|thank you so much|thanks|thanks for watching|thank you for watching|you|bye
-    |bye bye|okay|ok|oh|so|please subscribe|subscribe|like and subscribe|see you next time|see you in the next video
-    |ill see you next time|music|applause|silence|the end|subtitles by the amara org community|blank audio|mm|hmm|uh
-    |mmm|yeah|oh yeah|ah|ooh|woo|ill be right back|ill see you later
-    """.replace("\n    ", "").split("|")
-)
-"""Texts that Whisper writes where nobody speaks, normalised as for word error rate, a repeated word once."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,8 @@ class Limits:
 
 
 def drop_reason(segment: Segment, evidence: Evidence, limits: Limits) -> str | None:
-    """Why a whole segment is not believed: repetition, low_logprob, no_speech, phantom_phrase; None if it is."""
+    """Why a whole segment is not believed: repetition, low_logprob, no_speech, phantom_phrase (also a text that
+    is only of brackets and symbols, whatever the clip); None if it is."""
     doubt, certain = segment.no_speech_prob or 0.0, segment.avg_logprob or 0.0
     if segment.compression_ratio > limits.compression_ratio:
         return "repetition"
@@ -82,8 +73,8 @@ def drop_reason(segment: Segment, evidence: Evidence, limits: Limits) -> str | N
         return "low_logprob"
     if doubt > limits.no_speech_prob and certain < limits.no_speech_logprob:
         return "no_speech"
-    phrase = " ".join(word for word, _ in groupby(normalise(segment.text)))
-    if phrase in PHANTOMS and (evidence.doubtful or doubt > limits.phantom_doubt):
+    doubtful = evidence.doubtful or doubt > limits.phantom_doubt
+    if phantoms.wordless(segment.text) or (doubtful and phantoms.phantom(segment.text)):
         return "phantom_phrase"
     return None
 

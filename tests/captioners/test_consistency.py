@@ -11,31 +11,31 @@ from media.views import Views
 
 
 @pytest.mark.parametrize(
-    ("caption", "says"),
-    [
-        ("Two people speak in English.", True),
-        ("A woman is talking over quiet music.", True),
-        ("A choir sings in a church.", True),
-        ("Music plays, and nobody speaks.", False),
-        ("There is no speech, only wind.", False),
-        ("Without any talking, a dog barks.", False),
-        ("A loudspeaker hums.", False),
-    ],
-)
-def test_captions_that_say_that_somebody_speaks(caption: str, says: bool) -> None:
-    assert claims.says_speech(caption) is says
-
-
-@pytest.mark.parametrize(
     ("caption", "refuses"),
     [
         ("I'm sorry, but I can't assist with that.", True),
+        ("I’m sorry, but I can’t assist with that.", True),
+        ("\"I'm sorry, but I can't assist with that.\"", True),
         ("I cannot view the video.", True),
+        ("I cannot watch the video.", True),
+        ("I cannot fulfil this request.", True),
+        ("I cannot fulfill this request.", True),
+        ("I apologize, but the request is beyond me.", True),
+        ("Please provide the audio file.", True),
+        ("No audio was provided.", True),
+        ("It seems there is no video attached.", True),
+        ("The audio file was not provided.", True),
         ("As an AI language model, I have no ears.", True),
         ("I am unable to process this audio.", True),
+        ("Unable to process this audio.", True),
         ("A man says he is sorry and cannot come.", False),
         ("He cannot open the door.", False),
         ("An AI robot walks.", False),
+        ("A man says: “I’m sorry, I cannot help you with that.” Then a door shuts.", False),
+        ('A woman says "I\'m sorry, I cannot help you with that."', False),
+        ("A woman says I'm sorry, I cannot help you.", False),
+        ("A man who is unable to see walks with a cane.", False),
+        ("No audio equipment is visible, and no video plays on the screen.", False),
     ],
 )
 def test_captions_that_are_excuses(caption: str, refuses: bool) -> None:
@@ -44,17 +44,34 @@ def test_captions_that_are_excuses(caption: str, refuses: bool) -> None:
 
 def test_sounds_are_whole_names_that_are_not_denied() -> None:
     assert claims.sounds("A dog barks while a police car (siren) passes, and an ambulance follows.") == [
-        "ambulance", "dog", "police car", "siren",
+        "ambulance", "bark", "dog", "police car", "siren",
     ]  # fmt: skip
     assert claims.sounds("No dog is heard; a hotdog stand.") == [] == claims.sounds("It rings loud, a car by a river.")
     assert claims.aliases("Vehicle horn, car horn, honking") == ["vehicle horn", "car horn", "honking"]
     assert claims.aliases("Keyboard (musical)") == ["keyboard"]
 
 
+@pytest.mark.parametrize(
+    ("caption", "names"),
+    [
+        ("He laughs and someone claps.", ["clapping", "laughter"]),
+        ("Dogs bark.", ["bark", "dog"]),
+        ("A cat meowed, wolves howled, bells of a doorbell; a man sneezes.", "cat doorbell howl meow sneeze wolves"),
+        ("A child giggling, people crying.", ["crying", "giggle"]),
+        ("Keys jangling, then a church bell and sirens.", ["church bell", "keys jangling", "siren"]),
+        ("A man waves, his hand on a blue glass, walking a bit along water; it is crowded and filled.", []),
+        ("She wore pants and saw sand and woods; a bicycle on a ship; a sign reads “dogs bark”.", []),
+        ("No dogs bark while a helicopter hovers.", ["helicopter"]),
+    ],
+)
+def test_sounds_are_found_by_their_stems(caption: str, names: list[str] | str) -> None:
+    assert claims.sounds(caption) == (names.split() if isinstance(names, str) else names)
+
+
 CLASSES: dict[str, Any] = {
     "speech_spans": [],
     "audio_class": "sound",
-    "tags": [{"label": "Dog", "score": 0.6}],
+    "tags": [{"label": "Dog", "score": 0.6}, {"label": "Bark", "score": 0.5}],
     "events": [{"label": "Police car (siren)", "peak": 0.4, "spans": []}],
 }
 TEXTS: dict[str, Any] = {
@@ -81,6 +98,18 @@ def test_sounds_that_nobody_heard_are_named(clip: Clip) -> None:
     row = check(clip, "A dog barks at a helicopter and a chainsaw.")
     assert row["unheard"] == ["chainsaw", "helicopter"] and row["sounds_unheard"] == 2
     assert STAGE()(clip, Views({}), {"compose.texts": TEXTS})["sounds_unheard"] is None
+
+
+def test_a_fused_caption_is_read_and_spoken_words_are_not(clip: Clip) -> None:
+    words = "The spoken words are: “I'm sorry, I can't help with that, said the dog to the helicopter.”"
+    fused = {"audio.classes": CLASSES, "compose.texts": {**TEXTS, "dense_text": f"A park. {words}"}}
+    plain = STAGE()(clip, Views({}), fused)
+    assert (plain["speech_unheard"], plain["unheard"], plain["refusal"]) == (False, [], False)
+    fused["compose.texts"]["caption_text"] = "A man explains a chainsaw. Please provide the video."
+    told = STAGE()(clip, Views({}), fused)
+    assert (told["speech_unheard"], told["unheard"], told["refusal"]) == (True, ["chainsaw"], True)
+    pictured = {"audio.classes": CLASSES, "compose.texts": {**TEXTS, "video_text": "A man talks."}}
+    assert STAGE()(clip, Views({}), pictured)["speech_unheard"] is True
 
 
 def test_speech_that_nobody_heard(clip: Clip) -> None:

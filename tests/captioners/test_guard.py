@@ -49,8 +49,63 @@ def test_a_phantom_phrase_needs_doubt(text: str) -> None:
     assert judge([replace(segment(text), no_speech_prob=0.5)], SPEECH) == ([], "phantom_phrase")
 
 
-def test_a_phrase_inside_a_sentence_is_no_phantom() -> None:
-    said = segment("Thank you for the flowers.", 0.1)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thank you. Thank you.",
+        "Thank you, thank you, thank you.",
+        "Thanks for watching! Thanks for watching!",
+        "Thank you for watching this video.",
+        "Please subscribe to my channel.",
+        "Thank you so much for watching!",
+        "Thank you very much for watching and I'll see you next time.",
+        "Thank you very much for watching and I’ll see you in the next video. Bye!",
+        "Let me know in the comments below",
+        "[Music] Thank you.",
+        "Untertitel der Amara.org-Community",
+        "Untertitelung des ZDF, 2020",
+        "Sous-titres réalisés par la communauté d'Amara.org",
+        "ご視聴ありがとうございました",
+        "ご視聴ありがとうございました。ご視聴ありがとうございました。",
+        "Продолжение следует...",
+        "谢谢观看",
+        "请不吝点赞 订阅",
+        "Gracias por ver el video.",
+        "Subtítulos por la comunidad de Amara.org",
+        "Obrigado por assistir",
+    ],
+)
+def test_phantoms_come_repeated_joined_and_in_many_languages(text: str) -> None:
+    assert judge([segment(text, 0.1)], MUSIC) == ([], "phantom_phrase")
+    assert guard.drop_reason(segment(text, 0.1), SPEECH, Limits()) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["(upbeat music)", "[Music]", "♪♪♪", "（音楽）", "* * *", "[Applause] (laughter)", "..."]
+)
+def test_brackets_and_symbols_are_no_speech_whatever_the_clip(text: str) -> None:
+    assert judge([segment(text)], SPEECH) == ([], "phantom_phrase")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thank you for the flowers.",
+        "Thank you for coming to our house today",
+        "Please subscribe the form and send it back",
+        "Thank you and your brother.",
+        "So you see the end of the street",
+        "♪ Row your boat ♪",
+        "(Come in!) Good evening",
+        "谢谢你的花",
+        "Gracias por la cena",
+        "Merci pour le repas",
+        "Okay, thanks, the key is here",
+        "42",
+    ],
+)
+def test_a_phrase_inside_a_sentence_is_no_phantom(text: str) -> None:
+    said = segment(text, 0.1, step_s=0.1)
     assert judge([said], MUSIC)[0] == [said]
 
 
