@@ -1,6 +1,7 @@
 """What a captioning model must answer: one JSON object with captions of three lengths, held against a schema."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -74,6 +75,7 @@ class FusedAnswer(Answer):
 
 MODELS: Mapping[Kind, type[Answer]] = {"audio": AudioAnswer, "video": VideoAnswer, "fused": FusedAnswer}
 T = TypeVar("T", bound=Answer)
+_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 def schema(model: type[Answer]) -> dict[str, Any]:
@@ -94,7 +96,8 @@ PLAIN = "Answer in English with one paragraph of 60 to 150 words and nothing els
 
 
 def parse(text: str, model: type[T]) -> T:
-    """The answer in a text that may have a fence or words around it. Raises KlearError caption:malformed."""
+    """The answer in a text that may have thoughts, a fence or words around it. Raises KlearError caption:malformed."""
+    text = _THOUGHTS.sub("", text)
     start, end = text.find("{"), text.rfind("}")
     try:
         found = model.model_validate(json.loads(text[start : end + 1]))

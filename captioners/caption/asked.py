@@ -58,10 +58,9 @@ class Asked:
         raise NotImplementedError
 
 
-def views(kind: Kind, settings: AskSettings, fps: int | None = None) -> tuple[View, ...]:
-    """What a model of this kind is given: 16 kHz sound, `frames` pictures, or with `fps` all of that rate."""
+def views(kind: Kind, settings: AskSettings, fps: int | None = None, frames: int | None = None) -> tuple[View, ...]:
+    """What a model of this kind is given: 16 kHz sound; so many frames, or with `fps` all of that rate."""
     name = "caption_video" if fps else "caption_frames"
-    most = None if fps else settings.frames
-    pictures = VideoView(name, fps=fps, box=settings.box, pixels="rgb24", max_frames=most)
+    pictures = VideoView(name, fps=fps, box=settings.box, pixels="rgb24", max_frames=None if fps else frames)
     found: dict[str, tuple[View, ...]] = {"audio": (AUDIO_16K,), "video": (pictures,), "fused": (AUDIO_16K, pictures)}
     return found[kind]

@@ -16,7 +16,8 @@ class Chatted(Asked):
     def __init__(self, settings: ChatSettings) -> None:
         super().__init__(settings)
         self._told = settings
-        self.VIEWS = asked.views(self.KIND, settings, settings.video_fps if settings.picture == "video" else None)
+        fps = settings.video_fps if settings.picture == "video" else None
+        self.VIEWS = asked.views(self.KIND, settings, fps, settings.frames)
 
     def messages(self, clip: Clip, views: Views, facts: Facts) -> list[dict[str, Any]]:
         """Who the model is to be; then the task, with what it hears and sees."""

@@ -28,13 +28,13 @@ class AskSettings(Settings):
     max_tokens: int = Field(default=1024, gt=0, description="most tokens of an answer")
     facts: tuple[Fact, ...] = Field(default=(), description="told to the model: transcript, speakers, tags")
     transcript_from: str = Field(default="transcribe.whisperx", description="the stage whose text is the transcript")
-    frames: int = Field(default=8, gt=0, le=64, description="pictures of a clip, evenly spread")
     box: tuple[int, int] = Field(default=(512, 512), description="a picture fits inside this, pixels")
 
 
 class ChatSettings(AskSettings):
     """What goes into the messages of OpenAI's chat format, and how answers are drawn."""
 
+    frames: int = Field(default=8, gt=0, le=64, description="pictures of a clip, evenly spread")
     temperature: float = Field(default=0.2, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     sound: Sound = Field(default="wav", description="how sound is sent; Gemini and OpenAI take wav")

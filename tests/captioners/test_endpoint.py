@@ -255,3 +255,16 @@ def test_answers_are_held_against_the_schema():
         told = answer.schema(model)
         assert told["required"] == list(told["properties"]) and not told["additionalProperties"]
         assert "$ref" not in json.dumps(told)
+
+
+def test_thoughts_before_the_answer_are_no_answer():
+    found = answer.parse('<think>I see {a} dog.</think> {"short": "A dog.", "dense": "A dog barks.", "sounds": [], '
+                         '"voices": null, "music": null, "place": null}', answer.AudioAnswer)  # fmt: skip
+    assert (found.short, found.dense) == ("A dog.", "A dog barks.")
+
+
+@pytest.mark.parametrize("dense", ["", "   "])
+def test_a_blank_caption_is_malformed(dense):
+    told = {"short": "A dog.", "dense": dense, "sounds": [], "voices": None, "music": None, "place": None}
+    with pytest.raises(KlearError, match="dense"):
+        answer.parse(json.dumps(told), answer.AudioAnswer)
