@@ -78,7 +78,7 @@ def about(caption):
 
 def test_killed_half_way(sources, tmp_path, orders, tally):
     out = tmp_path / "out"
-    with serving(share=0.25, slow_s=3.0, pause_s=0.1) as server:
+    with serving(share=0.25, slow_s=3.0, pause_s=0.5) as server:
         preset = preset_for(server.url, tmp_path)
         command = [sys.executable, "-m", "pipeline.cli"]
         ends = ["--out", out, "--preset", preset]
