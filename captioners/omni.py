@@ -6,7 +6,6 @@ research only: the licence lies in the folder.
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -116,11 +115,6 @@ def _conversation(prompt: Prompt) -> list[dict[str, Any]]:
     content.append({"type": "text", "text": prompt.text})
     system = {"role": "system", "content": [{"type": "text", "text": prompt.system}]}
     return [system, {"role": "user", "content": content}]
-
-
-def default_folder() -> str:
-    """Where a Qwen-Omni is looked for when a stage is not told: $KLEAR_WEIGHTS/qwen_omni (default ./weights)."""
-    return str(Path(os.environ.get("KLEAR_WEIGHTS", "weights")) / "qwen_omni")
 
 
 def digest(folder: str, stage: str) -> str:

@@ -4,6 +4,15 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import pyarrow as pa
+
+from captioners.transcribe import transcript
+
+WORDS = pa.list_(
+    pa.struct([*transcript.WORDS.value_type, pa.field("speaker", pa.string()), pa.field("overlap", pa.bool_())])
+)
+"""Words of a transcript, each with who says it (as `audio.voices` names them) and whether another talks as well."""
+
 
 def attribute(words: Sequence[Mapping[str, Any]], turns: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """The speaker of each word: of the turn that overlaps it most, else of the nearest turn; None without turns.

@@ -8,6 +8,11 @@ from manifests.errors import BackendAbsent
 from media.weights import sha256_of
 
 
+def below(name: str) -> Path:
+    """A file or folder where weights belong: below $KLEAR_WEIGHTS, by default ./weights."""
+    return Path(os.environ.get("KLEAR_WEIGHTS", "weights")) / name
+
+
 @dataclass(frozen=True)
 class Published:
     """A weight file that a user fetches. stage: who wants it. folder: below $KLEAR_WEIGHTS (default ./weights)."""
@@ -20,7 +25,7 @@ class Published:
 
     def path(self, given: str | None = None) -> Path:
         """`given`, or where it belongs."""
-        return Path(given) if given else Path(os.environ.get("KLEAR_WEIGHTS", "weights")) / self.folder / self.name
+        return Path(given) if given else below(self.folder) / self.name
 
     def digest(self, given: str | None = None) -> str:
         """Hex sha256 of the file. Raises BackendAbsent backend:weights when it is not there."""
@@ -45,7 +50,7 @@ class Folder:
 
     def path(self, given: str | None = None) -> Path:
         """`given`, or where it belongs. Raises BackendAbsent backend:weights when it is not there."""
-        folder = Path(given) if given else Path(os.environ.get("KLEAR_WEIGHTS", "weights")) / self.name
+        folder = Path(given) if given else below(self.name)
         if not (folder / "config.json").is_file():
             raise BackendAbsent(
                 "backend:weights",

@@ -15,12 +15,10 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # 15 else: on a busy machine 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (pytest-xdist), a file is the work of one. What needs a Ray session makes two halves,
-    so that no more than two sessions are started and neither process waits for the other's."""
-    in_ray = sorted({item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())})
-    half = {path: f"ray{number % 2}" for number, path in enumerate(in_ray)}
+    """With several processes (pytest-xdist), a file is the work of one, and all that share the Ray session are."""
+    in_ray = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(half.get(item.path, item.path.name)))
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in in_ray else item.path.name))
 
 
 def _folder(variable: str) -> Path:

@@ -8,25 +8,20 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from captioners.caption.columns import COLUMNS as EVERY
 from manifests.errors import KlearError
 from media.stage import Bounds
 
 Kind = Literal["audio", "video", "fused"]
 COLUMNS: Mapping[str, pa.DataType] = {
-    "caption": pa.string(),
-    "caption_short": pa.string(),
-    "structured": pa.string(),
-    "backend": pa.string(),
-    "model": pa.string(),
-    "prompt_version": pa.string(),
-    "seed": pa.int64(),
+    **EVERY,
     "prompt_tokens": pa.int64(),
     "tokens": pa.int64(),
     "seconds": pa.float64(),
 }
-"""Of every caption that a model wrote. caption: the dense one. structured: JSON text of the remaining fields of its
-answer. prompt_version: `name@version`. seed: of the answer that was kept. prompt_tokens, tokens: read and written for
-it, answers that were of no use included. seconds: that the kept answer took."""
+"""Of every caption that a model wrote. structured: JSON text of the remaining fields of its answer. prompt_version:
+`name@version`. seed: of the answer that was kept. prompt_tokens, tokens: read and written for it, answers that were of
+no use included. seconds: that the kept answer took."""
 RANGES: Mapping[str, Bounds] = {"prompt_tokens": (0, None), "tokens": (0, None)}
 VERSION = 1
 """Of the answers: part of the digest of every stage that asks for them."""

@@ -1,5 +1,6 @@
 """What all captioners that ask a model share: which prompt a clip gets, what it says, what is made of the answer."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from media.stage import Bounds, Facts, Given
 from media.views import AUDIO_16K, VideoView, View, Views
 
 
-class Asked:
+class Asked(ABC):
     """Base of these stages. KIND: what is described."""
 
     NAME = ""
@@ -53,9 +54,9 @@ class Asked:
             raise found
         return found
 
+    @abstractmethod
     def many(self, given: Sequence[Given]) -> list[dict[str, Any] | Exception]:
         """The captions of each clip, or what went wrong with it."""
-        raise NotImplementedError
 
 
 def views(kind: Kind, settings: AskSettings, fps: int | None = None, frames: int | None = None) -> tuple[View, ...]:

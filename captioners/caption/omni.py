@@ -33,7 +33,7 @@ class OmniCaptioner(Asked):
 
     OUTSIDE = frozenset({"folder", "licence", "on", "at_once"})
     """The folder's content is in the digest."""
-    COST = 0.0
+    COST = None
     """The model's, which runs on a GPU, was not measured."""
 
     def __init__(self, **params: Any) -> None:

@@ -1,25 +1,13 @@
 """What the template captions have in common: statements of measured facts, put together at three lengths."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-
-import pyarrow as pa
 
 from captioners.caption.phrases import sentence
 
 PROMPT_VERSION = "template-2"
-COLUMNS: Mapping[str, pa.DataType] = {
-    "caption": pa.string(),
-    "caption_short": pa.string(),
-    "structured": pa.string(),
-    "backend": pa.string(),
-    "model": pa.string(),
-    "prompt_version": pa.string(),
-    "seed": pa.int64(),
-}
-"""As of the captions that models write: caption is the dense one, structured a JSON text. model, seed: NULL."""
 
 
 @dataclass(frozen=True)

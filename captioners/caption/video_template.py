@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from captioners.caption import video_phrases as say
+from captioners.caption.columns import COLUMNS
 from captioners.caption.phrases import counted, listing
-from captioners.caption.template import COLUMNS, Said, row
+from captioners.caption.template import Said, row
 from media.clip import Clip
 from media.stage import Facts
 from media.views import View, Views

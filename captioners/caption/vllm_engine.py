@@ -33,8 +33,8 @@ class Vllm(Chatted):
 
     OUTSIDE = frozenset({"folder", "licence", "engine"})
     """The folder's content is in the digest."""
-    COST = 0.0006
-    """Of making the messages; the model's, which runs on a GPU, was not measured."""
+    COST = None
+    """The model's, which runs on a GPU, was not measured; making the messages takes 0.0006."""
 
     def __init__(self, **params: Any) -> None:
         self.settings = checked(VllmSettings, params, self.NAME)

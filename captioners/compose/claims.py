@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 
 from captioners.compose.asserted import asserted, unquoted
-from captioners.compose.stems import Stems, stems
+from captioners.compose.word_stems import Stems, stems
 from media.audioset import labels
 
 _MEDIA = r"(?:audio|video|image|file|clip|recording|media|frame|picture|link|attachment|transcript|footage)s?"

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from captioners.compose import claims
-from captioners.compose.spoken import says_speech
-from captioners.compose.stems import stems
+from captioners.compose.voice_claims import says_speech
+from captioners.compose.word_stems import stems
 from media.clip import Clip
 from media.stage import Bounds, Facts, Row
 from media.views import View, Views
@@ -22,13 +22,13 @@ LEAST_CHARS = 80
 class Consistency:
     """`compose.consistency`: of the texts of `compose.texts`.
 
-    speech_unheard: the captions say that somebody speaks or sings, and no detector heard a voice (NULL where none
-    ran). sounds_unheard: sounds that they name and the tagger did not hear, neither over the clip nor at any moment;
-    synonyms count, and what is only seen, so bound it loosely. refusal: a caption is a model's excuse. These three
-    read captions, never spoken words. language_mismatch: the transcript's language is not the one that
-    `audio.language` heard, with a probability of 0.6 at least. repetition: highest compression ratio (bytes over
-    zlib's bytes) of a text of 80 characters or more: loops lie above 2.4. dense_words: words of the dense text.
-    flags: how many disagreements `compose.texts` lists.
+    speech_unheard: a caption says that somebody speaks or sings, and no detector heard a voice (NULL where none ran).
+    sounds_unheard: sounds that the caption of the sound (a fused one, where there is one) names and the tagger did not
+    hear, neither over the clip nor at any moment; synonyms count, and what a fused caption only sees, so bound it
+    loosely. refusal: a caption is a model's excuse. These three read captions, never spoken words. language_mismatch: the
+    transcript's language is not the one that `audio.language` heard, with a probability of 0.6 at least. repetition:
+    highest compression ratio (bytes over zlib's bytes) of a text of 80 characters or more: loops lie above 2.4.
+    dense_words: words of the dense text. flags: how many disagreements `compose.texts` lists.
     transcript: name of the stage whose language is compared.
     """
 
@@ -63,9 +63,8 @@ class Consistency:
         """The columns of one clip from its facts."""
         texts = facts["compose.texts"]
         held = {name: texts.get(name) or "" for name in TEXTS}
-        captions = texts.get("caption_text") or f"{held['audio_text']} {held['video_text']}"
-        classes = facts.get("audio.classes", {})
-        unheard = sounds_unheard(captions, classes)
+        classes, captions = facts.get("audio.classes", {}), texts.get("caption_text") or ""
+        unheard = sounds_unheard(texts.get("sound_text") or "", classes)
         return {
             "speech_unheard": speech_unheard(captions, classes),
             "sounds_unheard": None if unheard is None else len(unheard),

@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from captioners.caption.phrases import pick
 from captioners.compose import claims, consistency
-from captioners.speakers import marked_text, spoken
-from captioners.transcribe.reconciled import WORDS
+from captioners.speakers import WORDS, marked_text, spoken
 from captioners.transcribe.words import UNSPACED
 from media.clip import Clip
 from media.stage import Facts, Row
@@ -24,9 +23,9 @@ class Texts:
     audio, video: names of the caption stages that are read. fused: of one whose caption of sound and picture together
     is the dense text, with the words after it; None makes it of the two captions. transcript: of the stage whose words
     are read; it has no text where `separate.stems` calls the stem of the voice empty. words, language: of what is said,
-    each word with its speaker and whether two talk at once. caption_text: the captions without the words. max_chars:
-    above it a text is flagged, never cut. consistency: what disagrees among the facts (empty when nothing does);
-    `compose.consistency` has numbers for policies.
+    each word with its speaker and whether two talk at once. caption_text: the captions without the words; sound_text:
+    the one of them that tells of the sound. max_chars: above it a text is flagged, never cut. consistency: what
+    disagrees among the facts (empty when nothing does); `compose.consistency` has numbers for policies.
     """
 
     NAME = "compose.texts"
@@ -38,6 +37,7 @@ class Texts:
         "dense_text": pa.string(),
         "short_text": pa.string(),
         "caption_text": pa.string(),
+        "sound_text": pa.string(),
         "words": WORDS,
         "language": pa.string(),
         "consistency": pa.list_(pa.string()),
@@ -83,6 +83,7 @@ class Texts:
             "dense_text": dense_text(clip.clip_id, told, speech, _sung(facts)),
             "short_text": short,
             "caption_text": " ".join(filter(None, told)),
+            "sound_text": whole.get("caption") or audio,
         }
         flags = disagreements(facts, transcript, texts, self.max_chars)
         own = {"words": spoken(transcript.get("words") or [], _turns(facts)), "language": transcript.get("language")}
@@ -93,11 +94,8 @@ def heard_voice(transcript: Row, facts: Facts) -> Row:
     """The transcript, or one of nothing where the stem of the voice was split off and is empty."""
     stems = facts.get("separate.stems", {})
     silent = stems.get("voice_db") is not None and "voice" in (stems.get("empty") or [])
-    return (
-        {**transcript, "text": "", "words": [], "guard": "quiet_voice"}
-        if silent and transcript.get("text")
-        else transcript
-    )
+    nothing = {"text": "", "words": [], "guard": "quiet_voice"}
+    return {**transcript, **nothing} if silent and transcript.get("text") else transcript
 
 
 def speech_text(transcript: Row, facts: Facts) -> str:

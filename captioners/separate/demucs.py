@@ -8,7 +8,6 @@ the four of htdemucs_ft). What the model hears wrongly as voice is therefore mis
 import hashlib
 import importlib.metadata
 import importlib.util
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +19,7 @@ from pydantic import Field
 from captioners.separate import demucs_folder, overlapped
 from manifests.errors import BackendAbsent
 from manifests.settings import Settings
-from media import device
+from media import device, weights_at
 from media.weights import sha256_of
 
 CHANNELS, RATE = demucs_folder.SHAPE
@@ -82,7 +81,7 @@ class Demucs(Settings):
         return [voice * spread + mean for voice, (mean, spread) in zip(found, levels)]
 
     def _folder(self) -> Path:
-        return Path(self.model) if self.model else Path(os.environ.get("KLEAR_WEIGHTS", "weights")) / "demucs"
+        return Path(self.model) if self.model else weights_at.below("demucs")
 
 
 @lru_cache(maxsize=1)

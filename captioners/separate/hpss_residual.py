@@ -11,7 +11,7 @@ import importlib.metadata
 
 import numpy as np
 
-BACKEND, LICENCE, COST, CHANNELS = "hpss_residual", "ISC (librosa)", 0.1, 1
+BACKEND, LICENCE, COST, CHANNELS = "hpss_residual", "ISC (librosa)", 0.07, 1
 WINDOW_S = 0.256  # long enough to part the harmonics of held notes; 4096 samples at 16 kHz
 KERNEL = 31
 MARGIN = (1.0, 3.0)  # harmonic mask as usual; percussive three times stricter, so that it takes nothing from the rest

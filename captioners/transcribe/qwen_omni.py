@@ -19,6 +19,7 @@ from captioners.transcribe.settings import Pieces
 from captioners.transcribe.words import UNSPACED, Heard, Segment, compression_ratio
 from manifests.errors import ConfigError
 from manifests.settings import checked
+from media import weights_at
 from media.clip import Clip
 from media.stage import Bounds, Facts, Given
 from media.views import AUDIO_16K, View, Views
@@ -51,7 +52,7 @@ class QwenOmni:
     VIEWS: tuple[View, ...] = (AUDIO_16K,)
     INPUTS: tuple[str, ...] = transcript.INPUTS
     LICENCE = "Apache-2.0 (transformers; Qwen2.5-Omni-7B, Qwen3-Omni-30B-A3B); of the model in its own folder"
-    COST = 20.0  # reckoned, not measured: 7.6 B parameters, 50 tokens read and 4 written a second, 50 GFLOP/s a core
+    COST = None  # not measured
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class QwenOmni:
         if not self.asked.is_file():
             known = sorted(file.stem for file in PROMPTS.glob("*.yaml"))
             raise ConfigError("config:prompt", f"{self.NAME}: prompt = {prompt!r}; use one of {known}")
-        self.model = model or omni.default_folder()
+        self.model = model or str(weights_at.below("qwen_omni"))
         self.device, self.dtype = device, dtype
         self.batch = checked(Pieces, {"batch": batch}, self.NAME).batch
         self.align_model, self.tokens_per_s = align_model, tokens_per_s

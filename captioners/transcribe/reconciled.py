@@ -16,9 +16,6 @@ from media.clip import Clip
 from media.stage import Bounds, Facts
 from media.views import View, Views
 
-WORDS = pa.list_(
-    pa.struct([*transcript.WORDS.value_type, pa.field("speaker", pa.string()), pa.field("overlap", pa.bool_())])
-)
 TAKEN = ("text", "language", "language_probability", "word_times", "in_speech_ratio", "guard", "heard")
 """Columns that are the chosen backend's."""
 
@@ -41,7 +38,7 @@ class Reconciled:
     VERSION = 1
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         **{name: transcript.COLUMNS[name] for name in TAKEN},
-        "words": WORDS,
+        "words": speakers.WORDS,
         "words_of": pa.string(),
         "chosen": pa.string(),
         "disagreement": pa.float64(),

@@ -49,7 +49,7 @@ class SenseVoice:
     INPUTS: tuple[str, ...] = transcript.INPUTS
     BACKEND = "SenseVoiceSmall (onnxruntime)"
     LICENCE = _LICENCE
-    COST = 0.16  # reckoned, not measured: 234 M parameters, 16.7 frames a second, 50 GFLOP/s a core
+    COST = None  # not measured
 
     def __init__(
         self,

@@ -100,7 +100,7 @@ def row(heard: Heard, evidence: Evidence, limits: Limits) -> dict[str, Any]:
 
 
 def _text(segments: Sequence[Segment]) -> str:
-    return " ".join(s.text for s in segments if s.text)
+    return segments[0].joint.join(s.text for s in segments if s.text) if segments else ""
 
 
 def _in_speech(heard: Heard, evidence: Evidence, margin_s: float) -> float | None:

@@ -51,7 +51,7 @@ class WhisperX:
     INPUTS: tuple[str, ...] = transcript.INPUTS
     BACKEND = "WhisperX 3.8.6, Whisper tiny.en (CTranslate2)"
     LICENCE = "WhisperX BSD-2-Clause; pyannote VAD MIT"
-    COST = 0.08
+    COST: float | None = 0.08
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class WhisperX:
             "spoken_numbers": spoken_numbers,
         }
         self.BACKEND = f"WhisperX 3.8.6, Whisper {Path(model).name} (CTranslate2)"
-        self.COST = 0.08 if model == "tiny.en" else 0.28  # of base; a larger model was not at hand
+        self.COST = {"tiny.en": 0.08, "base": 0.28}.get(model)  # of others nothing was measured
         packaged = model in packaged_whisper.PACKAGED
         weights = "Whisper weights MIT" if packaged else "of the model in its own folder"
         separation = [] if stem == "mix" else [f"separator {self.splitter.LICENCE}"]

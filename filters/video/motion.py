@@ -16,7 +16,7 @@ from media.stage import Bounds, Facts
 from media.views import LUMA_25, View, Views
 
 LEAST = 32
-"""Side of the smallest picture that DIS takes: below it OpenCV 4 and 5 raise, answer NaN or crash (measured)."""
+"""Side of the smallest picture that DIS takes: below it OpenCV 5.0.0 raises, answers NaN or crashes (measured)."""
 CHANGE = 0.5
 """Mean absolute difference, in grey levels, below which two frames count as the same: above coding noise of a still."""
 

@@ -40,8 +40,9 @@ def clip_seconds(context: Context) -> float:
 
 def of(context: Context, found: Sequence[Ready]) -> list[dict[str, Any]]:
     """A row a stage and a row for the decoding of each job that ran: job, stage, clip_s, `per_clip_s` (seconds of a
-    worker per second of clip), declared (not measured here), tokens (mean read, written; None for no model's), euro per
-    million clips (None without a price)."""
+    worker per second of clip; None where nobody knows), declared (not measured here), tokens (mean read, written; None
+    for no model's), euro per million clips (None without a price). found: stages that can run; absent ones cost
+    nothing."""
     measured, mean = seconds_a_clip(context), clip_seconds(context)
     jobs = {ref.name: f"measure.{tier.name}" for tier in context.settings.tiers for ref in tier.stages}
     told = [_row(context, jobs.get(r.ref.name, "annotate"), r, measured, mean) for r in found]
@@ -51,15 +52,14 @@ def of(context: Context, found: Sequence[Ready]) -> list[dict[str, Any]]:
 
 def _row(context: Context, job: str, r: Ready, measured: dict[tuple[str, str], float], mean: float) -> dict[str, Any]:
     known = measured.get((job, r.ref.name))
-    each = r.stage.COST * mean if known is None else known
+    declared = None if r.stage.COST is None else r.stage.COST * mean
     tokens = _tokens(context, r)
     price = getattr(getattr(r.stage, "settings", None), "price", None)
-    paid = price.prompt * tokens[0] + price.completion * tokens[1] if price and tokens else 0.0  # of a million clips
-    machine = _machine(context, job, each)
-    euro = None if machine is None and not paid else round((machine or 0.0) + paid, 2)
-    per_clip_s = r.stage.COST if known is None or not mean else known / mean
-    told = {"job": job, "stage": r.ref.name, "clip_s": mean, "per_clip_s": per_clip_s, "declared": known is None}
-    return told | {"tokens": tokens, "euro_per_million": euro}
+    paid = price.prompt * tokens[0] + price.completion * tokens[1] if price and tokens else None  # of a million clips
+    parts = [euro for euro in (_machine(context, job, declared if known is None else known), paid) if euro is not None]
+    told = {"job": job, "stage": r.ref.name, "clip_s": mean, "declared": known is None, "tokens": tokens}
+    per_clip_s = known / mean if known is not None and mean else r.stage.COST
+    return told | {"per_clip_s": per_clip_s, "euro_per_million": round(sum(parts), 2) if parts else None}
 
 
 def _decoding(context: Context, job: str, each: float, mean: float) -> dict[str, Any]:
@@ -72,10 +72,10 @@ def _decoding(context: Context, job: str, each: float, mean: float) -> dict[str,
     }
 
 
-def _machine(context: Context, job: str, seconds: float) -> float | None:
-    """Euro of a worker's time for a million clips of so many seconds each; None where no price is set."""
+def _machine(context: Context, job: str, seconds: float | None) -> float | None:
+    """Euro of a worker's time for a million clips of so many seconds each; None without a price or the seconds."""
     prices, needs = context.settings.prices, context.needs(job)
-    if (prices.cpu_hour is None) or (needs.gpus and prices.gpu_hour is None):
+    if seconds is None or prices.cpu_hour is None or (needs.gpus and prices.gpu_hour is None):
         return None
     return MILLION * seconds / 3600 * (needs.cpus * prices.cpu_hour + needs.gpus * (prices.gpu_hour or 0.0))
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from filters.audio import known_mixes
+from filters.audio.snr import LOWEST_DB
 from media.synth import sounds
 from media.synth.speech import Line, speak
 from media.views import AUDIO_16K, AUDIO_NATIVE, View, Views
@@ -179,7 +180,7 @@ def _snr(spoken: list[np.ndarray]) -> Iterator[Finding]:
             means = {"mean dB": [e.mae_db for e in own], "bias dB": [e.bias_db for e in own]}
             yield Finding(
                 "audio.fidelity.snr_db",
-                f"{case}, {ratio:+d} dB",
+                f"{case}, {ratio:+d} dB" + (", the least it answers" if ratio == LOWEST_DB else ""),
                 sum(error.mixes for error in own),
                 {name: float(np.mean(values)) for name, values in means.items()},
                 points=[(float(ratio), ratio + error.bias_db) for error in own],

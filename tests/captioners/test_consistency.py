@@ -74,19 +74,23 @@ CLASSES: dict[str, Any] = {
     "tags": [{"label": "Dog", "score": 0.6}, {"label": "Bark", "score": 0.5}],
     "events": [{"label": "Police car (siren)", "peak": 0.4, "spans": []}],
 }
-TEXTS: dict[str, Any] = {
-    "audio_text": "A dog barks.",
-    "speech_text": "",
-    "video_text": "A park.",
-    "dense_text": "A park. A dog.",
-}
+
+
+def texts(audio: str = "A dog barks.", video: str = "A park.", fused: str | None = None, **more: Any) -> dict[str, Any]:
+    """As `compose.texts` puts them together."""
+    captions = fused or f"{video} {audio}"
+    held = {"audio_text": audio, "speech_text": "", "video_text": video, "dense_text": "A park. A dog."}
+    return {**held, "caption_text": captions, "sound_text": fused or audio, **more}
+
+
+TEXTS = texts()
 
 
 def check(clip: Clip, audio: str = "A dog barks.", **more: Any) -> dict[str, Any]:
     facts = {
         "audio.classes": CLASSES,
         **more,
-        "compose.texts": {**TEXTS, "audio_text": audio, "consistency": ["a", "b"]},
+        "compose.texts": texts(audio, consistency=["a", "b"]),
     }
     row = STAGE()(clip, Views({}), facts)
     assert set(row) == set(STAGE.COLUMNS)
@@ -105,17 +109,18 @@ def test_a_fused_caption_is_read_and_spoken_words_are_not(clip: Clip) -> None:
     fused = {"audio.classes": CLASSES, "compose.texts": {**TEXTS, "dense_text": f"A park. {words}"}}
     plain = STAGE()(clip, Views({}), fused)
     assert (plain["speech_unheard"], plain["unheard"], plain["refusal"]) == (False, [], False)
-    fused["compose.texts"]["caption_text"] = "A man explains a chainsaw. Please provide the video."
+    fused["compose.texts"] = texts(fused="A man explains a chainsaw. Please provide the video.")
     told = STAGE()(clip, Views({}), fused)
     assert (told["speech_unheard"], told["unheard"], told["refusal"]) == (True, ["chainsaw"], True)
-    pictured = {"audio.classes": CLASSES, "compose.texts": {**TEXTS, "video_text": "A man talks."}}
-    assert STAGE()(clip, Views({}), pictured)["speech_unheard"] is True
+    pictured = {"audio.classes": CLASSES, "compose.texts": texts(video="A man talks. A chainsaw lies there.")}
+    seen = STAGE()(clip, Views({}), pictured)
+    assert seen["speech_unheard"] is True and seen["unheard"] == [], "what is only seen claims no sound"
 
 
 def test_speech_that_nobody_heard(clip: Clip) -> None:
     assert check(clip, "Somebody speaks.")["speech_unheard"] is True and check(clip)["speech_unheard"] is False
     heard = {**CLASSES, "speech_spans": [{"start_s": 0.0, "end_s": 1.0}]}
-    facts = {"audio.classes": heard, "compose.texts": {**TEXTS, "audio_text": "Somebody speaks."}}
+    facts = {"audio.classes": heard, "compose.texts": texts("Somebody speaks.")}
     assert STAGE()(clip, Views({}), facts)["speech_unheard"] is False
     assert STAGE()(clip, Views({}), {"compose.texts": TEXTS})["speech_unheard"] is None
 

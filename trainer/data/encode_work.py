@@ -160,8 +160,8 @@ class EncodeWorker:
 
 def speech_within(described: dict[str, Any], seconds: float) -> str:
     """The transcript of the encoded range: whole when the clip is, else the words whose middle lies within it."""
-    transcript = described["measures"].get("transcribe.whisperx", {}) if "measures" in described else {}
-    words = described.get("words") or transcript.get("words") or []
+    heard = described["measures"].get("transcribe.whisperx", {}) if "measures" in described else {}
+    words = described["words"] if "words" in described else heard.get("words") or []  # older samples have no words
     if described["duration_s"] <= seconds + 0.5 / 3 or not words:
         return str(described["texts"]["speech"])
     joint = "" if described.get("language") in UNSPACED else " "

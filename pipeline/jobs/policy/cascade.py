@@ -11,6 +11,7 @@ from filters import cascade
 from filters.cascade import Cost
 from filters.patterns import Patterns
 from manifests import files
+from manifests.errors import KlearError
 from manifests.files import AnyPath
 from pipeline import console
 from pipeline.context import Context
@@ -26,9 +27,11 @@ def run(context: Context, to: AnyPath | None = None) -> dict[str, Any]:
     to: where to write the best tiers, as YAML to put into a preset in place of its own: the order is pinned by it.
     """
     counted = explain.count(context)
-    counted, biased = explain.speaking(context, counted)
+    ready, policy = drawn.found_stages(context), counted.policy
+    wrong = drawn.unmeasured(context, policy, ready)
+    counted, biased = explain.speaking(counted, drawn.late(context, policy), wrong)
     names = {ref.name for tier in context.settings.tiers for ref in tier.stages}
-    found = [r for r in drawn.found_stages(context) if r.ref.name in names]
+    found = [r for r in ready if r.ref.name in names]
     cost, declared = _costs(context, found)
     now = [[ref.name for ref in tier.stages if ref.name in cost.stages] for tier in context.settings.tiers]
     order = cascade.ranked(counted, cost, {r.ref.name: r.stage.INPUTS for r in found})
@@ -61,7 +64,12 @@ def _costs(context: Context, found: Sequence[Ready]) -> tuple[Cost, list[str]]:
     measured = {stage: each for (_, stage), each in told.items() if stage not in ("render", "cpu")}
     render = [each for (_, stage), each in told.items() if stage == "render"]
     seconds = costs.clip_seconds(context)
-    stages = {r.ref.name: measured.get(r.ref.name, r.stage.COST * seconds) for r in found}
+    declared = {r.ref.name: r.stage.COST * seconds for r in found if r.stage.COST is not None}
+    if unknown := sorted({r.ref.name for r in found} - measured.keys() - declared.keys()):
+        raise KlearError(
+            "policy:cost", f"nobody knows what {', '.join(unknown)} cost: run `klear measure` on some clips"
+        )
+    stages = {r.ref.name: measured.get(r.ref.name, declared.get(r.ref.name, 0.0)) for r in found}
     return Cost(stages, float(np.mean(render)) if render else 0.0), sorted(stages.keys() - measured.keys())
 
 

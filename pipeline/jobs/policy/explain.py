@@ -1,5 +1,6 @@
 """Explain: what each gate turns away, what no other gate would, and which gates turn away the same clips."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ def run(context: Context) -> dict[str, Any]:
     counted = count(context)
     rows = [*known_rows(counted)]
     late = drawn.late(context, policy)
-    heard, _ = speaking(context, counted)
     wrong = drawn.unmeasured(context, policy, drawn.found_stages(context))
+    heard, _ = speaking(counted, late, wrong)
     bypassed = counted.total(counted.groups["bypass"].to_numpy(zero_copy_only=False))
     kept, gone = counted.kept(), ~counted.kept()
     return {
@@ -55,15 +56,14 @@ def count(context: Context) -> Patterns:
     return patterns.together(counted)
 
 
-def speaking(context: Context, counted: Patterns) -> tuple[Patterns, bool]:
+def speaking(counted: Patterns, late: Sequence[str], wrong: str | None) -> tuple[Patterns, bool]:
     """The patterns of the clips that speak for all, and false; of all clips, and true, when those are too few or not
-    measured to the end."""
-    if not drawn.late(context, counted.policy):
+    measured to the end. late, wrong: as `drawn.late` and `drawn.unmeasured` say."""
+    if not late:
         return counted, False
     heard = counted.where(counted.groups["bypass"].to_numpy(zero_copy_only=False))
     few = int(heard.clips.sum()) < min(drawn.ENOUGH, int(counted.clips.sum()))
-    biased = few or drawn.unmeasured(context, counted.policy, drawn.found_stages(context)) is not None
-    return (counted, True) if biased else (heard, False)
+    return (counted, True) if few or wrong else (heard, False)
 
 
 def known_rows(counted: Patterns) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from captioners.compose.spoken import says_speech
+from captioners.compose.voice_claims import says_speech
 from tests.captioners.speech_captions import HELD_OUT, TUNED
 
 
