@@ -2,7 +2,7 @@
 
 Pictures and voices are recordings where there are any: the media folder, what packages bring, eSpeak's German.
 
-python -m bench.composed --media DIR [--preset local] [--record]
+python -m bench.composed --media DIR [--preset local]
 """
 
 import argparse

@@ -28,8 +28,7 @@ class Stage(Protocol):
     VIEWS: the views it needs. INPUTS: names of the stages whose columns it reads from `facts`, where they ran.
     REQUIRES: those of them that it cannot do without; a stage without the attribute can do without all.
     BACKEND: what does the work, in a few words, e.g. `silero-vad 6.2.3 + YAMNet` or `formula`.
-    LICENCE: of the model or formula. COST: CPU-seconds per second of clip, measured;
-    None for what was not.
+    LICENCE: of the model or formula. COST: CPU-seconds per second of clip, measured; None for what was not.
     RANGES: (least, most) value of its columns of numbers, None for no bound; VALUES: all words of its columns of words.
     Both are checked over every row, and may be left out: a column that ends in _ratio or _share lies in 0..1, one in
     _s (unless it is an offset), _us, _hz or _px is not negative, and no number is NaN or infinite.

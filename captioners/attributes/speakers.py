@@ -1,12 +1,13 @@
 """The stage that estimates gender and age of each voice. Estimates of a voice, not facts of a person."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from captioners.attributes.own_speech import Span, longest, own_spans
+from captioners.attributes.own_speech import longest, own_spans
+from captioners.transcribe.pieces import joined
 from media import device
 from media.clip import Clip
 from media.stage import Facts
@@ -66,7 +67,7 @@ class Speakers:
     def __call__(self, clip: Clip, views: Views, facts: Facts) -> dict[str, Any]:
         """Estimates of one clip from its 16 kHz audio and its speaker turns."""
         alone = own_spans(facts["audio.voices"].get("turns") or [])
-        heard = {speaker: _cut(views[AUDIO_16K], longest(spans, self.max_s)) for speaker, spans in alone.items()}
+        heard = {speaker: joined(views[AUDIO_16K], longest(spans, self.max_s)) for speaker, spans in alone.items()}
         return {"backend": "wav2vec2_age_gender", "estimates": [self._estimate(*one) for one in heard.items()]}
 
     def _estimate(self, speaker: str, speech: np.ndarray) -> dict[str, Any]:
@@ -90,12 +91,6 @@ class Speakers:
         from captioners.attributes import age_gender
 
         return age_gender.load(WEIGHTS.path(self.weights), on)
-
-
-def _cut(audio: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
-    """The samples of the spans, one after the other."""
-    pieces = [audio[round(start * RATE) : round(end * RATE)] for start, end in spans]
-    return np.concatenate(pieces) if pieces else audio[:0]
 
 
 STAGE = Speakers

@@ -25,10 +25,10 @@ class Consistency:
     speech_unheard: a caption says that somebody speaks or sings, and no detector heard a voice (NULL where none ran).
     sounds_unheard: sounds that the caption of the sound (a fused one, where there is one) names and the tagger did not
     hear, neither over the clip nor at any moment; synonyms count, and what a fused caption only sees, so bound it
-    loosely. refusal: a caption is a model's excuse. These three read captions, never spoken words. language_mismatch: the
-    transcript's language is not the one that `audio.language` heard, with a probability of 0.6 at least. repetition:
-    highest compression ratio (bytes over zlib's bytes) of a text of 80 characters or more: loops lie above 2.4.
-    dense_words: words of the dense text. flags: how many disagreements `compose.texts` lists.
+    loosely. refusal: a caption is a model's excuse. These three read captions, never spoken words. language_mismatch:
+    the transcript's language is not the one that `audio.language` heard, with a probability of 0.6 at least.
+    repetition: highest compression ratio (bytes over zlib's bytes) of a text of 80 characters or more: loops lie above
+    2.4. dense_words: words of the dense text. flags: how many disagreements `compose.texts` lists.
     transcript: name of the stage whose language is compared.
     """
 

@@ -55,6 +55,16 @@ def test_machines_cost_only_where_a_price_is_set(world) -> None:
     costs.show(plain)
 
 
+def test_what_nobody_measured_is_not_known(world, capsys) -> None:
+    context, _ = world
+    unmeasured = asking(priced(context, cpu_hour=0.36))
+    unmeasured.stage.COST = None
+    (row,) = costs.of(priced(context, cpu_hour=0.36), [unmeasured])
+    assert row["per_clip_s"] is None and row["euro_per_million"] == 6_000.0, "its tokens are"
+    costs.show([row])
+    assert "unknown" in capsys.readouterr().err
+
+
 def test_before_anything_ran_nothing_is_measured(tmp_path) -> None:
     context = Context(tmp_path, load("local", ["prices.cpu_hour=0.04"]))
     context.prepare()

@@ -96,7 +96,7 @@ def test_diff_of_nothing_says_what_to_run(tmp_path, world) -> None:
     (tmp_path / "preset.yaml").write_text(PRESET.replace("FOLDER", str(Path(context.settings.policy).parent)))
     empty = Context(tmp_path / "out", load(str(tmp_path / "preset.yaml"), []))
     empty.prepare()
-    with pytest.raises(KlearError):
+    with pytest.raises(KlearError, match="can be judged yet: run `klear measure`"):
         diff.run(empty, context.settings.policy, context.settings.policy)
 
 

@@ -178,3 +178,5 @@ def test_speech_is_cut_only_when_the_clip_is() -> None:
     longer = described | {"words": said, "duration_s": 3.0}
     assert speech_within(longer, 1.2) == "<S1> one <S2> two", "marks are kept, cut or not"
     assert speech_within(longer, 17 / 24) == "one"
+    quiet = longer | {"words": [], "texts": {**described["texts"], "speech": ""}}
+    assert speech_within(quiet, 17 / 24) == "", "words that were dropped do not come back by another table"
