@@ -4,7 +4,7 @@ A stage that has not run yet counts with the cost that it declares, which says s
 rows there are. Machines cost what `prices` says; without prices only tokens that have a price are counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from manifests.query import connect, open_duckdb, register, rows
@@ -52,7 +52,7 @@ def of(context: Context, found: Sequence[Ready]) -> list[dict[str, Any]]:
 
 def _row(context: Context, job: str, r: Ready, measured: dict[tuple[str, str], float], mean: float) -> dict[str, Any]:
     known = measured.get((job, r.ref.name))
-    declared = None if r.stage.COST is None else r.stage.COST * mean
+    declared = None if r.stage.COST is None or not mean else r.stage.COST * mean
     tokens = _tokens(context, r)
     price = getattr(getattr(r.stage, "settings", None), "price", None)
     paid = price.prompt * tokens[0] + price.completion * tokens[1] if price and tokens else None  # of a million clips
@@ -92,16 +92,23 @@ def _tokens(context: Context, r: Ready) -> list[float] | None:
 
 def show(told: Sequence[dict[str, Any]]) -> None:
     """A table for people."""
-    body = []
-    for row in told:
-        each = (
-            "-" if row["per_clip_s"] is None else f"{row['per_clip_s']:.3g}{' (declared)' if row['declared'] else ''}"
-        )
-        tokens = "-" if row["tokens"] is None else " + ".join(f"{value:,.0f}" for value in row["tokens"])
-        euro = "-" if row["euro_per_million"] is None else f"{row['euro_per_million']:,.0f}"
-        body.append([f"{row['job']} {row['stage']}", each, tokens, euro])
+    body = [[f"{row['job']} {row['stage']}", _seconds(row), _read_and_written(row), _euro(row)] for row in told]
     sums = [row["euro_per_million"] for row in told if row["euro_per_million"] is not None]
-    body.append(["all, were every clip to pass", "", "", f"{sum(sums):,.0f}" if sums else "-"])
+    rest = ", without what is unknown" if any(row["per_clip_s"] is None for row in told) else ""
+    body.append([f"all, were every clip to pass{rest}", "", "", f"{sum(sums):,.0f}" if sums else "-"])
     console.rows("Cost, at the rates measured here", HEADER, body)
     if not sums:
         console.say("for euro set prices, e.g. --set prices.cpu_hour=0.04 --set prices.gpu_hour=2.5")
+
+
+def _seconds(row: Mapping[str, Any]) -> str:
+    declared = " (declared)" if row["declared"] else ""
+    return "unknown" if row["per_clip_s"] is None else f"{row['per_clip_s']:.3g}{declared}"
+
+
+def _read_and_written(row: Mapping[str, Any]) -> str:
+    return "-" if row["tokens"] is None else " + ".join(f"{value:,.0f}" for value in row["tokens"])
+
+
+def _euro(row: Mapping[str, Any]) -> str:
+    return "-" if row["euro_per_million"] is None else f"{row['euro_per_million']:,.0f}"

@@ -70,4 +70,6 @@ def test_before_anything_ran_nothing_is_measured(tmp_path) -> None:
     context.prepare()
     assert costs.seconds_a_clip(context) == {} and costs.clip_seconds(context) == 0.0
     found, _ = run_stages.ready(context, context.settings.stages)
-    assert all(row["declared"] and row["per_clip_s"] is not None for row in costs.of(context, found))
+    told = costs.of(context, found)
+    assert all(row["declared"] and row["per_clip_s"] is not None for row in told)
+    assert {row["euro_per_million"] for row in told} == {None}, "how long clips are is not known, so no price is"
