@@ -6,23 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from trainer.batches import cut, share
-from trainer.checkpoint import latest
+from trainer.checkpoint import Progress, latest
 from trainer.data.latents import LatentSet, find_latents
-from trainer.data.stream import Draw
-from trainer.documents import Document, DrawSettings, draw_conditions
+from trainer.feed import Window, next_window
 from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
-from trainer.objective import Reading, global_loss, loss_counts, media_losses
-from trainer.optim import learning_rate, update
-from trainer.packing import PackedBatch, pack
-from trainer.parallel import join_world, precision_context
+from trainer.objective import Reading
+from trainer.optim import learning_rate
+from trainer.parallel import join_world
 from trainer.readings import readings_of
 from trainer.run import Run, start_run
 from trainer.settings import TrainSettings
-from trainer.tasks import task_named
+from trainer.step import train_step
 
 
 def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
@@ -42,13 +37,12 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
             _heldout(run, settings, readings, metrics)
         while run.progress.step < plan.steps:
             step = run.progress.step
-            draws, tokens, position = cut(run.stream, run.progress.position, plan.tokens, latents.info)
-            batch = make_batch(run, settings, share(draws, tokens, world.rank, world.size))
-            values = train_step(run, settings, batch, readings, learning_rate(plan, step))
-            seconds = first.seconds + time.perf_counter() - began
-            samples = run.progress.samples + len(draws)
-            run.progress = replace(run.progress, step=step + 1, position=position, samples=samples, seconds=seconds)
-            metrics.add(step + 1, values, len(draws), sum(tokens), learning_rate(plan, step), settings.log_every)
+            window = next_window(run, settings, plan.tokens)
+            values = train_step(run, settings, window.batches, readings, learning_rate(plan, step))
+            run.progress = _moved(run.progress, window, first.seconds + time.perf_counter() - began)
+            metrics.add(
+                step + 1, values, len(window.draws), window.tokens, learning_rate(plan, step), settings.log_every
+            )
             last = step + 1 == plan.steps
             if last or (step + 1) % settings.heldout_every == 0:
                 _heldout(run, settings, readings, metrics)
@@ -57,30 +51,10 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     return summary(run, settings, metrics.losses, run.progress.step - first.step, time.perf_counter() - began)
 
 
-def make_batch(run: Run, settings: TrainSettings, draws: list[Draw]) -> PackedBatch:
-    """This rank's samples of a step, with their draws, packed and on their way to the device."""
-    objective = settings.objective
-    rule = DrawSettings(settings.seed, objective.drop, objective.coupling)
-    documents = []
-    for draw in draws:
-        sample = run.latents.load(draw.key)
-        documents.append(Document(sample, task_named(draw.task), draw_conditions(sample, draw.position, rule)))
-    return pack(documents, settings.model).to(run.world.device)
-
-
-def train_step(
-    run: Run, settings: TrainSettings, batch: PackedBatch, readings: Mapping[str, Reading], lr: float
-) -> torch.Tensor:
-    """One update. Returns (video loss, audio loss, gradient norm) on the device, global, without waiting for it."""
-    counts = run.world.sum(loss_counts(batch))
-    with precision_context(settings.precision, run.world.device):
-        output = run.model(batch.packed)
-    losses = media_losses(output, batch, readings)
-    global_loss(losses, counts, settings.objective).backward()
-    norm = update(run.model, run.optimizer, lr, settings.optim.clip)
-    run.ema.update(run.model)
-    sums = run.world.sum(torch.stack([losses.video.sum(), losses.audio.sum()]).detach())
-    return torch.cat([sums / counts, norm.detach().reshape(1)])
+def _moved(progress: Progress, window: Window, seconds: float) -> Progress:
+    """Where training stands after a window."""
+    samples = progress.samples + len(window.draws)
+    return replace(progress, step=progress.step + 1, position=window.position, samples=samples, seconds=seconds)
 
 
 def _heldout(run: Run, settings: TrainSettings, readings: Mapping[str, Reading], metrics: Metrics) -> None:

@@ -13,11 +13,26 @@ from trainer.model.mmdit import MMDiT
 
 @dataclass(frozen=True)
 class World:
-    """This process among its peers. size is 1 when not launched by torchrun."""
+    """This process among its peers. size is 1 when not launched by torchrun.
+
+    context: processes that share the tokens of the same documents (context parallelism); ranks of one such group
+    are neighbours and read the same samples.
+    """
 
     rank: int
     size: int
     device: torch.device
+    context: int = 1
+
+    @property
+    def data_rank(self) -> int:
+        """Which share of a window's documents this process reads, of `data_size`."""
+        return self.rank // self.context
+
+    @property
+    def data_size(self) -> int:
+        """Shares that a window's documents are split into."""
+        return self.size // self.context
 
     @property
     def first(self) -> bool:
