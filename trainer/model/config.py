@@ -39,7 +39,9 @@ class ModelConfig(Settings):
 
     width: d, channels of a token. ffn: hidden channels of the GELU feed-forward. modulation_rank: None for a full
     6d x d AdaLN matrix per stream and block, else the rank of its factorisation.
-    *_channels: channels of one latent cell. text_dim: channels of the caption features.
+    shared: one set of QKV, FFN and norms for all four streams of a block; AdaLN stays each stream's own.
+    *_channels: channels of one latent cell. patch: a video token covers patch x patch cells. text_dim: channels of the
+    caption features.
     """
 
     width: int = Field(default=256, ge=8)
@@ -47,6 +49,8 @@ class ModelConfig(Settings):
     heads: int = Field(default=4, ge=1)
     ffn: int = Field(default=512, ge=8)
     modulation_rank: int | None = Field(default=None, ge=1)
+    shared: bool = False
+    patch: int = Field(default=1, ge=1)
     video_channels: int = Field(default=128, ge=1)
     audio_channels: int = Field(default=320, ge=1)
     text_dim: int = Field(default=384, ge=1)

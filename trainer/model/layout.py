@@ -61,6 +61,14 @@ class Packed:
         """Tokens of each document over all streams: the segments of `order`."""
         return tuple(sum(counts) for counts in self.lengths)
 
+    def segments(self) -> torch.Tensor:
+        """`document_lengths` for the attention operator: int64 on the CPU, with zeros after it, at least two long.
+
+        (A compiler would make a graph of its own for one document, since it takes a size of 1 for a constant.)
+        """
+        lengths = self.document_lengths
+        return torch.tensor([*lengths, *[0] * (2 - len(lengths))], dtype=torch.int64)
+
     def to(self, device: torch.device) -> "Packed":
         """The same micro-batch on `device`, without waiting for the copy."""
         moved: dict[str, Any] = {f.name: _move(getattr(self, f.name), device) for f in fields(self)}
