@@ -26,7 +26,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     Under torchrun every process calls this. Run again after any interruption it goes on from the newest checkpoint,
     with the losses it would have had. Raises ConfigError as `start_run` and `find_latents` do.
     """
-    world = join_world(settings.device)
+    world = join_world(settings.device, settings.parallel.context)
     plan = settings.stage(stage)
     latents = LatentSet(find_latents(out, settings.latents))
     run = start_run(settings, out, stage, latents, world)

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from trainer.model.mmdit import MMDiT
 from trainer.settings import OptimSettings, StageSettings
 
 
@@ -35,6 +36,8 @@ def update(model: nn.Module, optimizer: torch.optim.Optimizer, lr: float, clip: 
     Parameters that got no gradient (the text rows of the last block reach no loss) get zeros, so that the optimizer's
     state has every parameter, on every rank and in every checkpoint.
     """
+    if isinstance(model, MMDiT):
+        model.finish_gradients()
     for parameter in model.parameters():
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)

@@ -14,10 +14,9 @@ from trainer.data.mixture import mixture_weights
 from trainer.data.stream import SampleStream
 from trainer.ema import Ema
 from trainer.fits import check_fits
-from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.optim import make_optimizer
-from trainer.parallel import World, parallelize
+from trainer.parallel import World, materialise, parallelize
 from trainer.rebalance import read_mixture
 from trainer.settings import TrainSettings, as_plain
 
@@ -47,9 +46,10 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
     Raises ConfigError when an earlier stage is missing or unfinished, or the latents do not fit the model.
     """
     _check_channels(settings, latents)
-    model = MMDiT(settings.model)
-    init_weights(model, settings.seed)
-    model = parallelize(model.to(world.device), world)
+    with torch.device("meta"):
+        model = MMDiT(settings.model)
+    parallelize(model, world, settings.parallel, settings.precision)
+    materialise(model, world.device, settings.seed)
     optimizer = make_optimizer(model, settings.optim)
     ema = Ema(model, settings.optim.ema)
     here, before = latest(out, stage), latest(out, stage - 1) if stage > 1 else None

@@ -11,6 +11,7 @@ from pipeline.settings import Settings, load_settings
 from trainer.data.encode_settings import EncodeSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
+from trainer.parallel import ParallelSettings
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -95,6 +96,7 @@ class TrainSettings(Settings):
     model: ModelConfig = ModelConfig()
     objective: ObjectiveSettings = ObjectiveSettings()
     optim: OptimSettings = OptimSettings()
+    parallel: ParallelSettings = ParallelSettings()
     mixture: MixtureSettings = MixtureSettings()
     stages: tuple[StageSettings, ...] = (StageSettings(), StageSettings())
     evaluate: EvaluateSettings = EvaluateSettings()

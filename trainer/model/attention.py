@@ -1,8 +1,7 @@
 """Omni-Full Attention (paper equations 3-6): one softmax over a document's tokens of all four streams."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,8 +12,7 @@ Heads = tuple[torch.Tensor, torch.Tensor]
 """q and k of a buffer, (R, 2, heads, head_dim), and its v, (R, heads, head_dim)."""
 
 
-@dataclass(frozen=True)
-class Meeting:
+class Meeting(NamedTuple):
     """Who attends to whom. order: (N,) int64 rows of the concatenated buffers, document by document (see `Packed`).
 
     segments: (D,) int64 on the CPU, tokens of each document: the host needs them, and reading them never waits for

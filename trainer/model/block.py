@@ -1,7 +1,7 @@
 """One joint block: four streams, each with weights of its own, that meet in one attention."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -18,9 +18,8 @@ SHARED = ("shared",)
 """The one buffer and weight set of a model whose streams share their block weights."""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """What a block knows of a buffer's rows. rope: (R, 2, head_dim) float32. group: (R,) int64, of the tables."""
+class Rows(NamedTuple):
+    """What a block knows of a buffer's rows. rope: (R, 2, head_dim) float32. group: (R,) int64, row of the table."""
 
     rope: torch.Tensor
     group: torch.Tensor
@@ -58,8 +57,8 @@ class StreamBlock(nn.Module):
 class JointBlock(nn.Module):
     """Scale and norm per stream, one attention over all, then residual and FFN per stream (paper figure 2).
 
-    `modulation` belongs to the block and runs outside of it (see there). recompute: what runs the block instead of
-    itself, to save its activations' memory (`trainer/recompute.py`); set from outside.
+    `modulation` belongs to the block and runs outside of it (see there). runner: `run` as it was wrapped from outside:
+    compiled, or without keeping its activations (`trainer/parallel.py`).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -67,7 +66,7 @@ class JointBlock(nn.Module):
         self.modulation = BlockModulation(config.width, config.modulation_rank)
         names = SHARED if config.shared else STREAMS
         self.streams = nn.ModuleDict({name: StreamBlock(config) for name in names})
-        self.recompute: Callable[..., list[torch.Tensor]] | None = None
+        self.runner: Callable[..., list[torch.Tensor]] | None = None
 
     def forward(
         self,
@@ -81,17 +80,16 @@ class JointBlock(nn.Module):
         The buffers are the four streams, or all of them as one (`ModelConfig.shared`). The identity at the start,
         because the gates are zero.
         """
-        if self.recompute is not None:
-            return self.recompute(self._run, tokens, tables, rows, meeting)
-        return self._run(tokens, tables, rows, meeting)
+        return (self.runner or self.run)(tokens, tables, rows, meeting)
 
-    def _run(
+    def run(
         self,
         tokens: Sequence[torch.Tensor],
         tables: Sequence[torch.Tensor],
         rows: Sequence[Rows],
         meeting: Meeting,
     ) -> list[torch.Tensor]:
+        """What `forward` does, free of the hooks of a module."""
         blocks: list[StreamBlock] = list(self.streams.values())  # type: ignore[arg-type]
         parts = [lookup(table, row.group, PARTS) for table, row in zip(tables, rows)]
         heads = [

@@ -36,7 +36,8 @@ class MMDiT(nn.Module):
 
     Set from outside, and no part of the model's state: kernel, who computes attention (`trainer.model.kernels`);
     context, the processes that share a micro-batch's rows; tables_of, what computes the blocks' modulation where their
-    weights are split (`trainer/modulation_rows.py`).
+    weights are split (`trainer/modulation_rows.py`); finish_gradients, what must be done to gradients after the last
+    backward pass of a step and before they are read.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -58,6 +59,7 @@ class MMDiT(nn.Module):
         self.kernel = "auto"
         self.context: Context | None = None
         self.tables_of: Callable[[torch.Tensor], Tables] = self._tables
+        self.finish_gradients: Callable[[], None] = lambda: None
 
     def forward(self, packed: Packed) -> Prediction:
         """One pass over a packed micro-batch (see `Packed` for every shape)."""
