@@ -39,7 +39,8 @@ class ModelConfig(Settings):
 
     width: d, channels of a token. ffn: hidden channels of the GELU feed-forward. modulation_rank: None for a full
     6d x d AdaLN matrix per stream and block, else the rank of its factorisation.
-    *_channels: channels of one latent cell. text_dim: channels of the caption features.
+    *_channels: channels of one latent cell. text_dim: channels of the caption features. patch: a video token covers
+    patch x patch latent cells.
     """
 
     width: int = Field(default=256, ge=8)
@@ -50,6 +51,7 @@ class ModelConfig(Settings):
     video_channels: int = Field(default=128, ge=1)
     audio_channels: int = Field(default=320, ge=1)
     text_dim: int = Field(default=384, ge=1)
+    patch: int = Field(default=1, ge=1)
     bytes: BytesConfig = BytesConfig()
     rope: RopeConfig = RopeConfig()
 
@@ -57,6 +59,11 @@ class ModelConfig(Settings):
     def head_dim(self) -> int:
         """Channels of one attention head."""
         return self.width // self.heads
+
+    @property
+    def patch_channels(self) -> int:
+        """Channels of one video token: those of its latent cells, side by side."""
+        return self.video_channels * self.patch**2
 
     @model_validator(mode="after")
     def _fits(self) -> "ModelConfig":
