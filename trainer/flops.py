@@ -6,7 +6,7 @@ checkpoint does again, elementwise work, norms, softmax, RoPE, look-ups of AdaLN
 `torch.utils.flop_counter.FlopCounterMode` counts the same on the real model (tests/trainer/test_flops.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trainer.model.config import ModelConfig
@@ -99,6 +99,23 @@ def training_flops(load: Load, config: ModelConfig) -> Flops:
     """FLOPs of a forward and a backward pass, by part: what MFU and the planner count."""
     forward, backward = forward_flops(load, config), backward_flops(load, config)
     return {part: forward[part] + backward[part] for part in forward}
+
+
+def training_cost(config: ModelConfig) -> Callable[[Load], int]:
+    """The total of `training_flops` as a function of loads, quick enough for every draw of a window."""
+
+    def total(load: Load) -> int:
+        return sum(training_flops(load, config).values())
+
+    streams = range(len(STREAMS))
+    a_row = [total(Load(rows=tuple(int(s == one) for s in streams))) for one in streams]  # type: ignore[arg-type]
+    a_square, a_symbol, a_group = total(Load(squares=1)), total(Load(symbols=1)), total(Load(groups=1))
+
+    def cost(load: Load) -> int:
+        rows = sum(count * each for count, each in zip(load.rows, a_row, strict=True))
+        return rows + load.squares * a_square + load.symbols * a_symbol + load.groups * a_group
+
+    return cost
 
 
 def _inputs(load: Load, config: ModelConfig) -> Mapping[str, tuple[int, int]]:

@@ -11,6 +11,7 @@ from pipeline.settings import Settings, load_settings
 from trainer.data.encode_settings import EncodeSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
+from trainer.partition import BatchSettings
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -94,6 +95,7 @@ class TrainSettings(Settings):
     encode: EncodeSettings = EncodeSettings()
     model: ModelConfig = ModelConfig()
     objective: ObjectiveSettings = ObjectiveSettings()
+    batch: BatchSettings = BatchSettings()
     optim: OptimSettings = OptimSettings()
     mixture: MixtureSettings = MixtureSettings()
     stages: tuple[StageSettings, ...] = (StageSettings(), StageSettings())
