@@ -8,7 +8,7 @@ from typing import Any
 
 from trainer.checkpoint import Progress, latest
 from trainer.data.latents import LatentSet, find_latents
-from trainer.feed import Window, next_window
+from trainer.feed import Feed, Window
 from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
 from trainer.objective import Reading
@@ -30,14 +30,14 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     plan = settings.stage(stage)
     latents = LatentSet(find_latents(out, settings.latents))
     run = start_run(settings, out, stage, latents, world)
-    readings = readings_of(latents, settings.objective, world.device)
+    readings = readings_of(latents, settings.objective, world.device, settings.model.patch)
     began, first = time.perf_counter(), run.progress
-    with Metrics(out, stage, plan.steps, run.progress.step, world) as metrics:
+    with Metrics(out, stage, plan.steps, run.progress.step, world) as metrics, Feed(run, settings) as feed:
         if run.progress.step == 0:
             _heldout(run, settings, readings, metrics)
         while run.progress.step < plan.steps:
             step = run.progress.step
-            window = next_window(run, settings, plan.tokens)
+            window = feed.next()
             values = train_step(run, settings, window.batches, readings, learning_rate(plan, step))
             run.progress = _moved(run.progress, window, first.seconds + time.perf_counter() - began)
             metrics.add(

@@ -12,6 +12,7 @@ from trainer.data.encode_settings import EncodeSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
 from trainer.parallel import ParallelSettings
+from trainer.partition import BatchSettings
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -95,6 +96,7 @@ class TrainSettings(Settings):
     encode: EncodeSettings = EncodeSettings()
     model: ModelConfig = ModelConfig()
     objective: ObjectiveSettings = ObjectiveSettings()
+    batch: BatchSettings = BatchSettings()
     optim: OptimSettings = OptimSettings()
     parallel: ParallelSettings = ParallelSettings()
     mixture: MixtureSettings = MixtureSettings()

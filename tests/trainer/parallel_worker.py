@@ -87,7 +87,7 @@ def differences(way: dict, tasks: Sequence[str]) -> tuple[float, float]:
     documents = [_document(i, task, 0.1 + 0.1 * i) for i, task in enumerate(tasks)]
     mine = documents[world.data_rank :: world.data_size]
     batch = split_rows(
-        pack(mine, CONFIG, pad_rows=16 + _missing(mine, settings.context)), world.context_rank, settings.context
+        pack(mine, CONFIG, multiple=settings.context, room=len(documents)), world.context_rank, settings.context
     )
     counts = world.sum(loss_counts(batch))
     losses_of(model, batch, counts).backward()
@@ -98,11 +98,6 @@ def differences(way: dict, tasks: Sequence[str]) -> tuple[float, float]:
     update(model, make_optimizer(model, OptimSettings()), 1e-2, 1.0)
     model.finish_gradients = finish
     return gradient, max(_difference(p, weights[n]) for n, p in model.named_parameters())
-
-
-def _missing(documents: Sequence, multiple: int) -> int:
-    """Pads so that every stream divides: only where all streams lack the same, which these documents are made for."""
-    return 0
 
 
 def _difference(found: torch.Tensor | None, expected: torch.Tensor) -> float:

@@ -50,10 +50,10 @@ class ModelConfig(Settings):
     ffn: int = Field(default=512, ge=8)
     modulation_rank: int | None = Field(default=None, ge=1)
     shared: bool = False
-    patch: int = Field(default=1, ge=1)
     video_channels: int = Field(default=128, ge=1)
     audio_channels: int = Field(default=320, ge=1)
     text_dim: int = Field(default=384, ge=1)
+    patch: int = Field(default=1, ge=1)
     bytes: BytesConfig = BytesConfig()
     rope: RopeConfig = RopeConfig()
 
@@ -61,6 +61,11 @@ class ModelConfig(Settings):
     def head_dim(self) -> int:
         """Channels of one attention head."""
         return self.width // self.heads
+
+    @property
+    def patch_channels(self) -> int:
+        """Channels of one video token: those of its latent cells, side by side."""
+        return self.video_channels * self.patch**2
 
     @model_validator(mode="after")
     def _fits(self) -> "ModelConfig":

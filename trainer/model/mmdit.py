@@ -22,7 +22,7 @@ Tables = list[list[torch.Tensor]]
 
 
 class Prediction(NamedTuple):
-    """The network's output, pad rows included: video (R_v, C_v) and audio (R_a, C_a), float32.
+    """The network's output, pad rows included: video (R_v, C_v p^2) and audio (R_a, C_a), float32.
 
     What it means (velocity or clean latent) is the objective's choice.
     """
@@ -45,14 +45,14 @@ class MMDiT(nn.Module):
         self.config = config
         width, rank = config.width, config.modulation_rank
         self.sigma = SigmaEmbedding(width)
-        self.video = MediaEmbed(config.video_channels * config.patch**2, width)
+        self.video = MediaEmbed(config.patch_channels, width)
         self.video_text = CaptionEmbed(config)
         self.audio_text = AudioTextEmbed(config)
         self.audio = MediaEmbed(config.audio_channels, width)
         self.blocks = nn.ModuleList(JointBlock(config) for _ in range(config.layers))
         self.heads = nn.ModuleDict(
             {
-                "video": MediaHead(width, config.video_channels * config.patch**2, rank),
+                "video": MediaHead(width, config.patch_channels, rank),
                 "audio": MediaHead(width, config.audio_channels, rank),
             }
         )
