@@ -107,11 +107,22 @@ def _difference(found: torch.Tensor | None, expected: torch.Tensor) -> float:
     return (full - expected).abs().max().item()
 
 
+def initial_difference() -> float:
+    """Of the initial weights of a sharded model of the meta device from those of a whole one."""
+    with torch.device("meta"):
+        model = MMDiT(CONFIG)
+    world = join_world("cpu")
+    materialise(parallelize(model, world, ParallelSettings()), world.device, 7)
+    whole = MMDiT(CONFIG)
+    init_weights(whole, 7)
+    return max(_difference(p, q.detach()) for p, q in zip(model.parameters(), whole.parameters(), strict=True))
+
+
 def main() -> None:
     torch.set_num_threads(1)
     join_world("cpu")
     names = sys.argv[1:] or list(WAYS)
-    found = {name: differences(WAYS[name], TASKS) for name in names}
+    found = {"initial": [initial_difference()]} | {name: differences(WAYS[name], TASKS) for name in names}
     if dist.get_rank() == 0:
         print(json.dumps(found))
     leave_world()
