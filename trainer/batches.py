@@ -1,6 +1,6 @@
 """From the stream to a step's samples, and to each rank's share of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from trainer.data.sample import SampleInfo
@@ -29,21 +29,23 @@ def tokens_of(info: SampleInfo, task: Task) -> int:
 
 
 def cut(
-    stream: Stream, position: int, budget: int, info: Callable[[str], SampleInfo]
+    stream: Stream, position: int, budget: int, info: Callable[[str], SampleInfo], left_out: Collection[int] = ()
 ) -> tuple[list[Draw], list[int], int]:
-    """A step's draws from `position` on: as many as fit `budget` tokens, at least one.
+    """A step's draws from `position` on, but for positions left out: as many as fit `budget` tokens, at least one.
 
     Returns the draws, their tokens, and the next step's position: functions of the stream alone, not of the ranks.
     """
     draws: list[Draw] = []
     tokens: list[int] = []
     while True:
-        draw = stream.at(position + len(draws))
+        draw = stream.at(position)
         count = tokens_of(info(draw.key), task_named(draw.task))
-        if draws and sum(tokens) + count > budget:
-            return draws, tokens, position + len(draws)
-        draws.append(draw)
-        tokens.append(count)
+        if position not in left_out:
+            if draws and sum(tokens) + count > budget:
+                return draws, tokens, position
+            draws.append(draw)
+            tokens.append(count)
+        position += 1
 
 
 def share(draws: Sequence[Draw], tokens: Sequence[int], rank: int, world: int) -> list[Draw]:

@@ -28,7 +28,8 @@ class Window:
 
 def next_window(run: Run, settings: TrainSettings, budget: int) -> Window:
     """The window at the run's position; budget: its tokens, over all streams and processes."""
-    draws, tokens, position = cut(run.stream, run.progress.position, budget, run.latents.info)
+    left_out = frozenset(run.progress.left_out)
+    draws, tokens, position = cut(run.stream, run.progress.position, budget, run.latents.info, left_out)
     mine = share(draws, tokens, run.world.data_rank, run.world.data_size)
     return Window((make_batch(run, settings, mine),), tuple(draws), sum(tokens), position)
 
@@ -40,5 +41,7 @@ def make_batch(run: Run, settings: TrainSettings, draws: Sequence[Draw]) -> Pack
     documents = []
     for draw in draws:
         sample = run.latents.load(draw.key)
-        documents.append(Document(sample, task_named(draw.task), draw_conditions(sample, draw.position, rule)))
+        documents.append(
+            Document(sample, task_named(draw.task), draw_conditions(sample, draw.position, rule), draw.position)
+        )
     return pack(documents, settings.model).to(run.world.device)
