@@ -11,7 +11,9 @@ from typing import Any
 
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
 
+from manifests.errors import MachineError
 from trainer.checkpoint import PROGRESS, Progress, checkpoints, quiet, stage_folder, step_of
 from trainer.parallel import World
 
@@ -58,17 +60,26 @@ class Saver:
             self.finish()
 
     def poll(self) -> None:
-        """Finish the save under way if its files are written; each rank in its own time. Raises what went wrong."""
+        """Finish the save under way if its files are written; each rank in its own time."""
         if self._pending is not None and self._pending[0].done():
             self.finish()
 
     def finish(self) -> None:
-        """Wait for the save under way, if there is one, and give it its name. Raises what went wrong."""
+        """Wait for the save under way, if there is one, and give it its name.
+
+        Raises MachineError when a file could not be written.
+        """
         if self._pending is None:
             return
         future, partial, progress = self._pending
         self._pending = None
-        future.result()
+        try:
+            future.result()
+        except CheckpointException as error:
+            cause = next(iter(error.failures.values()))[0]
+            raise MachineError(
+                "checkpoint:write", f"{partial} could not be written ({cause}); the one before it is whole"
+            ) from error
         if self._world.first:
             write_durably(partial / PROGRESS, json.dumps(asdict(progress), indent=1))
             publish(partial, partial.with_name(partial.name.removeprefix(".partial-")))
