@@ -99,8 +99,8 @@ def restore(folder: Path, model: MMDiT, optimizer: Optimizer, ema: Ema, guard: G
     except (CheckpointException, RuntimeError) as error:
         raise ConfigError(
             "checkpoint:contents",
-            f"{folder} does not hold what this run needs; optim.kind and optim.state_dtype must be those it was "
-            f"trained with: {str(error).strip().splitlines()[-1]}",
+            f"{folder} lacks what this run needs; optim.kind must be the one it was trained with "
+            f"({str(error).strip().splitlines()[-1]})",
         ) from error
     return progress
 

@@ -48,7 +48,8 @@ class Ema:
     def in_place_of(self, model: nn.Module) -> Iterator[None]:
         """Inside the block the model has the averaged weights; after it, its own again.
 
-        Weights and averages trade places one tensor at a time, so that no second copy of the model is needed.
+        Weights and averages trade places one tensor at a time, so that no second copy of the model is needed; exact,
+        since weights that train are float32.
         """
         self._trade(model)
         try:

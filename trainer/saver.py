@@ -95,6 +95,9 @@ class Saver:
         self._world.barrier()
 
     def _prune(self, stage: int) -> None:
+        """Delete older checkpoints, and what saves that were cut off have left."""
+        for broken in stage_folder(self._out, stage).glob(".*-step-*"):
+            shutil.rmtree(broken)
         for folder in checkpoints(self._out, stage)[: -self._keep_last]:
             if self._keep_every is None or step_of(folder) % self._keep_every:
                 shutil.rmtree(folder)

@@ -112,6 +112,22 @@ def test_another_optimizer_is_refused(out, tiny):
         train(muon, out, 1)
 
 
+def test_moments_change_their_dtype_on_the_way_in(out, tiny):
+    train(tiny, out, 1)
+    shutil.rmtree(latest(out, 1))
+    narrow = tiny.model_copy(update={"optim": tiny.optim.model_copy(update={"state_dtype": "bf16"})})
+    assert train(narrow, out, 1)["steps_now"] == 2
+    state = contents(latest(out, 1))
+    assert {t.dtype for name, t in state.items() if "exp_avg" in name} == {torch.bfloat16}
+
+
+def test_leftovers_of_killed_saves_are_swept(out, tiny):
+    left = out / "checkpoints" / "stage-1" / ".partial-step-00000099"
+    left.mkdir(parents=True)
+    train(tiny, out, 1)
+    assert not left.exists()
+
+
 def test_sigterm_saves_and_goes_on_where_it_was(out, tiny, start):
     long = tiny.model_copy(update={"stages": (tiny.stages[0].model_copy(update={"steps": 100_000}),)})
     long = long.model_copy(update={"save_every": 50_000})

@@ -8,7 +8,7 @@ from trainer.feed import next_window
 from trainer.parallel import join_world
 from trainer.readings import readings_of
 from trainer.run import start_run
-from trainer.skips import read_skips
+from trainer.skips import MOST, read_skips
 from trainer.step import train_step
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -57,7 +57,8 @@ def test_a_spike_names_the_largest_share_and_leaves_the_whole_window(prepared, t
     assert skip.reason == "spike" and skip.norm > 1e-6
     assert sorted(skip.positions) == [d.position for d in window.draws]
     shares = [s.share for s in skip.suspects]
-    assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1)
+    assert len(shares) == MOST < len(window.draws), "a window of this fixture has more than are named"
+    assert shares == sorted(shares, reverse=True) and 0.5 < sum(shares) < 1
 
 
 @gpu
