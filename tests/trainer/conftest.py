@@ -157,6 +157,7 @@ def out_even(tmp_path: Path, tiny_even: TrainSettings) -> Path:
     return _write_latents(tmp_path / "out", tiny_even, (2, 4))
 
 
+@pytest.fixture
 def poison(out: Path) -> Callable[[str], None]:
     """poison(key): the latents of a sample become NaN on disk."""
 
