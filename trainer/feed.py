@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trainer.batches import cut, share
 from trainer.data.stream import Draw
-from trainer.documents import Document, DrawSettings, draw_conditions
+from trainer.documents import Document, draw_conditions
 from trainer.packing import PackedBatch, pack
 from trainer.run import Run
 from trainer.settings import TrainSettings
@@ -35,8 +35,7 @@ def next_window(run: Run, settings: TrainSettings, budget: int) -> Window:
 
 def make_batch(run: Run, settings: TrainSettings, draws: Sequence[Draw]) -> PackedBatch:
     """Samples with their draws, packed and on their way to the device."""
-    objective = settings.objective
-    rule = DrawSettings(settings.seed, objective.drop, objective.coupling)
+    rule = settings.objective.draws(settings.seed)
     documents = []
     for draw in draws:
         sample = run.latents.load(draw.key)
