@@ -9,6 +9,7 @@ from typing import Any
 from trainer.checkpoint import Progress, latest
 from trainer.data.latents import LatentSet, find_latents
 from trainer.feed import Window, next_window
+from trainer.garbage import collecting
 from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
 from trainer.objective import Reading
@@ -17,7 +18,9 @@ from trainer.parallel import join_world
 from trainer.readings import readings_of
 from trainer.run import Run, start_run
 from trainer.settings import TrainSettings
+from trainer.sinks import check_sinks
 from trainer.step import train_step
+from trainer.triggers import Triggers
 
 
 def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
@@ -26,23 +29,30 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     Under torchrun every process calls this. Run again after any interruption it goes on from the newest checkpoint,
     with the losses it would have had. Raises ConfigError as `start_run` and `find_latents` do.
     """
+    check_sinks(settings.log)
     world = join_world(settings.device)
     plan = settings.stage(stage)
     latents = LatentSet(find_latents(out, settings.latents))
     run = start_run(settings, out, stage, latents, world)
     readings = readings_of(latents, settings.objective, world.device)
     began, first = time.perf_counter(), run.progress
-    with Metrics(out, stage, plan.steps, run.progress.step, world) as metrics:
+    with (
+        Metrics(run, settings) as metrics,
+        Triggers(settings.profile, out, stage, world) as triggers,
+        collecting(settings.gc_every) as collect,
+    ):
         if run.progress.step == 0:
             _heldout(run, settings, readings, metrics)
         while run.progress.step < plan.steps:
             step = run.progress.step
-            window = next_window(run, settings, plan.tokens)
-            values = train_step(run, settings, window.batches, readings, learning_rate(plan, step))
+            with metrics.loading():
+                window = next_window(run, settings, plan.tokens)
+            lr = learning_rate(plan, step)
+            values = train_step(run, settings, window.batches, readings, lr, metrics.breakdown)
             run.progress = _moved(run.progress, window, first.seconds + time.perf_counter() - began)
-            metrics.add(
-                step + 1, values, len(window.draws), window.tokens, learning_rate(plan, step), settings.log_every
-            )
+            metrics.add(step + 1, values, len(window.draws), window.tokens, lr)
+            triggers.after(step + 1, (step + 1) % settings.log_every == 0)
+            collect(step + 1)
             last = step + 1 == plan.steps
             if last or (step + 1) % settings.heldout_every == 0:
                 _heldout(run, settings, readings, metrics)
@@ -63,7 +73,7 @@ def _heldout(run: Run, settings: TrainSettings, readings: Mapping[str, Reading],
     pairs = chosen(run.latents, settings.evaluate.split, most, ["T2AV"], most)
     if not pairs:
         return
-    with run.ema.in_place_of(run.model):
+    with metrics.aside(), run.ema.in_place_of(run.model):
         tallies = measure(run.model, run.latents, pairs, settings, readings)
     point: dict[str, float] = {"step": run.progress.step}
     for medium in ("video", "audio"):

@@ -11,6 +11,8 @@ from pipeline.settings import Settings, load_settings
 from trainer.data.encode_settings import EncodeSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
+from trainer.sinks import LogSettings
+from trainer.triggers import ProfileSettings
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -84,7 +86,8 @@ class TrainSettings(Settings):
 
     device: auto takes a GPU where there is one. precision: bf16 computes in bfloat16 with float32 master weights.
     latents: prefix of the recipe to train on, where OUT holds several. log_every, save_every, heldout_every: in steps;
-    heldout_every measures a small held-out loss inside the loop, also at the first and last step.
+    heldout_every measures a small held-out loss inside the loop, also at the first and last step. gc_every: steps
+    between garbage collections, which happen on all processes at once.
     """
 
     seed: int = 0
@@ -100,10 +103,13 @@ class TrainSettings(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     rebalance: RebalanceSettings = RebalanceSettings()
     generate: GenerateSettings = GenerateSettings()
+    log: LogSettings = LogSettings()
+    profile: ProfileSettings = ProfileSettings()
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=200, ge=1)
     keep_last: int = Field(default=2, ge=1)
     heldout_every: int = Field(default=100, ge=1)
+    gc_every: int = Field(default=50, ge=1)
 
     def stage(self, number: int) -> StageSettings:
         """Stage 1, 2, ...; raises ConfigError when the settings have no such stage."""

@@ -7,7 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from trainer.breakdown import Breakdown, bucket_names
 from trainer.data.latents import LatentSet, find_latents
 from trainer.feed import next_window
-from trainer.gradients import ParameterShares, place_of
+from trainer.norm_shares import ParameterShares, place_of
 from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
 from trainer.packing import pack
 from trainer.parallel import World
