@@ -72,6 +72,7 @@ def facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "mfu_percent": ("MFU", "{:.1f}%"),
         "memory_gib": ("memory", "{:.2f} GiB"),
         "data_percent": ("data wait", "{:.1f}%"),
+        "imbalance": ("imbalance", "{:.2f}"),
     }
     for key, (name, form) in kinds.items():
         if row.get(key) is not None and row[key] == row[key]:

@@ -59,7 +59,7 @@ class Breakdown:
         """
         shape = (len(_TASKS), len(self._classes), len(MEDIA), BUCKETS, 4)
         cells = np.zeros(shape)
-        if self._sums:
+        if self._cells:
             np.add.at(cells, tuple(np.array(self._cells).T), torch.cat(self._sums).double().cpu().numpy())
         total = self._world.sum(torch.from_numpy(cells).to(self._world.device)).cpu().numpy()
         self._sums, self._cells = [], []

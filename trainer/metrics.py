@@ -3,6 +3,7 @@
 import math
 import resource
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -72,16 +73,27 @@ class Metrics:
         yield
         self._since += time.perf_counter() - began
 
-    def add(self, step: int, values: torch.Tensor, samples: int, tokens: int, lr: float, flops: float = 0.0) -> None:
+    def add(
+        self,
+        step: int,
+        values: torch.Tensor,
+        samples: int,
+        tokens: int,
+        lr: float,
+        flops: float = 0.0,
+        **told: float,
+    ) -> None:
         """Note a step's values (3,): video and audio loss, gradient norm, NaN where the step was skipped.
 
-        samples, tokens, flops: of the step, over all processes. A step that was done before (training went back)
-        takes the place of its first run. Every `log_every` steps, and at the last, all ranks read and write the row.
+        samples, tokens: of the step, over all processes; flops: of this one. told: more numbers, the same on every
+        process, whose means join the row. A step that was done before (training went back) takes the place of its
+        first run. Every `log_every` steps, and at the last, all ranks put the row together.
         """
         if step <= self._step:
             self._rewind(step - 1)
         self._step = self._board.step = step
         self._pending.append(values)
+        self._told.update(told)
         self._samples += samples
         self._tokens += tokens
         self._flops += flops
@@ -97,6 +109,7 @@ class Metrics:
     def _begin(self) -> None:
         """A new interval."""
         self._pending: list[torch.Tensor] = []
+        self._told: Counter[str] = Counter()
         self._samples = self._tokens = 0
         self._flops = self._waited = 0.0
         self._since = time.perf_counter()
@@ -128,7 +141,7 @@ class Metrics:
         video, audio, norm = steps.nanmean(0).tolist()
         count, seconds = len(steps), time.perf_counter() - self._since
         memory, waited = _largest(self._world, [_memory(self._world.device) / GIB, self._waited])
-        rate = self._flops / seconds / self._world.size
+        rate = self._world.sum(_numbers([self._flops], self._world)).item() / seconds / self._world.size
         return {
             "stage": self._stage,
             "step": step,
@@ -152,7 +165,7 @@ class Metrics:
             "memory_gib": memory,
             "skipped": int(steps[:, 2].isnan().sum()),
             "processes": self._world.size,
-        }
+        } | {name: total / count for name, total in self._told.items()}
 
     def _say(self) -> None:
         """One line, where no terminal shows the table; not more often than is pleasant in a log."""
@@ -182,7 +195,12 @@ def _memory(device: torch.device) -> int:
 
 def _largest(world: World, values: list[float]) -> list[float]:
     """Each value's largest over the ranks."""
-    tensor = torch.tensor(values, dtype=torch.float64, device=world.device)
+    tensor = _numbers(values, world)
     if world.size > 1:
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
     return tensor.tolist()
+
+
+def _numbers(values: list[float], world: World) -> torch.Tensor:
+    """Float64, on the device, as a collective takes them."""
+    return torch.tensor(values, dtype=torch.float64, device=world.device)

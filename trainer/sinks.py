@@ -29,6 +29,9 @@ NAMES = {
     "data_seconds_per_step": "time_metrics/data_loading(s)",
     "data_percent": "time_metrics/data_loading(%)",
     "memory_gib": "memory/max_active(GiB)",
+    "imbalance": "batch/imbalance",
+    "waiting": "batch/waiting",
+    "fill": "batch/fill",
     "skipped": "guard/skipped",
     "bad": "guard/bad_rows",
 }

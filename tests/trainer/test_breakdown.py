@@ -109,6 +109,12 @@ def test_a_gradient_that_is_no_number_is_left_out_of_the_shares(model, batch):
     assert sum(shares.collect()["stream"].values()) == pytest.approx(1)
 
 
+def test_a_micro_batch_without_documents_adds_nothing(config, model):
+    breakdown = Breakdown(["sound"], model, ALONE)
+    backward(model, [pack([], config)], breakdown)
+    assert breakdown.collect()["task"] == {}
+
+
 class Waits(TorchDispatchMode):
     """Notes every operation that would make the host wait for a GPU."""
 
@@ -137,3 +143,24 @@ def test_the_breakdown_waits_for_nothing_and_changes_nothing(out, tiny):
         waited.append(waits.seen)
     assert waited[0] == waited[1] and len(waited[0]) >= 1
     assert torch.equal(values[0], values[1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_breakdown_waits_for_no_gpu(config, model, batch):
+    device = torch.device("cuda", 0)
+    model, batch = model.to(device), batch.to(device)
+    breakdown = Breakdown(["sound"], model, World(0, 1, device))
+    losses = {
+        m: r.__class__(r.prediction, r.precondition, r.weights.to(device), r.variance.to(device))
+        for m, r in READINGS.items()
+    }
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        output = model(batch.packed)
+        found = media_losses(output, batch, losses)
+        breakdown.watch(output, found, batch)
+        global_loss(found, loss_counts(batch), ObjectiveSettings()).backward()
+        breakdown.parameters.note()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert set(breakdown.collect()["task"]) == set(TASKS)

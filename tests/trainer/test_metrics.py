@@ -113,12 +113,13 @@ def test_skipped_steps_and_absent_media(out, tiny):
     """A skipped step is NaN throughout, a medium without rows has NaN for a loss: neither spoils the interval."""
     nan = math.nan
     with metrics_of(tiny, out, peak=1e9) as metrics:
-        metrics.add(1, torch.tensor([nan, nan, nan]), 2, 100, 1e-3, flops=1e6)
-        metrics.add(2, torch.tensor([1.5, nan, 0.5]), 2, 100, 1e-3, flops=1e6)
+        metrics.add(1, torch.tensor([nan, nan, nan]), 2, 100, 1e-3, flops=1e6, imbalance=1.0)
+        metrics.add(2, torch.tensor([1.5, nan, 0.5]), 2, 100, 1e-3, flops=1e6, imbalance=1.2)
     (row,) = rows_of(out)
     assert (row["skipped"], row["video"], row["audio"], row["loss"], row["grad_norm"]) == (1, 1.5, None, 1.5, 0.5)
     assert row["tflops"] * row["seconds_per_step"] == pytest.approx(1e-6)
     assert row["mfu_percent"] == pytest.approx(100 * row["tflops"] * 1e3)
+    assert row["imbalance"] == pytest.approx(1.1)
     assert "loss_metrics/audio" not in scalars_of(row) and scalars_of(row)["guard/skipped"] == 1
 
 
