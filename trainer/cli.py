@@ -1,4 +1,4 @@
-"""`klear-train`: encode, train, evaluate, rebalance, generate. Also `python -m trainer`, and under torchrun."""
+"""`klear-train`: encode, train, watch, evaluate, rebalance, generate. Also `python -m trainer`, and under torchrun."""
 
 import json
 import sys
@@ -101,6 +101,18 @@ def generate(
 
     settings = load_train_settings(preset, sets or [])
     _report(run(settings, out, stage, prompt or [], task), as_json, print_samples)
+
+
+@app.command()
+def watch(
+    out: Out,
+    stage: Annotated[int | None, typer.Option("--stage", min=1, help="Default: the stage written to last.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Show the newest row and end.")] = False,
+) -> None:
+    """The live table of a run that another process trains, until its last step."""
+    from trainer.watch import watch as run
+
+    run(out, stage, once)
 
 
 @app.command()

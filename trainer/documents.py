@@ -1,12 +1,12 @@
 """Documents: a sample in a task with the outcome of its random draws, which are all stateless."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 import torch
 
 from trainer.data.draws import draw_normal, draw_uniform
 from trainer.data.sample import Sample
+from trainer.sigmas import Coupling, MediaSigmas, draw_sigmas
 from trainer.tasks import Task
 
 
@@ -40,12 +40,14 @@ class Document:
 class DrawSettings:
     """What the draws depend on besides the position. drop: chance that a caption is replaced by its null, each.
 
-    coupling: one sigma for both media (the paper's one t) or one each.
+    sigma, coupling, independent: as `draw_sigmas` takes them.
     """
 
     seed: int
     drop: float = 0.1
-    coupling: Literal["shared", "independent"] = "shared"
+    coupling: Coupling = "shared"
+    independent: float = 0.5
+    sigma: MediaSigmas = field(default_factory=MediaSigmas)
 
 
 def draw_conditions(sample: Sample, position: int, settings: DrawSettings) -> Conditions:
@@ -54,10 +56,13 @@ def draw_conditions(sample: Sample, position: int, settings: DrawSettings) -> Co
     def uniform(purpose: str) -> float:
         return draw_uniform(settings.seed, position, purpose)
 
-    sigma_video = uniform("sigma_v")
+    cells = (sample.video.shape[:3].numel(), len(sample.audio))
+    sigma_video, sigma_audio = draw_sigmas(
+        settings.seed, position, settings.sigma, cells, settings.coupling, settings.independent
+    )
     return Conditions(
         sigma_video=sigma_video,
-        sigma_audio=sigma_video if settings.coupling == "shared" else uniform("sigma_a"),
+        sigma_audio=sigma_audio,
         noise_video=draw_normal(settings.seed, position, "noise_v", tuple(sample.video.shape)),
         noise_audio=draw_normal(settings.seed, position, "noise_a", tuple(sample.audio.shape)),
         drop_video_text=uniform("drop_video_text") < settings.drop,

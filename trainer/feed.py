@@ -12,7 +12,7 @@ from trainer.ahead import Ahead
 from trainer.batches import cut, load_of
 from trainer.context import split_rows
 from trainer.data.stream import Draw
-from trainer.documents import Document, DrawSettings, draw_conditions
+from trainer.documents import Document, draw_conditions
 from trainer.flops import batch_load, training_cost
 from trainer.packing import PackedBatch, pack
 from trainer.partition import Partition, partition
@@ -131,8 +131,7 @@ def make_batch(
 
     A sample that cannot be loaded is left out and noted in `lost`.
     """
-    objective = settings.objective
-    rule = DrawSettings(settings.seed, objective.drop, objective.coupling)
+    rule = settings.objective.draws(settings.seed)
     documents = []
     for draw in draws:
         try:

@@ -11,6 +11,7 @@ from trainer.checkpoint import Progress, latest
 from trainer.data.latents import LatentSet, find_latents
 from trainer.determinism import make_deterministic
 from trainer.feed import Feed, Window
+from trainer.garbage import collecting
 from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
 from trainer.objective import Reading
@@ -20,7 +21,10 @@ from trainer.rollback import look_back
 from trainer.run import Run, start_run
 from trainer.schedule import learning_rate
 from trainer.settings import TrainSettings
+from trainer.sinks import check_sinks
 from trainer.step import train_step
+from trainer.triggers import Triggers
+from trainer.unreadable import report_unreadable
 
 
 def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
@@ -29,6 +33,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     Under torchrun every process calls this. Run again after any interruption it goes on from the newest checkpoint,
     with the losses it would have had. Raises ConfigError as `start_run` and `find_latents` do.
     """
+    check_sinks(settings.log)
     if settings.deterministic:
         make_deterministic()
     world = join_world(settings.device, settings.parallel.context)
@@ -38,7 +43,9 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     readings = readings_of(latents, settings.objective, world.device, settings.model.patch)
     began, first = time.perf_counter(), run.progress
     with (
-        Metrics(out, stage, plan.steps, run.progress.step, world) as metrics,
+        Metrics(run, settings) as metrics,
+        Triggers(settings.profile, out, stage, world) as triggers,
+        collecting(settings.gc_every) as collect,
         run.stop,
         run.saver,
         _feed(run, settings) as feed,
@@ -47,13 +54,17 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
             _heldout(run, settings, readings, metrics)
         while run.progress.step < plan.steps:
             window = feed.next()
+            report_unreadable(window.lost, out, stage, world)
             lr = learning_rate(plan, run.progress.step)
-            values = train_step(run, settings, window.batches, readings, lr)
+            values = train_step(run, settings, window.batches, readings, lr, metrics.breakdown)
             run.progress = _moved(run.progress, window, first.seconds + time.perf_counter() - began)
             step, last = run.progress.step, run.progress.step == plan.steps
-            metrics.add(step, values, len(window.draws), window.tokens, lr, settings.log_every)
+            metrics.add(step, values, window, lr)
+            logged = step % settings.log_every == 0
+            triggers.after(step, logged)
+            collect(step)
             saving, leaving = last or step % settings.save_every == 0, run.stop.agreed()
-            if (saving or leaving or step % settings.log_every == 0) and look_back(run, settings):
+            if (saving or leaving or logged) and look_back(run, settings):
                 feed.reset(run.progress.position, frozenset(run.progress.left_out))
                 continue
             if last or step % settings.heldout_every == 0:
@@ -91,7 +102,7 @@ def _heldout(run: Run, settings: TrainSettings, readings: Mapping[str, Reading],
     pairs = chosen(run.latents, settings.evaluate.split, most, ["T2AV"], most)
     if not pairs:
         return
-    with run.ema.in_place_of(run.model):
+    with metrics.aside(), run.ema.in_place_of(run.model):
         tallies = measure(run.model, run.latents, pairs, settings, readings)
     point: dict[str, float] = {"step": run.progress.step}
     for medium in ("video", "audio"):

@@ -6,14 +6,17 @@ dx/dsigma; an Euler step is x <- x + (sigma_next - sigma) v. The paper (equation
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.settings import Settings
+from trainer.documents import DrawSettings
 from trainer.model.mmdit import Prediction
 from trainer.packing import PackedBatch, Targets
+from trainer.recipes import RECIPES, under
+from trainer.sigmas import Coupling, MediaSigmas
 
 SIGMA_FLOOR = 0.05
 
@@ -23,16 +26,32 @@ class ObjectiveSettings(Settings):
 
     `x` suits wide noisy channels: a narrow network cannot carry full-rank noise to its output, and need not.
     precondition: with `x`, the output is what content adds to the best linear estimate (`clean_estimate`).
+    recipe: whose modality weights and sigmas to start from (`trainer/recipes.py`); any key given beside it wins.
     video_weight, audio_weight: of the two media's losses. drop: chance of dropping each caption in training.
-    coupling: one sigma for both media (the paper) or one each.
+    coupling: one sigma for both media (the paper), one each, or `mixed`: one each with chance `independent`.
+    sigma: how each medium's is distributed.
     """
 
+    recipe: Literal["klear", "mova", "ovi"] = "klear"
     prediction: Literal["v", "x"] = "x"
     precondition: bool = True
     video_weight: float = Field(default=1.0, ge=0)
     audio_weight: float = Field(default=1.0, ge=0)
     drop: float = Field(default=0.1, ge=0, le=1)
-    coupling: Literal["shared", "independent"] = "shared"
+    coupling: Coupling = "shared"
+    independent: float = Field(default=0.5, ge=0, le=1)
+    sigma: MediaSigmas = MediaSigmas()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:
+        """The recipe's keys below the given ones."""
+        name = given.get("recipe") if isinstance(given, dict) else None
+        return under(given, RECIPES[name]) if isinstance(name, str) and name in RECIPES else given
+
+    def draws(self, seed: int) -> DrawSettings:
+        """What a document's draws depend on."""
+        return DrawSettings(seed, self.drop, self.coupling, self.independent, self.sigma)
 
 
 class MediaLosses(NamedTuple):

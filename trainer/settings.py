@@ -15,6 +15,8 @@ from trainer.objective import ObjectiveSettings
 from trainer.optim import OptimSettings
 from trainer.parallel import ParallelSettings
 from trainer.partition import BatchSettings
+from trainer.sinks import LogSettings
+from trainer.triggers import ProfileSettings
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -84,7 +86,8 @@ class TrainSettings(Settings):
     latents: prefix of the recipe to train on, where OUT holds several. log_every, save_every, heldout_every: in steps;
     heldout_every measures a small held-out loss inside the loop, also at the first and last step. keep_last: newest
     checkpoints of a stage that stay; those at multiples of keep_every steps always do. save_in_background: write files
-    while steps go on. deterministic: kernels whose results never change from run to run (slower on a GPU).
+    while steps go on. deterministic: kernels whose results never change from run to run (slower on a GPU). gc_every:
+    steps between garbage collections, which happen on all processes at once.
     """
 
     seed: int = 0
@@ -104,12 +107,15 @@ class TrainSettings(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     rebalance: RebalanceSettings = RebalanceSettings()
     generate: GenerateSettings = GenerateSettings()
+    log: LogSettings = LogSettings()
+    profile: ProfileSettings = ProfileSettings()
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=200, ge=1)
     keep_last: int = Field(default=2, ge=1)
     keep_every: int | None = Field(default=None, ge=1)
     save_in_background: bool = True
     heldout_every: int = Field(default=100, ge=1)
+    gc_every: int = Field(default=50, ge=1)
 
     @model_validator(mode="after")
     def _keeps(self) -> "TrainSettings":

@@ -21,6 +21,10 @@ from trainer.objective import (
 from trainer.packing import pack
 
 
+def reading(prediction: str, channels: int, precondition: bool = False) -> Reading:
+    return Reading(prediction, precondition, torch.ones(channels), torch.ones(channels))
+
+
 def test_the_sign_of_velocity_is_that_of_diffusers():
     """With the true velocity, diffusers' own Euler steps take our x_sigma to the clean latent."""
     scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0)
@@ -36,8 +40,26 @@ def test_the_sign_of_velocity_is_that_of_diffusers():
     assert torch.allclose(x, clean, atol=1e-5)
 
 
-def reading(prediction: str, channels: int, precondition: bool = False) -> Reading:
-    return Reading(prediction, precondition, torch.ones(channels), torch.ones(channels))
+@pytest.mark.parametrize(("prediction", "precondition"), [("v", False), ("x", False), ("x", True)])
+@pytest.mark.parametrize("shift", [1.0, 5.0])
+def test_true_outputs_of_both_predictions_go_through_diffusers_to_the_clean_latent(prediction, precondition, shift):
+    """Euler steps of diffusers on our reading of an output, along levels of every shift; at each, both agree on x."""
+    scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=shift)
+    scheduler.set_timesteps(6)
+    read = reading(prediction, 3, precondition)
+    clean, noise = torch.randn(6, 3), torch.randn(6, 3)
+    x = noise
+    for timestep, sigma in zip(scheduler.timesteps, scheduler.sigmas):
+        level = sigma.expand(6)
+        assert torch.allclose(x, (1 - sigma) * clean + sigma * noise, atol=1e-4)
+        output = noise - clean if prediction == "v" else clean
+        if precondition:
+            zero, one = (clean_estimate(torch.full_like(x, value), x, level, read) for value in (0.0, 1.0))
+            output = (clean - zero) / (one - zero)
+        x = scheduler.step(velocity(output, x, level, read), timestep, x).prev_sample
+    # The schedule's last level is below the floor of `x`, which then leaves a part of its noise.
+    left = 0.0 if prediction == "v" else scheduler.sigmas[-2]
+    assert ((x - clean).abs() <= left * (noise - clean).abs() + 1e-4).all()
 
 
 @pytest.mark.parametrize("prediction", ["v", "x"])

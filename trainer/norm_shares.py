@@ -1,0 +1,96 @@
+"""Which parts of the network the gradient lies in: shares of its squared norm by stream and by kind of layer.
+
+Measured before clipping, on what every rank holds, and put together when a line is logged.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainer.model.layout import STREAMS
+from trainer.parallel import World
+
+PARTS = ("attention", "ffn", "modulation", "embed", "head")
+SHARED = "shared"
+"""The stream of weights that no single stream owns, such as the embedding of sigma."""
+_PART_OF = {
+    **dict.fromkeys(("qkv", "norm_qk", "out"), "attention"),
+    **dict.fromkeys(("ffn_in", "ffn_out"), "ffn"),
+    "modulation": "modulation",
+}
+
+
+class ParameterShares:
+    """Collects an interval of steps. The parameters are those of the model now; their order is that of `parameters`."""
+
+    def __init__(self, model: nn.Module, world: World) -> None:
+        self._world = world
+        self._parameters = list(model.parameters())
+        self._places = [place_of(name) for name, _ in model.named_parameters()]
+        self._copies = [_copies(parameter, world.size) for parameter in self._parameters]
+        self._norms: list[torch.Tensor] = []
+        self._present: list[list[int]] = []
+
+    @torch.no_grad()
+    def note(self) -> None:
+        """Take the norms of the gradients as they are. Does not wait for the device."""
+        held = [(i, _local(p.grad)) for i, p in enumerate(self._parameters) if p.grad is not None]
+        held = [(i, gradient) for i, gradient in held if gradient.numel()]
+        if held:
+            self._norms.append(torch.stack(torch._foreach_norm([g for _, g in held], 2, torch.float32)))
+            self._present.append([i for i, _ in held])
+
+    def collect(self) -> dict[str, dict[str, float]]:
+        """Shares by `stream` and by `part`, each adding up to 1, of the sum of squares over the interval's steps.
+
+        A step whose gradient is no number is left out. Waits for the device; all ranks call it.
+        """
+        streams = (*STREAMS, SHARED)
+        sums = torch.zeros(len(streams), len(PARTS), dtype=torch.float64)
+        for norms, present in zip(self._fetched(), self._present, strict=True):
+            for i, norm in zip(present, norms, strict=True):
+                stream, part = self._places[i]
+                sums[streams.index(stream), PARTS.index(part)] += norm**2 / self._copies[i]
+        sums = self._world.sum(sums.to(self._world.device)).cpu()
+        self._norms, self._present = [], []
+        return {"stream": _shares(streams, sums.sum(1)), "part": _shares(PARTS, sums.sum(0))}
+
+    def _fetched(self) -> Iterable[list[float]]:
+        """The norms of each step on the host, by one copy; zeros for a step with a bad one."""
+        if not self._norms:
+            return []
+        counts = [len(norms) for norms in self._norms]
+        steps = torch.cat(self._norms).cpu().split(counts)
+        return [(s if s.isfinite().all() else torch.zeros_like(s)).tolist() for s in steps]
+
+
+def place_of(name: str) -> tuple[str, str]:
+    """The stream and the part of a parameter, from its dotted name."""
+    words = name.split(".")
+    stream = next((word for word in words if word in STREAMS), SHARED)
+    if "heads" in words:
+        return stream, "head"
+    if "blocks" not in words:
+        return stream, "embed"
+    return stream, next((_PART_OF[word] for word in words if word in _PART_OF), "attention")
+
+
+def _local(gradient: Any) -> torch.Tensor:
+    """This rank's shard of a gradient."""
+    return gradient.to_local() if hasattr(gradient, "to_local") else gradient
+
+
+def _copies(parameter: Any, size: int) -> float:
+    """On how many ranks each number of a parameter lies: 1 for a full shard; all of them for a plain tensor."""
+    if not hasattr(parameter, "placements"):
+        return size
+    mesh = parameter.device_mesh
+    shards = [mesh.size(i) for i, placement in enumerate(parameter.placements) if placement.is_shard()]
+    return size / torch.Size(shards).numel()
+
+
+def _shares(names: Sequence[str], sums: torch.Tensor) -> dict[str, float]:
+    whole = float(sums.sum())
+    return {name: value / whole if whole else 0.0 for name, value in zip(names, sums.tolist(), strict=True)}
