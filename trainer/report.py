@@ -24,6 +24,11 @@ def print_training(result: Mapping[str, Any]) -> None:
         f"{result['parameters'] / 1e6:.1f} M parameters, {result['seconds']} s, "
         f"{result['steps_per_s']} steps/s -> {result['checkpoint']}"
     )
+    if result["skipped"] or result["rollbacks"]:
+        console.err.print(
+            f"{result['skipped']} steps skipped, {result['rollbacks']} times taken back: the samples are in "
+            f"report/skipped-stage-{result['stage']}.jsonl"
+        )
 
 
 def print_evaluation(result: Mapping[str, Any]) -> None:

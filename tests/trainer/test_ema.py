@@ -55,3 +55,23 @@ def test_a_restart_forgets(model):
     _moved(model, 1)
     ema.restart(model)
     assert ema.updates == 0 and all(torch.equal(p, ema.weights[name]) for name, p in model.named_parameters())
+
+
+def test_a_stage_keeps_the_average_or_restarts_it(out, tiny):
+    """Stage 1 has 6 updates, stage 2 has 3."""
+    from trainer.checkpoint import latest, restore
+    from trainer.data.latents import LatentSet, find_latents
+    from trainer.loop import train
+    from trainer.parallel import join_world
+    from trainer.run import start_run
+
+    train(tiny, out, 1)
+    world, latents = join_world("cpu"), LatentSet(find_latents(out))
+    for rule, updates in (("keep", 6), ("restart", 0)):
+        stages = (tiny.stages[0], tiny.stages[1].model_copy(update={"ema": rule}))
+        run = start_run(tiny.model_copy(update={"stages": stages}), out, 2, latents, world)
+        same = [torch.equal(p, run.ema.weights[name]) for name, p in run.model.named_parameters()]
+        assert run.ema.updates == updates and all(same) == (rule == "restart")
+    train(tiny, out, 2)
+    restore(latest(out, 2), run.model, run.optimizer, run.ema, run.guard, world)
+    assert run.ema.updates == 9

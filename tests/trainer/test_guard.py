@@ -6,7 +6,10 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 
+from trainer.batches import cut
 from trainer.checkpoint import latest, read_progress, stage_folder
+from trainer.data.sample import SampleInfo
+from trainer.data.stream import SampleStream
 from trainer.guard import Guard, GuardSettings, document_shares
 from trainer.loop import train
 from trainer.model.mmdit import MMDiT
@@ -97,3 +100,16 @@ def test_going_back_has_an_end_that_says_what_to_do(out, tiny, poison):
     settings = tiny.model_copy(update={"guard": GuardSettings(patience=2, rollbacks=1), "log_every": 2})
     with pytest.raises(DivergedError, match="skipped-stage-1.jsonl"):
         train(settings, out, 1)
+
+
+def test_the_cut_leaves_positions_out_and_counts_on():
+    infos = {f"{i:04x}": SampleInfo(f"{i:04x}", "sound", ("T2A",), audio=20, audio_text=4) for i in range(12)}
+    stream = SampleStream(list(infos.values()), {"sound/T2A": 1.0}, 0)
+    bad = {1, 4, 5, 9}
+    position, seen = 0, []
+    while position < 12:
+        draws, tokens, following = cut(stream, position, 75, infos.__getitem__, bad)
+        assert sum(tokens) == 75 and len(draws) == 3
+        seen += [d.position for d in draws]
+        position = following
+    assert seen[:8] == [0, 2, 3, 6, 7, 8, 10, 11]
