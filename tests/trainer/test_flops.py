@@ -1,7 +1,6 @@
 """The FLOPs formula equals what PyTorch counts on the real model, forward and backward."""
 
 import pytest
-import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainer.flops import Load, backward_flops, batch_load, document_load, forward_flops, pad_load, training_flops
@@ -13,35 +12,26 @@ from trainer.settings import load_train_settings
 from trainer.tasks import TASKS
 
 
-def _plain_attention(q, k, v, lengths):
-    """Attention as two products a document: FlopCounterMode does not know every fused kernel."""
-    outs = []
-    for q1, k1, v1 in zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True):
-        weights = torch.einsum("qhc,khc->hqk", q1, k1).softmax(-1)
-        outs.append(torch.einsum("hqk,khc->qhc", weights, v1))
-    return torch.cat(outs) if outs else q + k + v
-
-
-def counted(config: ModelConfig, batch: PackedBatch, monkeypatch) -> tuple[int, int]:
+def counted(config: ModelConfig, batch: PackedBatch) -> tuple[int, int]:
     """FLOPs of the forward and of the backward pass as PyTorch counts them, less the look-ups of AdaLN's rows."""
-    monkeypatch.setattr("trainer.model.attention.attend_documents", _plain_attention)
     model = MMDiT(config)
     init_weights(model, 0)
     with FlopCounterMode(display=False) as forward:
         output = model(batch.packed)
     with FlopCounterMode(display=False) as backward:
         (output.video.sum() + output.audio.sum()).backward()
-    ahead, back = _lookups(config, batch)
-    return forward.get_total_flops() - ahead, backward.get_total_flops() - back
+    return forward.get_total_flops(), backward.get_total_flops() - _lookups(config, batch)
 
 
-def _lookups(config: ModelConfig, batch: PackedBatch) -> tuple[int, int]:
-    """`Modulation` looks its rows up by a product with one-hot members, (R, G) x (G, width) a part; backward the same,
-    but for the four parts that the text rows of the last block need no gradient of."""
+def _lookups(config: ModelConfig, batch: PackedBatch) -> int:
+    """The gradient of a look-up in AdaLN's table is a product with one-hot rows, (G, R) x (R, width) a part; the text
+    rows of the last block need none of four parts. Streams that share weights share a table of four times the rows."""
     rows = [len(ids) for ids in batch.packed.positions]
     part = 2 * len(batch.packed.sigmas) * config.width
-    ahead = part * (6 * config.layers * sum(rows) + 2 * (rows[0] + rows[3]))
-    return ahead, ahead - part * 4 * (rows[1] + rows[2])
+    blocks, heads = 6 * config.layers * sum(rows), 2 * (rows[0] + rows[3])
+    if config.shared:
+        return part * (4 * blocks + heads)
+    return part * (blocks + heads - 4 * (rows[1] + rows[2]))
 
 
 def formula(batch: PackedBatch, config: ModelConfig) -> tuple[int, int]:
@@ -50,21 +40,27 @@ def formula(batch: PackedBatch, config: ModelConfig) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_one_document_of_each_task(task, config, document, monkeypatch):
+def test_one_document_of_each_task(task, config, document):
     batch = pack([document(0, task)], config)
-    assert counted(config, batch, monkeypatch) == formula(batch, config)
+    assert counted(config, batch) == formula(batch, config)
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"modulation_rank": 3}, {"layers": 1, "ffn": 24}, {"heads": 1, "bytes": {"width": 8, "layers": 3}}],
+    [
+        {},
+        {"modulation_rank": 3},
+        {"layers": 1, "ffn": 24},
+        {"heads": 1, "bytes": {"width": 8, "layers": 3}},
+        {"shared": True},
+    ],
     ids=str,
 )
-def test_packed_documents_of_all_tasks(changes, config, document, monkeypatch):
+def test_packed_documents_of_all_tasks(changes, config, document):
     config = ModelConfig.model_validate(config.model_dump() | changes)
     documents = [document(i, task, drop_transcript=i == 1) for i, task in enumerate(TASKS)]
-    batch = pack(documents, config)
-    assert counted(config, batch, monkeypatch) == formula(batch, config)
+    batch = pack(documents, config, room=7)
+    assert counted(config, batch) == formula(batch, config)
 
 
 def test_pads_cost_little_and_are_apart(config, document):
