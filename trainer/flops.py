@@ -61,9 +61,9 @@ def batch_load(packed: Packed) -> Load:
 
 
 def pad_load(packed: Packed) -> Load:
-    """Of the pad rows of a micro-batch: they pass all matrices and no attention."""
+    """Of the pad rows and empty noise levels of a micro-batch: they pass all matrices and no attention."""
     rows = tuple(len(ids) - sum(n[s] for n in packed.lengths) for s, ids in enumerate(packed.positions))
-    return Load(rows)  # type: ignore[arg-type]
+    return Load(rows, groups=len(packed.sigmas) - 1 - 2 * len(packed.lengths))  # type: ignore[arg-type]
 
 
 def forward_flops(load: Load, config: ModelConfig) -> Flops:
@@ -84,11 +84,12 @@ def forward_flops(load: Load, config: ModelConfig) -> Flops:
 def backward_flops(load: Load, config: ModelConfig) -> Flops:
     """FLOPs of the backward pass: twice the forward's, for the gradients of both factors, less what nobody needs.
 
-    The inputs of the model need no gradient, and the text rows of the last block reach no loss after its attention.
+    The inputs of the model need no gradient, and the text rows of the last block reach no loss after its attention
+    (where streams share weights they go through the same products as the others).
     """
     d = config.width
     flops = {part: 2 * count for part, count in forward_flops(load, config).items()}
-    text = sum(load.rows[STREAMS.index(name)] for name in _TEXT)
+    text = 0 if config.shared else sum(load.rows[STREAMS.index(name)] for name in _TEXT)
     flops["projections"] -= 2 * text * 2 * d * d
     flops["ffn"] -= 2 * text * 4 * d * config.ffn
     flops["embed"] -= 2 * sum(rows * width * d for rows, width in _inputs(load, config).values())

@@ -24,11 +24,14 @@ def counted(config: ModelConfig, batch: PackedBatch) -> tuple[int, int]:
 
 
 def _lookups(config: ModelConfig, batch: PackedBatch) -> int:
-    """The gradient of a look-up of AdaLN's rows is a product with one-hot members, (G, R) x (R, width) a part; four
-    parts of the text rows of the last block need none."""
+    """The gradient of a look-up in AdaLN's table is a product with one-hot rows, (G, R) x (R, width) a part; the text
+    rows of the last block need none of four parts. Streams that share weights share a table of four times the rows."""
     rows = [len(ids) for ids in batch.packed.positions]
     part = 2 * len(batch.packed.sigmas) * config.width
-    return part * (6 * config.layers * sum(rows) + 2 * (rows[0] + rows[3]) - 4 * (rows[1] + rows[2]))
+    blocks, heads = 6 * config.layers * sum(rows), 2 * (rows[0] + rows[3])
+    if config.shared:
+        return part * (4 * blocks + heads)
+    return part * (blocks + heads - 4 * (rows[1] + rows[2]))
 
 
 def formula(batch: PackedBatch, config: ModelConfig) -> tuple[int, int]:
@@ -44,13 +47,19 @@ def test_one_document_of_each_task(task, config, document):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"modulation_rank": 3}, {"layers": 1, "ffn": 24}, {"heads": 1, "bytes": {"width": 8, "layers": 3}}],
+    [
+        {},
+        {"modulation_rank": 3},
+        {"layers": 1, "ffn": 24},
+        {"heads": 1, "bytes": {"width": 8, "layers": 3}},
+        {"shared": True},
+    ],
     ids=str,
 )
 def test_packed_documents_of_all_tasks(changes, config, document):
     config = ModelConfig.model_validate(config.model_dump() | changes)
     documents = [document(i, task, drop_transcript=i == 1) for i, task in enumerate(TASKS)]
-    batch = pack(documents, config)
+    batch = pack(documents, config, room=7)
     assert counted(config, batch) == formula(batch, config)
 
 

@@ -1,0 +1,69 @@
+"""The GPUs we know: their peak, what they sustain, their memory and their links. All of the planner's rates are here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from manifests.errors import ConfigError
+
+USABLE = 0.92
+"""Share of the memory that tensors may have: the rest is CUDA's context, NCCL's buffers and fragmentation. Assumed."""
+
+GPUS_PER_NODE = 8
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One kind of GPU.
+
+    memory: bytes. peak: dense bf16 FLOP/s, by its data sheet. gemm, attention: FLOP/s that large matrix products and
+    attention (forward and backward, head dim 128) sustain. copy: bytes/s of its memory that elementwise work sustains.
+    link: bytes/s in and out to the other GPUs of a node, in collectives. network: the same of a whole node of 8 to
+    other nodes. name: as the driver says it, in part. source: where the sustained rates are from.
+    """
+
+    name: str
+    memory: float
+    peak: float
+    gemm: float
+    attention: float
+    copy: float
+    link: float
+    network: float
+    source: str
+
+
+def _like_h100(name: str, memory: float, peak: float, copy: float, link: float, network: float) -> Gpu:
+    """Sustained shares of the peak, and of the links, as on the H100."""
+    source = "not measured: the H100's shares of the data sheet's rates"
+    return Gpu(name, memory, peak, 0.687 * peak, 0.527 * peak, 0.9 * copy, 0.67 * link, 0.8 * network, source)
+
+
+GPUS: Mapping[str, Gpu] = {
+    "h100": Gpu(
+        "H100",
+        memory=79.1 * 2**30,
+        peak=989e12,
+        gemm=679e12,
+        attention=521e12,
+        copy=3.0e12,
+        link=300e9,
+        network=320e9,
+        source="measured on an H100 SXM: products 679, attention 498 to 544 TFLOP/s, copy 3.0 TB/s; links assumed: "
+        "two thirds of NVLink's 450 GB/s, 80% of eight 400 Gb/s cards a node",
+    ),
+    "h200": _like_h100("H200", 139.8 * 2**30, 989e12, 4.8e12, 450e9, 400e9),
+    "a100": _like_h100("A100", 79.1 * 2**30, 312e12, 2.04e12, 300e9, 200e9),
+    "b200": _like_h100("B200", 178.0 * 2**30, 2250e12, 8.0e12, 900e9, 400e9),
+}
+
+
+def gpu_named(name: str) -> Gpu:
+    """The GPU; raises ConfigError naming those there are."""
+    if name.lower() not in GPUS:
+        raise ConfigError("config:gpu", f"no GPU {name!r} in trainer/gpus.py; there are {', '.join(GPUS)}")
+    return GPUS[name.lower()]
+
+
+def peak_flops(device_name: str) -> float | None:
+    """Dense bf16 peak of the device that `torch.cuda.get_device_name` names; None for one we do not know, or a CPU."""
+    return next((gpu.peak for gpu in GPUS.values() if gpu.name in device_name), None)
