@@ -1,4 +1,4 @@
-"""`klear-train`: encode, train, evaluate, rebalance, generate. Also `python -m trainer`, and under torchrun."""
+"""`klear-train`: encode, train, evaluate, rebalance, generate, export. Also `python -m trainer`, and under torchrun."""
 
 import json
 import sys
@@ -77,6 +77,22 @@ def rebalance(out: Out, stage: Stage = 1, preset: Preset = "demo", sets: Sets = 
 
 
 @app.command()
+def export(
+    out: Out,
+    stage: Stage = 1,
+    weights: Annotated[str, typer.Option(help="ema (the average) or model (the weights that train).")] = "ema",
+    dtype: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
+    to: Annotated[Path | None, typer.Option(help="Folder to make; by default one in OUT/export.")] = None,
+    max_gb: Annotated[float, typer.Option(help="Largest file, GB.")] = 5.0,
+    as_json: Json = False,
+) -> None:
+    """Write a stage's weights as safetensors in the hub's layout, with all that is needed to use them."""
+    from trainer.export import export as run
+
+    _report(run(out, stage, weights, dtype, to, max_gb), as_json, _print_outcome)
+
+
+@app.command()
 def generate(
     out: Out,
     stage: Stage = 1,
@@ -84,13 +100,21 @@ def generate(
     sets: Sets = None,
     prompt: Annotated[list[str] | None, typer.Option(help="Caption of both media; may be repeated.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="T2AV, TI2AV, TI2V, T2V or T2A; may be repeated.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="An export, in place of a stage and a preset; samples go to OUT/samples."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Sample a stage's averaged weights into .mp4 and .wav files."""
+    """Sample a stage's averaged weights, or an export, into .mp4 and .wav files."""
     from trainer.generate import generate as run
+    from trainer.generate import generate_from
     from trainer.report import print_samples
     from trainer.settings import load_train_settings
 
+    if source is not None:
+        to = out / "samples" / source.name
+        return _report(generate_from(source, to, prompt or [], task, sets or []), as_json, print_samples)
     settings = load_train_settings(preset, sets or [])
     _report(run(settings, out, stage, prompt or [], task), as_json, print_samples)
 

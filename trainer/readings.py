@@ -2,11 +2,11 @@
 
 import torch
 
-from trainer.data.latents import LatentSet
 from trainer.objective import ObjectiveSettings, Reading
+from trainer.space import Space
 
 
-def readings_of(latents: LatentSet, settings: ObjectiveSettings, device: torch.device) -> dict[str, Reading]:
+def readings_of(latents: Space, settings: ObjectiveSettings, device: torch.device) -> dict[str, Reading]:
     """The reading of `video` and of `audio`, on the device."""
     stats = {"video": latents.video_stats, "audio": latents.audio_stats}
     return {

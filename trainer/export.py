@@ -1,0 +1,168 @@
+"""`export`: a checkpoint's weights as sharded safetensors in the hub's layout, with all that is needed to use them.
+
+DIR/config.json                          see `trainer/export_config.py`
+    model.safetensors.index.json         which file holds which tensor
+    model-00001-of-0000N.safetensors     at most `max_gb` GB each
+Only one file's tensors are in memory at a time, whatever the size of the model.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from manifests.errors import ConfigError
+from pipeline import console
+from trainer import stored
+from trainer.checkpoint import latest, read_progress, stage_folder
+from trainer.data.latents import LatentSet, find_latents
+from trainer.export_config import describe
+
+INDEX, CONFIG = "model.safetensors.index.json", "config.json"
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+HEADER_BYTES = 256
+"""Counted for every tensor: its entry in the header of a file, rounded up."""
+
+Weights = Literal["ema", "model"]
+Sizes = Sequence[tuple[str, torch.Size]]
+
+
+def export(
+    out: Path, stage: int, weights: str = "ema", dtype: str = "bf16", to: Path | None = None, max_gb: float = 5.0
+) -> dict[str, Any]:
+    """Write the newest checkpoint of a stage into `to`, by default OUT/export/stage-<n>-<step>-<weights>-<dtype>.
+
+    weights: `ema`, the average, or `model`, the weights that train. max_gb: of a file, in 10^9 bytes; one tensor that
+    is larger has a file of its own. The folder appears whole, by a rename; made again it is left as it is.
+    Raises ConfigError for a stage without a finished checkpoint, an unknown dtype or part, and a `to` that exists and
+    is another thing.
+    """
+    began = time.perf_counter()
+    _check(weights, dtype, max_gb)
+    folder = finished(out, stage)
+    progress = read_progress(folder)
+    latents = LatentSet(find_latents(out, progress.latents))
+    sizes = stored.shapes(folder, weights)
+    config = describe(progress, latents) | {"weights": weights, "dtype": dtype}
+    config["parameters"] = sum(size.numel() for size in sizes.values())
+    config["training"]["checkpoint"] = stored.identity(folder)
+    to = to or out / "export" / f"stage-{stage}-{progress.step:08d}-{weights}-{dtype}"
+    groups = list(grouped(list(sizes.items()), DTYPES[dtype].itemsize, max_gb))
+    fresh = not same_export(to, config)
+    if fresh:
+        with Folder(to) as partial:
+            _write(partial, folder, weights, DTYPES[dtype], groups, config)
+    return {
+        "job": "export",
+        "stage": stage,
+        "step": progress.step,
+        "folder": str(to),
+        "weights": weights,
+        "dtype": dtype,
+        "parameters": config["parameters"],
+        "files": len(groups),
+        "bytes": sum(path.stat().st_size for path in to.iterdir()),
+        "written": fresh,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def finished(out: Path, stage: int) -> Path:
+    """The newest finished checkpoint of a stage. Raises ConfigError naming the stages that have one."""
+    folder = latest(out, stage)
+    if folder is not None:
+        return folder
+    names = [p.name.partition("-")[2] for p in (out / "checkpoints").glob("stage-*")]
+    known = sorted(int(name) for name in names if name.isdecimal() and latest(out, int(name)))
+    begun = any(stage_folder(out, stage).glob("*")) if stage > 0 else False
+    what = f"stage {stage} has no finished checkpoint" if begun else f"stage {stage} has no checkpoint"
+    advice = f"there are those of stages {known}" if known else f"run `klear-train train --stage {stage}` first"
+    raise ConfigError("checkpoint:absent", f"{what} in {out}: {advice}")
+
+
+def grouped(sizes: Sizes, itemsize: int, max_gb: float) -> list[Sizes]:
+    """Cut the tensors, in order, into files of at most max_gb x 10^9 bytes, headers included."""
+    groups: list[list[tuple[str, torch.Size]]] = []
+    room = 0.0
+    for name, size in sizes:
+        cost = size.numel() * itemsize + HEADER_BYTES
+        if not groups or cost > room:
+            groups.append([])
+            room = max_gb * 1e9 - HEADER_BYTES
+        groups[-1].append((name, size))
+        room -= cost
+    return list(groups)
+
+
+def same_export(to: Path, config: Mapping[str, Any]) -> bool:
+    """Whether `to` already holds this export. Raises ConfigError when it exists and holds anything else."""
+    if not to.exists():
+        return False
+    if (to / CONFIG).is_file() and json.loads((to / CONFIG).read_text()) == json.loads(json.dumps(config)):
+        return True
+    raise ConfigError("export:exists", f"{to} exists and is not this export: give another --to, or remove it")
+
+
+class Folder:
+    """A folder that appears whole: use as a context, which gives the one beside it to write into."""
+
+    def __init__(self, final: Path) -> None:
+        self._final = final
+        self._partial = final.with_name(f".partial-{final.name}")
+
+    def __enter__(self) -> Path:
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        return self._partial
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            return
+        for path in (*self._partial.iterdir(), self._partial):
+            _sync(path)
+        self._partial.rename(self._final)
+        _sync(self._final.parent)
+
+
+def _write(
+    to: Path, folder: Path, weights: str, dtype: torch.dtype, groups: Sequence[Sizes], config: Mapping[str, Any]
+) -> None:
+    from safetensors.torch import save_file
+
+    places: dict[str, str] = {}
+    total = 0
+    with console.ticking("export", len(groups), "files") as ticker:
+        for number, group in enumerate(groups, 1):
+            name = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
+            tensors = stored.read(folder, weights, group, dtype)
+            save_file(tensors, to / name, {"format": "pt"})
+            places |= dict.fromkeys(tensors, name)
+            total += sum(tensor.nbytes for tensor in tensors.values())
+            del tensors
+            ticker.advance(1)
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    (to / INDEX).write_text(json.dumps(index, indent=1) + "\n")
+    (to / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _check(weights: str, dtype: str, max_gb: float) -> None:
+    if weights not in ("ema", "model"):
+        raise ConfigError("export:weights", f"weights = {weights!r}: give ema or model")
+    if dtype not in DTYPES:
+        raise ConfigError("export:dtype", f"dtype = {dtype!r}: give {' or '.join(DTYPES)}")
+    if max_gb <= 0:
+        raise ConfigError("export:max_gb", f"max-gb = {max_gb}: give the largest file in GB, above 0")
