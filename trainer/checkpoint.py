@@ -22,6 +22,7 @@ from manifests.errors import ConfigError
 from trainer.ema import Ema
 from trainer.model.mmdit import MMDiT
 from trainer.parallel import World
+from trainer.trainable import trainable
 
 PROGRESS = "progress.json"
 
@@ -106,21 +107,21 @@ def restore(folder: Path, model: MMDiT, optimizer: torch.optim.Optimizer, ema: E
 
 def load_ema(folder: Path, model: MMDiT) -> Progress:
     """Fill an unsharded model with a checkpoint's averaged weights."""
-    state = {"ema": {name: p.detach() for name, p in model.named_parameters()}}
+    state = {"ema": {name: p.detach() for name, p in trainable(model).items()}}
     with _quiet():
         dcp.load(state, checkpoint_id=folder, no_dist=True)
     return read_progress(folder)
 
 
 def _state(model: MMDiT, optimizer: torch.optim.Optimizer, ema: Ema) -> dict[str, Any]:
-    weights = {name: p.detach() for name, p in model.named_parameters()}
+    weights = {name: p.detach() for name, p in trainable(model).items()}
     return {"model": weights, "optimizer": get_optimizer_state_dict(model, optimizer), "ema": ema.weights}
 
 
 def _started(model: MMDiT, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
     """The optimizer with its state made, as it must be before it can be loaded into: one step of size zero."""
     if not optimizer.state:
-        for parameter in model.parameters():
+        for parameter in trainable(model).values():
             parameter.grad = torch.zeros_like(parameter)
         for group in optimizer.param_groups:
             group["lr"] = 0.0

@@ -80,7 +80,7 @@ def rebalance(out: Out, stage: Stage = 1, preset: Preset = "demo", sets: Sets = 
 def export(
     out: Out,
     stage: Stage = 1,
-    weights: Annotated[str, typer.Option(help="ema (the average) or model (the weights that train).")] = "ema",
+    weights: Annotated[str, typer.Option(help="ema or model; of a LoRA run lora (the adapters) or merged.")] = "ema",
     dtype: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
     to: Annotated[Path | None, typer.Option(help="Folder to make; by default one in OUT/export.")] = None,
     max_gb: Annotated[float, typer.Option(help="Largest file, GB.")] = 5.0,

@@ -6,30 +6,35 @@ DIR/config.json                          see `trainer/export_config.py`
 Only one file's tensors are in memory at a time, whatever the size of the model.
 """
 
+import gc
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from manifests.errors import ConfigError
+from manifests.settings import checked
 from pipeline import console
 from trainer import stored
-from trainer.checkpoint import latest, read_progress, stage_folder
-from trainer.data.latents import LatentSet, find_latents
-from trainer.export_config import describe
+from trainer.base import open_base, open_latents
+from trainer.checkpoint import Progress, latest, read_progress, stage_folder
+from trainer.data.latents import LatentSet
+from trainer.export_config import CONFIG, INDEX, describe
+from trainer.lora import LoraSettings, adapter_config
+from trainer.merge import Adapters, Merged
+from trainer.settings import TrainSettings, as_plain
 
-INDEX, CONFIG = "model.safetensors.index.json", "config.json"
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 HEADER_BYTES = 256
 """Counted for every tensor: its entry in the header of a file, rounded up."""
 
-Weights = Literal["ema", "model"]
-Sizes = Sequence[tuple[str, torch.Size]]
+WHOLE, ADAPTED = ("ema", "model"), ("lora", "merged")
+"""What can be exported of a run that trained the whole model, and of one that trained adapters."""
 
 
 def export(
@@ -37,26 +42,32 @@ def export(
 ) -> dict[str, Any]:
     """Write the newest checkpoint of a stage into `to`, by default OUT/export/stage-<n>-<step>-<weights>-<dtype>.
 
-    weights: `ema`, the average, or `model`, the weights that train. max_gb: of a file, in 10^9 bytes; one tensor that
-    is larger has a file of its own. The folder appears whole, by a rename; made again it is left as it is.
-    Raises ConfigError for a stage without a finished checkpoint, an unknown dtype or part, and a `to` that exists and
-    is another thing.
+    weights: `ema`, the average; `model`, the weights that train; of a LoRA run `lora`, the averaged adapters in peft's
+    files, or `merged`, the base with them added. max_gb: of a file, in 10^9 bytes; one tensor that is larger has a file
+    of its own. The folder appears whole, by a rename; made again it is left as it is.
+    Raises ConfigError for a stage without a finished checkpoint, an unknown dtype or weights that the run has not, and
+    a `to` that exists and is another thing.
     """
     began = time.perf_counter()
     _check(weights, dtype, max_gb)
     folder = finished(out, stage)
     progress = read_progress(folder)
-    latents = LatentSet(find_latents(out, progress.latents))
-    sizes = stored.shapes(folder, weights)
-    config = describe(progress, latents) | {"weights": weights, "dtype": dtype}
-    config["parameters"] = sum(size.numel() for size in sizes.values())
+    lora = lora_of(progress, weights)
+    source = _source(folder, weights, lora)
+    config = describe(progress, _latents(out, progress, lora)) | {"weights": weights, "dtype": dtype}
+    config["parameters"] = sum(size.numel() for size in source.sizes.values())
     config["training"]["checkpoint"] = stored.identity(folder)
+    if lora is not None:
+        config["lora"] = {**as_plain(lora), "base": open_base(lora.folder).identity}
     to = to or out / "export" / f"stage-{stage}-{progress.step:08d}-{weights}-{dtype}"
-    groups = list(grouped(list(sizes.items()), DTYPES[dtype].itemsize, max_gb))
     fresh = not same_export(to, config)
     if fresh:
         with Folder(to) as partial:
-            _write(partial, folder, weights, DTYPES[dtype], groups, config)
+            write_tensors(partial, source, DTYPES[dtype], float("inf") if weights == "lora" else max_gb)
+            (partial / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n")
+            if weights == "lora" and lora is not None:
+                as_peft(partial, lora)
+    files = [path.stat().st_size for path in to.glob("*.safetensors")]
     return {
         "job": "export",
         "stage": stage,
@@ -65,11 +76,42 @@ def export(
         "weights": weights,
         "dtype": dtype,
         "parameters": config["parameters"],
-        "files": len(groups),
-        "bytes": sum(path.stat().st_size for path in to.iterdir()),
+        "files": len(files),
+        "bytes": sum(files),
         "written": fresh,
         "seconds": round(time.perf_counter() - began, 2),
     }
+
+
+def lora_of(progress: Progress, weights: str) -> LoraSettings | None:
+    """The LoRA settings of a checkpoint, None without. Raises ConfigError when it has no such weights."""
+    kept = progress.settings.get("lora")
+    if (kept is not None) != (weights in ADAPTED):
+        what = "a frozen base and adapters" if kept else "a whole model"
+        raise ConfigError("export:weights", f"this run trained {what}: give --weights {' or '.join(_known(kept))}")
+    return None if kept is None else checked(LoraSettings, kept)
+
+
+def _known(lora: object) -> tuple[str, ...]:
+    return WHOLE if lora is None else ADAPTED
+
+
+def _source(folder: Path, weights: str, lora: LoraSettings | None) -> stored.Source:
+    if lora is None:
+        return stored.Part(folder, weights)
+    return Adapters(folder) if weights == "lora" else Merged(folder, lora)
+
+
+def _latents(out: Path, progress: Progress, lora: LoraSettings | None) -> LatentSet:
+    return open_latents(TrainSettings(lora=lora), out, progress.latents)
+
+
+def as_peft(folder: Path, lora: LoraSettings) -> None:
+    """Give the one file of adapters peft's name, and write peft's adapter_config.json."""
+    (file,) = folder.glob("*.safetensors")
+    file.rename(folder / "adapter_model.safetensors")
+    (folder / INDEX).unlink()
+    adapter_config(lora, saved=True).save_pretrained(str(folder))
 
 
 def finished(out: Path, stage: int) -> Path:
@@ -85,7 +127,7 @@ def finished(out: Path, stage: int) -> Path:
     raise ConfigError("checkpoint:absent", f"{what} in {out}: {advice}")
 
 
-def grouped(sizes: Sizes, itemsize: int, max_gb: float) -> list[Sizes]:
+def grouped(sizes: stored.Sizes, itemsize: int, max_gb: float) -> list[stored.Sizes]:
     """Cut the tensors, in order, into files of at most max_gb x 10^9 bytes, headers included."""
     groups: list[list[tuple[str, torch.Size]]] = []
     room = 0.0
@@ -130,25 +172,25 @@ class Folder:
         _sync(self._final.parent)
 
 
-def _write(
-    to: Path, folder: Path, weights: str, dtype: torch.dtype, groups: Sequence[Sizes], config: Mapping[str, Any]
-) -> None:
+def write_tensors(to: Path, source: stored.Source, dtype: torch.dtype, max_gb: float) -> None:
+    """Write all tensors of a source into `to`, a file's worth in memory at a time, and their index."""
     from safetensors.torch import save_file
 
+    groups = grouped(list(source.sizes.items()), dtype.itemsize, max_gb)
     places: dict[str, str] = {}
     total = 0
     with console.ticking("export", len(groups), "files") as ticker:
         for number, group in enumerate(groups, 1):
             name = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
-            tensors = stored.read(folder, weights, group, dtype)
+            tensors = source.read(group, dtype)
             save_file(tensors, to / name, {"format": "pt"})
             places |= dict.fromkeys(tensors, name)
             total += sum(tensor.nbytes for tensor in tensors.values())
             del tensors
+            gc.collect()  # DCP's planner and what it read refer to each other: else two files' worth would lie in memory
             ticker.advance(1)
     index = {"metadata": {"total_size": total}, "weight_map": places}
     (to / INDEX).write_text(json.dumps(index, indent=1) + "\n")
-    (to / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n")
 
 
 def _sync(path: Path) -> None:
@@ -160,8 +202,8 @@ def _sync(path: Path) -> None:
 
 
 def _check(weights: str, dtype: str, max_gb: float) -> None:
-    if weights not in ("ema", "model"):
-        raise ConfigError("export:weights", f"weights = {weights!r}: give ema or model")
+    if weights not in (*WHOLE, *ADAPTED):
+        raise ConfigError("export:weights", f"weights = {weights!r}: give {', '.join((*WHOLE, *ADAPTED))}")
     if dtype not in DTYPES:
         raise ConfigError("export:dtype", f"dtype = {dtype!r}: give {' or '.join(DTYPES)}")
     if max_gb <= 0:

@@ -20,6 +20,7 @@ from trainer.objective import SIGMA_FLOOR
 from trainer.text.minilm import MiniLM
 
 FORMAT = "klear-mmdit-1"
+INDEX, CONFIG = "model.safetensors.index.json", "config.json"
 
 CONVENTION = {
     "sigma": "0 clean, 1 noise",
@@ -69,7 +70,6 @@ def describe(progress: Progress, latents: LatentSet) -> dict[str, Any]:
             "stage": progress.stage,
             "step": progress.step,
             "samples": progress.samples,
-            "ema_updates": progress.ema_updates,
             "latents": progress.latents,
             "mixture": dict(progress.mixture),
         },

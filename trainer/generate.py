@@ -15,10 +15,11 @@ from manifests.errors import ConfigError
 from manifests.files import replace as replace_file
 from media.writer import write_mp4, write_wav
 from pipeline import console
+from trainer.base import open_latents
 from trainer.clocks import AUDIO_HOP, AUDIO_RATE, VIDEO_FPS, audio_latents_for, video_frames, video_latents_for
 from trainer.codecs import audio_codec, video_codec
 from trainer.data.draws import draw_normal
-from trainer.data.latents import LatentSet, find_latents
+from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample
 from trainer.data.shards import samples as members_of
 from trainer.documents import Conditions, Document
@@ -61,7 +62,7 @@ def generate(
     """
     began = time.perf_counter()
     device = join_world(settings.device).device
-    latents = LatentSet(find_latents(out, settings.latents))
+    latents = open_latents(settings, out)
     model, progress = load_averaged(settings, out, stage, latents, device)
     wanted = [task_named(name) for name in tasks or (["T2AV"] if prompts else TASKS)]
     requests = _prompted(latents, settings, prompts, wanted) if prompts else _from_clips(latents, settings, wanted)

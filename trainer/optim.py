@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from trainer.settings import OptimSettings, StageSettings
+from trainer.trainable import trainable
 
 
 def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
@@ -13,7 +14,7 @@ def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.Ada
     bare = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
+    for name, parameter in trainable(model).items():
         kept = parameter.dim() < 2 or id(parameter) in bare or "norm" in name
         (plain if kept else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -35,7 +36,7 @@ def update(model: nn.Module, optimizer: torch.optim.Optimizer, lr: float, clip: 
     Parameters that got no gradient (the text rows of the last block reach no loss) get zeros, so that the optimizer's
     state has every parameter, on every rank and in every checkpoint.
     """
-    for parameter in model.parameters():
+    for parameter in trainable(model).values():
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
     norm = nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)

@@ -12,8 +12,7 @@ from torch import nn
 
 from manifests.errors import ConfigError
 from pipeline.settings import with_sets
-from trainer.export import CONFIG, INDEX
-from trainer.export_config import FORMAT, stats_of
+from trainer.export_config import CONFIG, FORMAT, INDEX, stats_of
 from trainer.model.mmdit import MMDiT
 from trainer.settings import TrainSettings
 from trainer.space import LatentSpace
@@ -66,8 +65,6 @@ def fill(model: nn.Module, folder: Path, rename: dict[str, str] | None = None) -
     rename: from the model's names to the export's, for the parameters to fill; by default all, under their own names.
     Raises ConfigError when a file is missing, or a tensor is missing or of another shape.
     """
-    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
-
     _check_files(folder)
     parameters = dict(model.named_parameters())
     names = rename if rename is not None else {name: name for name in parameters}
@@ -75,9 +72,16 @@ def fill(model: nn.Module, folder: Path, rename: dict[str, str] | None = None) -
     alone = not torch.distributed.is_initialized()
     try:
         with quietly():
-            dcp.load(state, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=alone)
+            dcp.load(state, storage_reader=reader(folder), no_dist=alone)
     except (RuntimeError, ValueError, dcp.api.CheckpointException) as error:
         raise ConfigError("export:model", f"{folder} does not fit the model: {_first_line(error)}") from None
+
+
+def reader(folder: Path) -> dcp.StorageReader:
+    """DCP's reader of an export: any rank can read any slice of a tensor, in any dtype."""
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+
+    return HuggingFaceStorageReader(str(folder))
 
 
 def _check_files(folder: Path) -> None:

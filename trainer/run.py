@@ -8,12 +8,14 @@ import torch
 
 from manifests.errors import ConfigError
 from pipeline import console
+from trainer.base import load_base
 from trainer.checkpoint import Progress, latest, restore, save
 from trainer.data.latents import LatentSet
 from trainer.data.mixture import mixture_weights
 from trainer.data.stream import SampleStream
 from trainer.ema import Ema
 from trainer.fits import check_fits
+from trainer.lora import add_adapters
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.optim import make_optimizer
@@ -49,7 +51,9 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
     _check_channels(settings, latents)
     model = MMDiT(settings.model)
     init_weights(model, settings.seed)
+    add_adapters(model, settings.lora, settings.seed)
     model = parallelize(model.to(world.device), world)
+    load_base(model, settings)
     optimizer = make_optimizer(model, settings.optim)
     ema = Ema(model, settings.optim.ema)
     here, before = latest(out, stage), latest(out, stage - 1) if stage > 1 else None

@@ -9,6 +9,7 @@ from pydantic import Field
 from manifests.errors import ConfigError
 from pipeline.settings import Settings, load_settings
 from trainer.data.encode_settings import EncodeSettings
+from trainer.lora import LoraSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
 
@@ -83,6 +84,7 @@ class TrainSettings(Settings):
     """Everything that decides a run.
 
     device: auto takes a GPU where there is one. precision: bf16 computes in bfloat16 with float32 master weights.
+    lora: adapters on a frozen base, null to train the whole model.
     latents: prefix of the recipe to train on, where OUT holds several. log_every, save_every, heldout_every: in steps;
     heldout_every measures a small held-out loss inside the loop, also at the first and last step.
     """
@@ -100,6 +102,7 @@ class TrainSettings(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     rebalance: RebalanceSettings = RebalanceSettings()
     generate: GenerateSettings = GenerateSettings()
+    lora: LoraSettings | None = None
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=200, ge=1)
     keep_last: int = Field(default=2, ge=1)

@@ -2,10 +2,11 @@
 
 import pickle
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -16,38 +17,47 @@ from manifests.errors import ConfigError
 _METADATA = ".metadata"
 
 
-def shapes(folder: Path, part: str) -> dict[str, torch.Size]:
-    """Names and shapes of the tensors of `ema` or `model`, sorted by name, numbers in names as numbers.
+Sizes = Sequence[tuple[str, torch.Size]]
+
+
+class Source(Protocol):
+    """Tensors by name that can be read a few at a time."""
+
+    sizes: dict[str, torch.Size]
+
+    def read(self, group: Sizes, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """These tensors, whole, in `dtype`, on the CPU."""
+        ...
+
+
+class Part:
+    """`ema` or `model` of a checkpoint. sizes: sorted by name, numbers in names as numbers.
 
     Raises ConfigError `checkpoint:damaged` when the checkpoint has no readable index, or nothing of this part.
     """
-    try:
-        rows = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
-    except (OSError, EOFError, pickle.UnpicklingError) as error:
-        raise ConfigError(
-            "checkpoint:damaged", f"{folder / _METADATA} cannot be read ({error}): remove {folder}"
-        ) from None
-    found = {
-        name.removeprefix(f"{part}."): row.size
-        for name, row in rows.items()
-        if name.startswith(f"{part}.") and isinstance(row, TensorStorageMetadata)
-    }
-    if not found:
-        raise ConfigError("checkpoint:damaged", f"{folder} holds no tensors of {part!r}")
-    return dict(sorted(found.items(), key=lambda row: _natural(row[0])))
 
+    def __init__(self, folder: Path, part: str) -> None:
+        self._folder, self._part = folder, part
+        try:
+            rows = dcp.FileSystemReader(folder).read_metadata().state_dict_metadata
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            message = f"{folder / _METADATA} cannot be read ({error}): remove {folder}"
+            raise ConfigError("checkpoint:damaged", message) from None
+        found = {
+            name.removeprefix(f"{part}."): row.size
+            for name, row in rows.items()
+            if name.startswith(f"{part}.") and isinstance(row, TensorStorageMetadata)
+        }
+        if not found:
+            raise ConfigError("checkpoint:damaged", f"{folder} holds no tensors of {part!r}")
+        self.sizes = natural(found)
 
-def read(
-    folder: Path, part: str, sizes: Iterable[tuple[str, torch.Size]], dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
-    """These tensors of `ema` or `model`, whole, in `dtype`, on the CPU.
-
-    Memory: these tensors in `dtype` and, one at a time, a stored shard of one of them.
-    """
-    tensors = {name: torch.empty(size, dtype=dtype) for name, size in sizes}
-    with quietly():
-        dcp.load({part: tensors}, checkpoint_id=folder, no_dist=True)
-    return tensors
+    def read(self, group: Sizes, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+        """Memory: these tensors in `dtype` and, one at a time, a stored shard of one of them."""
+        tensors = {name: torch.empty(size, dtype=dtype) for name, size in group}
+        with quietly():
+            dcp.load({self._part: tensors}, checkpoint_id=self._folder, no_dist=True)
+        return tensors
 
 
 def identity(folder: Path) -> str:
@@ -63,5 +73,10 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(word), "") if word.isdecimal() else (-1, word) for word in name.split(".")]
+def natural(sizes: Mapping[str, torch.Size]) -> dict[str, torch.Size]:
+    """Sorted by name, `blocks.2` before `blocks.10`."""
+
+    def key(name: str) -> list[tuple[int, str]]:
+        return [(int(word), "") if word.isdecimal() else (-1, word) for word in name.split(".")]
+
+    return {name: sizes[name] for name in sorted(sizes, key=key)}

@@ -16,7 +16,8 @@ from manifests.errors import ConfigError
 from trainer import stored
 from trainer.checkpoint import latest, load_ema
 from trainer.data.latents import LatentSet, find_latents
-from trainer.export import CONFIG, INDEX, Folder, export, grouped
+from trainer.export import Folder, export, grouped
+from trainer.export_config import CONFIG, INDEX
 from trainer.generate import generate_from
 from trainer.loop import train
 from trainer.model.mmdit import MMDiT
@@ -113,7 +114,7 @@ def test_bad_input_names_the_fix(trained, tmp_path):
         export(trained, 2)
     with pytest.raises(ConfigError, match="bf16 or fp32"):
         export(trained, 1, dtype="fp8")
-    with pytest.raises(ConfigError, match="ema or model"):
+    with pytest.raises(ConfigError, match="ema, model, lora, merged"):
         export(trained, 1, weights="best")
     folder = latest(trained, 1)
     folder.rename(folder.with_name(f".partial-{folder.name}"))
@@ -177,13 +178,13 @@ def mib(key):
     rows = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(rows[key].split()[0]) / 1024
 
-sizes = list(stored.shapes(folder, "ema").items())
-stored.read(folder, "ema", sizes[:1], torch.float32)  # what the libraries take once
+part = stored.Part(folder, "ema")
+part.read(list(part.sizes.items())[:1], torch.float32)  # what the libraries take once
 from safetensors.torch import save_file
 Path("/proc/self/clear_refs").write_text("5")
 start = mib("VmRSS")
 with export.Folder(to) as partial:
-    export._write(partial, folder, "ema", torch.float32, export.grouped(sizes, 4, 0.05), {})
+    export.write_tensors(partial, part, torch.float32, 0.05)
 print(mib("VmHWM") - start)
 """
 
@@ -205,5 +206,5 @@ def test_memory_is_that_of_one_file(tmp_path):
     print(f"peak memory grew by {grown:.0f} MiB")
     assert 40 < grown < 2 * 48
     assert len(list((tmp_path / "model").glob("*.safetensors"))) > 7
-    found = stored.read(tmp_path / "checkpoint", "ema", [("blocks.7", torch.Size([1000, 1000]))], torch.float32)
+    found = stored.Part(tmp_path / "checkpoint", "ema").read([("blocks.7", torch.Size([1000, 1000]))], torch.float32)
     assert torch.equal(found["blocks.7"], weights["blocks.7"])

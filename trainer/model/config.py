@@ -1,6 +1,6 @@
 """The shape of the model, as settings."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -57,6 +57,10 @@ class ModelConfig(Settings):
     def head_dim(self) -> int:
         """Channels of one attention head."""
         return self.width // self.heads
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: libraries (peft) ask a model's config for them by this name."""
+        return self.model_dump(mode="json")
 
     @model_validator(mode="after")
     def _fits(self) -> "ModelConfig":
