@@ -47,13 +47,34 @@ def encode(out: Out, preset: Preset = "demo", sets: Sets = None, as_json: Json =
 
 
 @app.command()
-def train(out: Out, stage: Stage = 1, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
+def train(
+    out: Out,
+    stage: Stage = 1,
+    preset: Preset = "demo",
+    sets: Sets = None,
+    launcher: Annotated[
+        str, typer.Option(help="torchrun: this process, or those torchrun made; ray: Ray Train.")
+    ] = "torchrun",
+    workers: Annotated[int, typer.Option(help="With --launcher ray: processes.")] = 1,
+    gpus_per_worker: Annotated[float, typer.Option(help="With --launcher ray: GPUs of each; 0 trains on CPUs.")] = 1.0,
+    address: Annotated[str | None, typer.Option(help="With --launcher ray: a cluster, else a local session.")] = None,
+    as_json: Json = False,
+) -> None:
     """Train one stage to its end; run again, it continues from its newest checkpoint."""
+    from trainer.launch_ray import Workers, train_on_ray
     from trainer.loop import train as run
     from trainer.report import print_training
     from trainer.settings import load_train_settings
 
-    _report(run(load_train_settings(preset, sets or []), out, stage), as_json, print_training)
+    settings = load_train_settings(preset, sets or [])
+    match launcher:
+        case "torchrun":
+            result = run(settings, out, stage)
+        case "ray":
+            result = train_on_ray(settings, out, stage, Workers(workers, gpus_per_worker, address))
+        case _:
+            raise ConfigError("config:launcher", f"--launcher {launcher!r}: give torchrun or ray")
+    _report(result, as_json, print_training)
 
 
 @app.command()

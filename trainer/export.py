@@ -187,7 +187,7 @@ def write_tensors(to: Path, source: stored.Source, dtype: torch.dtype, max_gb: f
             places |= dict.fromkeys(tensors, name)
             total += sum(tensor.nbytes for tensor in tensors.values())
             del tensors
-            gc.collect()  # DCP's planner and what it read refer to each other: else two files' worth would lie in memory
+            gc.collect()  # DCP's planner and what it read refer to each other: two files' worth would stay
             ticker.advance(1)
     index = {"metadata": {"total_size": total}, "weight_map": places}
     (to / INDEX).write_text(json.dumps(index, indent=1) + "\n")

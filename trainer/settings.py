@@ -9,6 +9,7 @@ from pydantic import Field
 from manifests.errors import ConfigError
 from pipeline.settings import Settings, load_settings
 from trainer.data.encode_settings import EncodeSettings
+from trainer.launch_ray import LaunchSettings
 from trainer.lora import LoraSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
@@ -103,6 +104,7 @@ class TrainSettings(Settings):
     rebalance: RebalanceSettings = RebalanceSettings()
     generate: GenerateSettings = GenerateSettings()
     lora: LoraSettings | None = None
+    launch: LaunchSettings = LaunchSettings()
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=200, ge=1)
     keep_last: int = Field(default=2, ge=1)
