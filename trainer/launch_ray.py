@@ -76,17 +76,27 @@ def train_on_ray(settings: "TrainSettings", out: Path, stage: int, workers: Work
         done: Any = trainer.fit()
     except TrainingFailedError as error:
         raise _cause(error) from error
+    if isinstance(done.return_value, tuple):
+        raise ConfigError(*done.return_value)
     return {**done.return_value, "launcher": "ray"}
 
 
 def work(task: dict[str, Any]) -> Any:
-    """What every worker does, in the process group that Ray Train made."""
+    """What every worker does, in the process group that Ray Train made.
+
+    A wrong setting is wrong in every worker and at every start: it is returned as (code, message), not tried again.
+    """
     import ray.train
 
     from trainer.loop import train
+    from trainer.parallel import leave_world
     from trainer.settings import TrainSettings
 
-    result = train(TrainSettings.model_validate(task["settings"]), Path(task["out"]), task["stage"])
+    try:
+        result = train(TrainSettings.model_validate(task["settings"]), Path(task["out"]), task["stage"])
+    except ConfigError as error:
+        leave_world()  # a worker that saw no error would wait for this one
+        return error.code, error.message
     last = result["losses"][-1] if result["losses"] else {}
     ray.train.report({"step": result["step"], "samples": result["samples"], **last})
     return result
