@@ -64,7 +64,7 @@ def export(
     if fresh:
         with Folder(to) as partial:
             write_tensors(partial, source, DTYPES[dtype], float("inf") if weights == "lora" else max_gb)
-            (partial / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n")
+            (partial / CONFIG).write_bytes(_text(config))
             if weights == "lora" and lora is not None:
                 as_peft(partial, lora)
     files = [path.stat().st_size for path in to.glob("*.safetensors")]
@@ -145,9 +145,13 @@ def same_export(to: Path, config: Mapping[str, Any]) -> bool:
     """Whether `to` already holds this export. Raises ConfigError when it exists and holds anything else."""
     if not to.exists():
         return False
-    if (to / CONFIG).is_file() and json.loads((to / CONFIG).read_text()) == json.loads(json.dumps(config)):
+    if (to / CONFIG).is_file() and (to / CONFIG).read_bytes() == _text(config):
         return True
     raise ConfigError("export:exists", f"{to} exists and is not this export: give another --to, or remove it")
+
+
+def _text(config: Mapping[str, Any]) -> bytes:
+    return (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 class Folder:

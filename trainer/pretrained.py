@@ -53,7 +53,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The config.json of an export. Raises ConfigError when there is none, or it is of another format."""
     if not (folder / CONFIG).is_file():
         raise ConfigError("export:absent", f"no {CONFIG} in {folder}: name a folder that `klear-train export` wrote")
-    config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+    try:
+        config: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+    except ValueError as error:
+        raise ConfigError("export:altered", f"{folder / CONFIG} is not JSON ({error}): export again") from None
     if config.get("format") != FORMAT:
         raise ConfigError("export:format", f"{folder / CONFIG} has format {config.get('format')!r}, not {FORMAT!r}")
     return config
