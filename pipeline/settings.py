@@ -9,7 +9,7 @@ import yaml
 from manifests.errors import ConfigError
 from manifests.settings import Settings, checked
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Settings", "load_settings", "with_sets"]
 
 
 T = TypeVar("T", bound=Settings)
@@ -20,7 +20,11 @@ def load_settings(model: type[T], preset: str, presets_dir: Path, overrides: Ite
 
     Values are YAML. Raises ConfigError naming the key, the value, and the nearest known key or the allowed values.
     """
-    tree = _read_preset(preset, presets_dir)
+    return with_sets(model, _read_preset(preset, presets_dir), overrides)
+
+
+def with_sets(model: type[T], tree: dict[str, Any], overrides: Iterable[str]) -> T:
+    """The settings of this tree with `key=value` on top (the tree is changed). Raises ConfigError."""
     for item in overrides:
         _apply(tree, item)
     return checked(model, tree)

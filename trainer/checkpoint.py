@@ -21,6 +21,7 @@ from trainer.guard import Guard
 from trainer.model.mmdit import MMDiT
 from trainer.optim import Optimizer
 from trainer.parallel import World
+from trainer.trainable import trainable
 
 PROGRESS = "progress.json"
 
@@ -78,7 +79,7 @@ def read_progress(folder: Path) -> Progress:
 
 def state_of(model: MMDiT, optimizer: Optimizer, ema: Ema, guard: Guard) -> dict[str, Any]:
     """Everything on the device that a checkpoint holds, by name; the tensors themselves, to save or to load into."""
-    weights = {name: p.detach() for name, p in model.named_parameters()}
+    weights = {name: p.detach() for name, p in trainable(model).items()}
     counts = {"optimizer": optimizer.updates, "ema": ema.updates}
     return {
         "model": weights,
@@ -107,7 +108,7 @@ def restore(folder: Path, model: MMDiT, optimizer: Optimizer, ema: Ema, guard: G
 
 def load_ema(folder: Path, model: MMDiT) -> Progress:
     """Fill an unsharded model with a checkpoint's averaged weights."""
-    state = {"ema": {name: p.detach() for name, p in model.named_parameters()}}
+    state = {"ema": {name: p.detach() for name, p in trainable(model).items()}}
     with quiet():
         dcp.load(state, checkpoint_id=folder, no_dist=True)
     return read_progress(folder)

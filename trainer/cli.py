@@ -1,4 +1,4 @@
-"""`klear-train`: encode, train, watch, evaluate, rebalance, generate. Also `python -m trainer`, and under torchrun."""
+"""`klear-train`: encode, train, watch, evaluate, rebalance, generate, export. Also `python -m trainer`, by torchrun."""
 
 import json
 import sys
@@ -53,15 +53,30 @@ def train(
     preset: Preset = "demo",
     sets: Sets = None,
     deterministic: Annotated[bool, typer.Option("--deterministic", help="Kernels that repeat bit for bit.")] = False,
+    launcher: Annotated[
+        str, typer.Option(help="torchrun: this process, or those torchrun made; ray: Ray Train.")
+    ] = "torchrun",
+    workers: Annotated[int, typer.Option(help="With --launcher ray: processes.")] = 1,
+    gpus_per_worker: Annotated[float, typer.Option(help="With --launcher ray: GPUs of each; 0 trains on CPUs.")] = 1.0,
+    address: Annotated[str | None, typer.Option(help="With --launcher ray: a cluster, else a local session.")] = None,
     as_json: Json = False,
 ) -> None:
     """Train one stage to its end; run again, it continues from its newest checkpoint."""
+    from trainer.launch_ray import Workers, train_on_ray
     from trainer.loop import train as run
     from trainer.report import print_training
     from trainer.settings import load_train_settings
 
     more = ["deterministic=true"] if deterministic else []
-    _report(run(load_train_settings(preset, [*(sets or []), *more]), out, stage), as_json, print_training)
+    settings = load_train_settings(preset, [*(sets or []), *more])
+    match launcher:
+        case "torchrun":
+            result = run(settings, out, stage)
+        case "ray":
+            result = train_on_ray(settings, out, stage, Workers(workers, gpus_per_worker, address))
+        case _:
+            raise ConfigError("config:launcher", f"--launcher {launcher!r}: give torchrun or ray")
+    _report(result, as_json, print_training)
 
 
 @app.command()
@@ -85,6 +100,22 @@ def rebalance(out: Out, stage: Stage = 1, preset: Preset = "demo", sets: Sets = 
 
 
 @app.command()
+def export(
+    out: Out,
+    stage: Stage = 1,
+    weights: Annotated[str, typer.Option(help="ema or model; of a LoRA run lora (the adapters) or merged.")] = "ema",
+    dtype: Annotated[str, typer.Option(help="bf16 or fp32.")] = "bf16",
+    to: Annotated[Path | None, typer.Option(help="Folder to make; by default one in OUT/export.")] = None,
+    max_gb: Annotated[float, typer.Option(help="Largest file, GB.")] = 5.0,
+    as_json: Json = False,
+) -> None:
+    """Write a stage's weights as safetensors in the hub's layout, with all that is needed to use them."""
+    from trainer.export import export as run
+
+    _report(run(out, stage, weights, dtype, to, max_gb), as_json, _print_outcome)
+
+
+@app.command()
 def generate(
     out: Out,
     stage: Stage = 1,
@@ -92,13 +123,21 @@ def generate(
     sets: Sets = None,
     prompt: Annotated[list[str] | None, typer.Option(help="Caption of both media; may be repeated.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="T2AV, TI2AV, TI2V, T2V or T2A; may be repeated.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="An export, in place of a stage and a preset; samples go to OUT/samples."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Sample a stage's averaged weights into .mp4 and .wav files."""
+    """Sample a stage's averaged weights, or an export, into .mp4 and .wav files."""
     from trainer.generate import generate as run
+    from trainer.generate import generate_from
     from trainer.report import print_samples
     from trainer.settings import load_train_settings
 
+    if source is not None:
+        to = out / "samples" / source.name
+        return _report(generate_from(source, to, prompt or [], task, sets or []), as_json, print_samples)
     settings = load_train_settings(preset, sets or [])
     _report(run(settings, out, stage, prompt or [], task), as_json, print_samples)
 

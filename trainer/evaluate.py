@@ -12,11 +12,13 @@ import torch
 from manifests.errors import ConfigError
 from manifests.files import replace
 from pipeline import console
+from trainer.base import load_base, open_latents
 from trainer.checkpoint import Progress, latest, load_ema
-from trainer.data.latents import LatentSet, find_latents
+from trainer.data.latents import LatentSet
 from trainer.fits import check_fits
 from trainer.heldout import MEDIA, Cell, Tally, chosen, fixed_sigmas, measure, totals
 from trainer.linear import linear_loss
+from trainer.lora import add_adapters
 from trainer.model.mmdit import MMDiT
 from trainer.objective import Reading
 from trainer.packing import media_rows
@@ -33,7 +35,7 @@ def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     """
     began = time.perf_counter()
     device = join_world(settings.device).device
-    latents = LatentSet(find_latents(out, settings.latents))
+    latents = open_latents(settings, out)
     model, progress = load_averaged(settings, out, stage, latents, device)
     e = settings.evaluate
     pairs = chosen(latents, e.split, e.samples, TASKS, e.most)
@@ -82,7 +84,9 @@ def load_averaged(
             "checkpoint:absent", f"stage {stage} has no checkpoint: run `klear-train train --stage {stage}`"
         )
     check_fits(folder, settings, latents)
-    model = MMDiT(settings.model).to(device)
+    model = MMDiT(settings.model)
+    add_adapters(model, settings.lora)
+    load_base(model.to(device), settings)
     progress = load_ema(folder, model)
     return model.eval().requires_grad_(False), progress
 

@@ -17,6 +17,11 @@ def check_fits(folder: Path, settings: TrainSettings, latents: LatentSet) -> Non
             f"{folder} was trained on latents {progress.latents[:16]}, not on {latents.recipe[:16]}: "
             f"train in another OUT, move {folder.parents[1]} away, or name the old ones with --set latents=...",
         )
+    if progress.settings.get("lora") != as_plain(settings)["lora"]:
+        raise ConfigError(
+            "checkpoint:lora",
+            f"{folder} was trained with lora = {progress.settings.get('lora')}: set that, or train in another OUT",
+        )
     old, now = progress.settings.get("model", {}), as_plain(settings)["model"]
     if old != now and isinstance(now, dict):
         other = [f"model.{n} was {old.get(n)!r}, is {now[n]!r}" for n in sorted(now) if old.get(n) != now[n]]

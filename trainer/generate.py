@@ -15,19 +15,23 @@ from manifests.errors import ConfigError
 from manifests.files import replace as replace_file
 from media.writer import write_mp4, write_wav
 from pipeline import console
+from trainer.base import open_latents
 from trainer.clocks import AUDIO_HOP, AUDIO_RATE, VIDEO_FPS, audio_latents_for, video_frames, video_latents_for
 from trainer.codecs import audio_codec, video_codec
 from trainer.data.draws import draw_normal
-from trainer.data.latents import LatentSet, find_latents
+from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample
 from trainer.data.shards import samples as members_of
 from trainer.documents import Conditions, Document
 from trainer.evaluate import load_averaged
+from trainer.model.mmdit import MMDiT
 from trainer.parallel import join_world
 from trainer.patches import CELL
+from trainer.pretrained import load_pretrained
 from trainer.readings import readings_of
 from trainer.sampler import Sampled, sample_documents
 from trainer.settings import TrainSettings
+from trainer.space import Space
 from trainer.tasks import TASKS, Task, task_named
 
 
@@ -56,20 +60,13 @@ def generate(
     """
     began = time.perf_counter()
     device = join_world(settings.device).device
-    latents = LatentSet(find_latents(out, settings.latents))
+    latents = open_latents(settings, out)
     model, progress = load_averaged(settings, out, stage, latents, device)
     wanted = [task_named(name) for name in tasks or (["T2AV"] if prompts else TASKS)]
     requests = _prompted(latents, settings, prompts, wanted) if prompts else _from_clips(latents, settings, wanted)
-    g = settings.generate
-    readings = readings_of(latents, settings.objective, device, settings.model.patch)
-    documents = [request.document for request in requests]
-    with console.ticking(f"generate {len(documents)} samples", g.steps, "steps") as ticker:
-        made = sample_documents(model, documents, readings, g.steps, g.guidance, settings.precision, ticker.advance)
+    made = _make(model, requests, settings, latents)
     folder = out / "samples" / (f"stage-{stage}-prompted" if prompts else f"stage-{stage}")
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [_write(folder, request, sampled, latents) for request, sampled in zip(requests, made, strict=True)]
-    note = (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
-    replace_file(folder / "samples.json", methodcaller("write", note))
+    rows = _write_all(folder, requests, made, latents)
     return {
         "stage": stage,
         "step": progress.step,
@@ -77,6 +74,51 @@ def generate(
         "samples": rows,
         "seconds": round(time.perf_counter() - began, 2),
     }
+
+
+def generate_from(
+    export: Path, to: Path, prompts: Sequence[str], tasks: Iterable[str] | None = None, sets: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Sample an exported model into `to`, without the folder it was trained in. Each prompt is the caption of both
+    media, for T2AV or for `tasks`; sets: key=value on top of the export's settings.
+
+    Raises ConfigError as `load_pretrained` does, without a prompt, and for a task that needs a first frame.
+    """
+    began = time.perf_counter()
+    if not prompts:
+        raise ConfigError("generate:prompt", "an export holds no clips to take captions from: give --prompt")
+    pretrained = load_pretrained(export, join_world("auto").device, sets)
+    wanted = [task_named(name) for name in tasks or ["T2AV"]]
+    requests = _prompted(pretrained.space, pretrained.settings, prompts, wanted)
+    made = _make(pretrained.model, requests, pretrained.settings, pretrained.space)
+    rows = _write_all(to, requests, made, pretrained.space)
+    facts = pretrained.config["training"]
+    return {
+        "stage": facts["stage"],
+        "step": facts["step"],
+        "folder": str(to),
+        "samples": rows,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def _make(model: MMDiT, requests: Sequence[Request], settings: TrainSettings, space: Space) -> list[Sampled]:
+    g = settings.generate
+    readings = readings_of(space, settings.objective, next(model.parameters()).device, settings.model.patch)
+    documents = [request.document for request in requests]
+    with console.ticking(f"generate {len(documents)} samples", g.steps, "steps") as ticker:
+        return sample_documents(model, documents, readings, g.steps, g.guidance, settings.precision, ticker.advance)
+
+
+def _write_all(
+    folder: Path, requests: Sequence[Request], made: Sequence[Sampled], space: Space
+) -> list[dict[str, Any]]:
+    """Decode and write the samples and samples.json, whose rows these are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [_write(folder, request, sampled, space) for request, sampled in zip(requests, made, strict=True)]
+    note = (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+    replace_file(folder / "samples.json", methodcaller("write", note))
+    return rows
 
 
 def _from_clips(latents: LatentSet, settings: TrainSettings, wanted: Sequence[Task]) -> list[Request]:
@@ -97,9 +139,7 @@ def _from_clips(latents: LatentSet, settings: TrainSettings, wanted: Sequence[Ta
     return requests
 
 
-def _prompted(
-    latents: LatentSet, settings: TrainSettings, prompts: Sequence[str], wanted: Sequence[Task]
-) -> list[Request]:
+def _prompted(latents: Space, settings: TrainSettings, prompts: Sequence[str], wanted: Sequence[Task]) -> list[Request]:
     from trainer.text.minilm import MiniLM
 
     stills = [task.name for task in wanted if task.clean]
@@ -116,7 +156,7 @@ def _prompted(
     return requests
 
 
-def _blank(latents: LatentSet, settings: TrainSettings, features: torch.Tensor, n: int) -> Sample:
+def _blank(latents: Space, settings: TrainSettings, features: torch.Tensor, n: int) -> Sample:
     """A sample with nothing but captions, of the asked duration and the trained picture size."""
     count = video_latents_for(settings.generate.duration_s)
     height, width = latents.settings["height"] // CELL, latents.settings["width"] // CELL
@@ -154,7 +194,7 @@ def _texts(latents: LatentSet, key: str) -> dict[str, str]:
     return {}
 
 
-def _write(folder: Path, request: Request, sampled: Sampled, latents: LatentSet) -> dict[str, Any]:
+def _write(folder: Path, request: Request, sampled: Sampled, latents: Space) -> dict[str, Any]:
     """Decode and write one sample; its row for samples.json."""
     sound = None if sampled.audio is None else _sound(sampled.audio, request.seconds, latents)
     row = {"task": request.document.task.name, "seconds": request.seconds, "prompt": dict(request.prompt)}
@@ -170,7 +210,7 @@ def _write(folder: Path, request: Request, sampled: Sampled, latents: LatentSet)
     return row if sound is None else row | {"rate": AUDIO_RATE}
 
 
-def _sound(audio: torch.Tensor, seconds: float, latents: LatentSet) -> np.ndarray:
+def _sound(audio: torch.Tensor, seconds: float, latents: Space) -> np.ndarray:
     """Float32 samples of exactly this duration, padded with silence where the latents end a little short."""
     codec = audio_codec(latents.settings["audio_codec"])
     length = round(seconds * AUDIO_RATE)

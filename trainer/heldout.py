@@ -88,7 +88,8 @@ def measure(
 
     advance: told the number of passes (a pair at a sigma) done.
     """
-    device = next(model.parameters()).device
+    device, training = next(model.parameters()).device, model.training
+    model.eval()
     work = [(info, task, sigma) for info, task in pairs for sigma in fixed_sigmas(settings.evaluate.sigmas)]
     tallies: dict[Cell, Tally] = defaultdict(Tally)
     for group in _groups(work, settings.evaluate.tokens, settings.model.patch):
@@ -102,6 +103,7 @@ def measure(
             linear = _linear_losses(targets, readings[medium])
             _add(tallies, batch, medium, losses, linear)
         advance(len(group))
+    model.train(training)
     return dict(tallies)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline import console
+from trainer.base import open_latents
 from trainer.checkpoint import Progress, latest
-from trainer.data.latents import LatentSet, find_latents
 from trainer.determinism import make_deterministic
 from trainer.feed import Feed, Window
 from trainer.garbage import collecting
@@ -38,7 +38,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
         make_deterministic()
     world = join_world(settings.device, settings.parallel.context)
     plan = settings.stage(stage)
-    latents = LatentSet(find_latents(out, settings.latents))
+    latents = open_latents(settings, out)
     run = start_run(settings, out, stage, latents, world)
     readings = readings_of(latents, settings.objective, world.device, settings.model.patch)
     began, first = time.perf_counter(), run.progress

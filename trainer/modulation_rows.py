@@ -97,7 +97,7 @@ def _split(linear: nn.Linear, mesh: DeviceMesh) -> None:
     placements = _placements(mesh)
     for name, parameter in list(linear.named_parameters()):
         part = distribute_tensor(parameter.data, mesh, placements, src_data_rank=None)
-        setattr(linear, name, nn.Parameter(part))
+        setattr(linear, name, nn.Parameter(part, requires_grad=parameter.requires_grad))
 
 
 def _placements(mesh: DeviceMesh) -> Sequence[Placement]:

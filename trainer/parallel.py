@@ -93,7 +93,9 @@ def join_world(device: str, context: int = 1) -> World:
     on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     local = int(os.environ.get("LOCAL_RANK", "0"))
     place = torch.device("cuda", local) if on_gpu else torch.device("cpu")
-    if on_gpu:
+    if on_gpu and dist.is_initialized():
+        place = torch.device("cuda", torch.cuda.current_device())  # whoever made the group (Ray Train) chose it
+    elif on_gpu:
         torch.cuda.set_device(place)
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size % context:

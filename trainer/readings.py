@@ -2,12 +2,12 @@
 
 import torch
 
-from trainer.data.latents import LatentSet
 from trainer.objective import ObjectiveSettings, Reading
+from trainer.space import Space
 
 
 def readings_of(
-    latents: LatentSet, settings: ObjectiveSettings, device: torch.device, patch: int = 1
+    latents: Space, settings: ObjectiveSettings, device: torch.device, patch: int = 1
 ) -> dict[str, Reading]:
     """The reading of `video` and of `audio`, on the device. patch: of the model; a video row has p x p cells."""
     stats = {"video": (latents.video_stats, patch**2), "audio": (latents.audio_stats, 1)}

@@ -8,6 +8,7 @@ import torch
 
 from manifests.errors import ConfigError
 from pipeline import console
+from trainer.base import load_base
 from trainer.checkpoint import Progress, latest, restore, state_of
 from trainer.data.latents import LatentSet
 from trainer.data.mixture import mixture_weights
@@ -15,6 +16,7 @@ from trainer.data.stream import SampleStream
 from trainer.ema import Ema
 from trainer.fits import check_fits
 from trainer.guard import Guard
+from trainer.lora import add_adapters
 from trainer.model.mmdit import MMDiT
 from trainer.optim import Optimizer
 from trainer.parallel import World, materialise, parallelize
@@ -56,8 +58,10 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
     _check_channels(settings, latents)
     with torch.device("meta"):
         model = MMDiT(settings.model)
+        add_adapters(model, settings.lora)
     parallelize(model, world, settings.parallel, settings.precision)
     materialise(model, world.device, settings.seed)
+    load_base(model, settings)
     optimizer, ema = Optimizer(model, settings.optim), Ema(model, settings.optim.ema)
     guard = Guard(settings.guard, world.device)
     here, before = latest(out, stage), latest(out, stage - 1) if stage > 1 else None

@@ -10,6 +10,8 @@ from manifests.errors import ConfigError
 from pipeline.settings import Settings, load_settings
 from trainer.data.encode_settings import EncodeSettings
 from trainer.guard import GuardSettings
+from trainer.launch_ray import LaunchSettings
+from trainer.lora import LoraSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
 from trainer.optim import OptimSettings
@@ -83,6 +85,7 @@ class TrainSettings(Settings):
     """Everything that decides a run.
 
     device: auto takes a GPU where there is one. precision: bf16 computes in bfloat16 with float32 master weights.
+    lora: adapters on a frozen base, null to train the whole model.
     latents: prefix of the recipe to train on, where OUT holds several. log_every, save_every, heldout_every: in steps;
     heldout_every measures a small held-out loss inside the loop, also at the first and last step. keep_last: newest
     checkpoints of a stage that stay; those at multiples of keep_every steps always do. save_in_background: write files
@@ -109,6 +112,8 @@ class TrainSettings(Settings):
     generate: GenerateSettings = GenerateSettings()
     log: LogSettings = LogSettings()
     profile: ProfileSettings = ProfileSettings()
+    lora: LoraSettings | None = None
+    launch: LaunchSettings = LaunchSettings()
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=200, ge=1)
     keep_last: int = Field(default=2, ge=1)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from trainer.loop import train
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,3 +41,18 @@ def test_missing_latents_name_the_command_to_run(tmp_path):
     done = run("evaluate", "--out", str(tmp_path), "--preset", "tiny")
     assert done.returncode == 2
     assert "klear-train encode" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_export_and_generate_from_it(out, tiny, tmp_path):
+    train(tiny, out, 1)
+    done = run("export", "--out", str(out), "--to", str(tmp_path / "model"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["dtype"] == "bf16"
+    for args, said in (
+        (["export", "--out", str(out), "--stage", "2"], "checkpoint:absent"),
+        (["generate", "--out", str(tmp_path / "made"), "--from", str(tmp_path / "model")], "--prompt"),
+        (["train", "--out", str(out), "--launcher", "slurm"], "torchrun or ray"),
+    ):
+        done = run(*args)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1

@@ -145,6 +145,16 @@ def test_the_26_billion_parameters():
     assert abs(counts["total"] / 1e9 - 25.90) < 0.01
 
 
+def test_the_wide_26_billion_are_in_the_feed_forwards():
+    d, ffn, rank = 4096, 16384, 256
+    counts = count_parameters(load_train_settings("klear_26b_wide").model)
+    print(counts)
+    attention = 4 * d**2 + 4 * d + 2 * 128
+    forward, modulation = 2 * d * ffn + ffn + d, 7 * d * rank + 6 * d
+    assert counts["blocks"] == 32 * 4 * (attention + forward + modulation) == 26_717_224_960
+    assert abs(counts["total"] / 1e9 - 26.79) < 0.01
+
+
 def test_every_preset_is_valid():
     names = sorted(path.stem for path in Path(PRESETS).glob("*.yaml"))
     assert {"demo", "tiny", "klear_26b"} <= set(names)

@@ -1,6 +1,6 @@
 """The shape of the model, as settings."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -66,6 +66,10 @@ class ModelConfig(Settings):
     def patch_channels(self) -> int:
         """Channels of one video token: those of its latent cells, side by side."""
         return self.video_channels * self.patch**2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: libraries (peft) ask a model's config for them by this name."""
+        return self.model_dump(mode="json")
 
     @model_validator(mode="after")
     def _fits(self) -> "ModelConfig":

@@ -30,13 +30,15 @@ def init_weights(model: MMDiT, seed: int) -> None:
 
 def _values(name: str, model: MMDiT, seed: int) -> Callable[[torch.Tensor], None]:
     """What fills the parameter of this name, given in full."""
-    zero = ".modulation." in name and ".up." in name
+    zero = (".modulation." in name and ".up." in name) or ".lora_B." in name
     if zero or name.startswith("heads.") or (name.endswith(".bias") and not name.endswith(".qkv.bias")):
         return _zero
     if name.endswith(".qkv.bias"):
         return lambda full: _bias(full, 2 * model.config.width)
     if "norm_qk" in name:
         return lambda full: _constant(full, 1.0)
+    if ".lora_A." in name:
+        return lambda full: _normal(full, (3 * full.shape[1]) ** -0.5, f"{seed}/{name}")
     shrink = math.sqrt(2 * model.config.layers) if name.endswith((".out.weight", ".ffn_out.weight")) else 1.0
     return lambda full: _normal(full, STD / shrink, f"{seed}/{name}")
 
