@@ -19,6 +19,7 @@ from trainer.evaluate import evaluate
 from trainer.export import export
 from trainer.loop import train
 from trainer.lora import LoraSettings, add_adapters, load_adapters
+from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.packing import pack
 from trainer.parallel import join_world
@@ -68,6 +69,7 @@ def test_it_starts_as_the_base_with_few_weights_that_train(out, tiny, base):
     assert set(run.ema.weights) == names
     again = MMDiT(settings.model)
     add_adapters(again, settings.lora)
+    init_weights(again, settings.seed)
     assert all(torch.equal(p, trainable(again)[name]) for name, p in trainable(run.model).items())
 
 
