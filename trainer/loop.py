@@ -10,7 +10,7 @@ from pipeline import console
 from trainer.checkpoint import Progress, latest
 from trainer.data.latents import LatentSet, find_latents
 from trainer.determinism import make_deterministic
-from trainer.feed import Window, next_window
+from trainer.feed import Feed, Window
 from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
 from trainer.objective import Reading
@@ -31,17 +31,22 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     """
     if settings.deterministic:
         make_deterministic()
-    world = join_world(settings.device)
+    world = join_world(settings.device, settings.parallel.context)
     plan = settings.stage(stage)
     latents = LatentSet(find_latents(out, settings.latents))
     run = start_run(settings, out, stage, latents, world)
-    readings = readings_of(latents, settings.objective, world.device)
+    readings = readings_of(latents, settings.objective, world.device, settings.model.patch)
     began, first = time.perf_counter(), run.progress
-    with Metrics(out, stage, plan.steps, run.progress.step, world) as metrics, run.stop, run.saver:
+    with (
+        Metrics(out, stage, plan.steps, run.progress.step, world) as metrics,
+        run.stop,
+        run.saver,
+        _feed(run, settings) as feed,
+    ):
         if run.progress.step == 0:
             _heldout(run, settings, readings, metrics)
         while run.progress.step < plan.steps:
-            window = next_window(run, settings, plan.tokens)
+            window = feed.next()
             lr = learning_rate(plan, run.progress.step)
             values = train_step(run, settings, window.batches, readings, lr)
             run.progress = _moved(run.progress, window, first.seconds + time.perf_counter() - began)
@@ -49,6 +54,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
             metrics.add(step, values, len(window.draws), window.tokens, lr, settings.log_every)
             saving, leaving = last or step % settings.save_every == 0, run.stop.agreed()
             if (saving or leaving or step % settings.log_every == 0) and look_back(run, settings):
+                feed.reset(run.progress.position, frozenset(run.progress.left_out))
                 continue
             if last or step % settings.heldout_every == 0:
                 _heldout(run, settings, readings, metrics)
@@ -58,6 +64,10 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
             if leaving and not last:
                 _leave(run)
     return summary(run, settings, metrics.losses, run.progress.step - first.step, time.perf_counter() - began)
+
+
+def _feed(run: Run, settings: TrainSettings) -> Feed:
+    return Feed(run, settings, frozenset(run.progress.left_out))
 
 
 def _leave(run: Run) -> NoReturn:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from manifests.errors import ConfigError
 from pipeline import console
 from trainer.checkpoint import Progress, latest, restore, state_of
@@ -13,10 +15,9 @@ from trainer.data.stream import SampleStream
 from trainer.ema import Ema
 from trainer.fits import check_fits
 from trainer.guard import Guard
-from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.optim import Optimizer
-from trainer.parallel import World, parallelize
+from trainer.parallel import World, materialise, parallelize
 from trainer.rebalance import read_mixture
 from trainer.saver import Saver
 from trainer.settings import TrainSettings, as_plain
@@ -53,9 +54,10 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
     Raises ConfigError when an earlier stage is missing or unfinished, or the latents do not fit the model.
     """
     _check_channels(settings, latents)
-    model = MMDiT(settings.model)
-    init_weights(model, settings.seed)
-    model = parallelize(model.to(world.device), world)
+    with torch.device("meta"):
+        model = MMDiT(settings.model)
+    parallelize(model, world, settings.parallel, settings.precision)
+    materialise(model, world.device, settings.seed)
     optimizer, ema = Optimizer(model, settings.optim), Ema(model, settings.optim.ema)
     guard = Guard(settings.guard, world.device)
     here, before = latest(out, stage), latest(out, stage - 1) if stage > 1 else None

@@ -13,6 +13,8 @@ from trainer.guard import GuardSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
 from trainer.optim import OptimSettings
+from trainer.parallel import ParallelSettings
+from trainer.partition import BatchSettings
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -93,7 +95,9 @@ class TrainSettings(Settings):
     encode: EncodeSettings = EncodeSettings()
     model: ModelConfig = ModelConfig()
     objective: ObjectiveSettings = ObjectiveSettings()
+    batch: BatchSettings = BatchSettings()
     optim: OptimSettings = OptimSettings()
+    parallel: ParallelSettings = ParallelSettings()
     guard: GuardSettings = GuardSettings()
     mixture: MixtureSettings = MixtureSettings()
     stages: tuple[StageSettings, ...] = (StageSettings(), StageSettings())

@@ -29,6 +29,7 @@ def train_step(
         global_loss(losses, counts, settings.objective).backward()
         sums += torch.stack([losses.video.sum(), losses.audio.sum()]).detach()
         shares.append(document_shares(losses, batch, counts))
+    run.model.finish_gradients()
     grads = gradients(run.model.parameters())
     norm = global_norm(grads)
     totals = run.world.sum(torch.cat([sums, run.guard.flags(norm), run.stop.wish()]))

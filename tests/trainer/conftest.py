@@ -94,7 +94,7 @@ def model(config: ModelConfig) -> MMDiT:
     return model
 
 
-def _write_latents(out: Path, settings: TrainSettings) -> Path:
+def _write_latents(out: Path, settings: TrainSettings, cells: tuple[int, int] = (2, 3)) -> Path:
     """A finished set of latents under `out`: 8 training and 4 held-out clips, of two classes, with structure."""
     folder = out / "latents" / "0000test"
     folder.mkdir(parents=True)
@@ -103,10 +103,10 @@ def _write_latents(out: Path, settings: TrainSettings) -> Path:
     with tarfile.open(folder / "shard-00000.tar", "w") as tar:
         for i in range(12):
             latents = 2 + i % 2
-            sizes = (latents * 6, round(43.07 * (8 * latents - 7) / 24))
+            sizes = (latents * cells[0] * cells[1], round(43.07 * (8 * latents - 7) / 24))
             video, audio = (torch.randn(n, 2, generator=g) @ base for n, base in zip(sizes, bases, strict=True))
             raw = {
-                "video": video.reshape(latents, 2, 3, -1),
+                "video": video.reshape(latents, *cells, -1),
                 "audio": audio,
                 "video_text": torch.randn(4, settings.model.text_dim, generator=g),
                 "audio_text": torch.randn(3, settings.model.text_dim, generator=g),
@@ -126,7 +126,7 @@ def _write_latents(out: Path, settings: TrainSettings) -> Path:
             rows.append(info | {"shard": "shard-00000.tar", "offset": place, "size": len(body)})
     stats = {m: ChannelStats.fit(m, Scaling(1.0, 0.5), [raw[m] for raw in raws[:8]]) for m in ("video", "audio")}
     save_stats(folder, stats)
-    codecs = {"video_codec": "dct", "audio_codec": "logmel4", "width": 48, "height": 32}
+    codecs = {"video_codec": "dct", "audio_codec": "logmel4", "width": 16 * cells[1], "height": 16 * cells[0]}
     (folder / "settings.json").write_text(json.dumps(codecs))
     pq.write_table(pa.Table.from_pylist(rows), folder / "index.parquet")
     return out
@@ -143,6 +143,18 @@ def tiny() -> TrainSettings:
 def out(tmp_path: Path, tiny: TrainSettings) -> Path:
     """A run folder with finished latents."""
     return _write_latents(tmp_path / "out", tiny)
+
+
+@pytest.fixture
+def tiny_even(tiny: TrainSettings) -> TrainSettings:
+    """`tiny` with video tokens of 2 x 2 cells."""
+    return tiny.model_copy(update={"model": tiny.model.model_copy(update={"patch": 2})})
+
+
+@pytest.fixture
+def out_even(tmp_path: Path, tiny_even: TrainSettings) -> Path:
+    """A run folder with finished latents of 2 x 4 cells."""
+    return _write_latents(tmp_path / "out", tiny_even, (2, 4))
 
 
 @pytest.fixture

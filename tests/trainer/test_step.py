@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainer.data.latents import LatentSet, find_latents
-from trainer.feed import next_window
+from trainer.feed import Feed
 from trainer.parallel import join_world
 from trainer.readings import readings_of
 from trainer.run import start_run
@@ -20,7 +20,11 @@ def prepared(out, tiny):
     world = join_world("auto")
     latents = LatentSet(find_latents(out))
     run = start_run(tiny, out, 1, latents, world)
-    return run, next_window(run, tiny, 400), readings_of(latents, tiny.objective, world.device)
+    stage = tiny.stages[0].model_copy(update={"tokens": 400})
+    settings = tiny.model_copy(update={"stages": (stage, *tiny.stages[1:])})
+    with Feed(run, settings) as feed:
+        window = feed.next()
+    return run, window, readings_of(latents, tiny.objective, world.device)
 
 
 def _tensors(run) -> list[torch.Tensor]:
