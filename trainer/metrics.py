@@ -49,7 +49,8 @@ class Metrics:
             return self
         out, stage = self._run.out, self._stage
         self._lines = JsonLines(lines_file(out, stage), self._step)
-        self._sinks.append(TensorBoard(out / "report" / "tensorboard" / f"stage-{stage}", self._step))
+        # A stage that begins measures held-out loss at step 0 anew.
+        self._sinks.append(TensorBoard(out / "report" / "tensorboard" / f"stage-{stage}", self._step or -1))
         if self._settings.log.wandb is not None:
             self._sinks.append(WandB(self._settings.log.wandb, out, stage, as_plain(self._settings)))
         for sink in self._sinks:

@@ -3,9 +3,10 @@
 Measured before clipping, on what every rank holds, and put together when a line is logged.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +16,7 @@ from trainer.parallel import World
 PARTS = ("attention", "ffn", "modulation", "embed", "head")
 SHARED = "shared"
 """The stream of weights that no single stream owns, such as the embedding of sigma."""
+_STREAMS = (*STREAMS, SHARED)
 _PART_OF = {
     **dict.fromkeys(("qkv", "norm_qk", "out"), "attention"),
     **dict.fromkeys(("ffn_in", "ffn_out"), "ffn"),
@@ -28,8 +30,9 @@ class ParameterShares:
     def __init__(self, model: nn.Module, world: World) -> None:
         self._world = world
         self._parameters = list(model.parameters())
-        self._places = [place_of(name) for name, _ in model.named_parameters()]
-        self._copies = [_copies(parameter, world.size) for parameter in self._parameters]
+        places = [place_of(name) for name, _ in model.named_parameters()]
+        self._places = np.array([(_STREAMS.index(stream), PARTS.index(part)) for stream, part in places])
+        self._copies = np.array([_copies(parameter, world.size) for parameter in self._parameters])
         self._norms: list[torch.Tensor] = []
         self._present: list[list[int]] = []
 
@@ -47,23 +50,17 @@ class ParameterShares:
 
         A step whose gradient is no number is left out. Waits for the device; all ranks call it.
         """
-        streams = (*STREAMS, SHARED)
-        sums = torch.zeros(len(streams), len(PARTS), dtype=torch.float64)
-        for norms, present in zip(self._fetched(), self._present, strict=True):
-            for i, norm in zip(present, norms, strict=True):
-                stream, part = self._places[i]
-                sums[streams.index(stream), PARTS.index(part)] += norm**2 / self._copies[i]
-        sums = self._world.sum(sums.to(self._world.device)).cpu()
+        sums = np.zeros((len(_STREAMS), len(PARTS)))
+        if self._norms:
+            squares = torch.cat(self._norms).double().square().cpu().numpy()
+            steps = np.repeat(np.arange(len(self._present)), [len(present) for present in self._present])
+            bad = np.unique(steps[~np.isfinite(squares)])
+            good = ~np.isin(steps, bad)
+            places = np.concatenate(self._present)[good]
+            np.add.at(sums, tuple(self._places[places].T), squares[good] / self._copies[places])
+        total = self._world.sum(torch.from_numpy(sums).to(self._world.device)).cpu().numpy()
         self._norms, self._present = [], []
-        return {"stream": _shares(streams, sums.sum(1)), "part": _shares(PARTS, sums.sum(0))}
-
-    def _fetched(self) -> Iterable[list[float]]:
-        """The norms of each step on the host, by one copy; zeros for a step with a bad one."""
-        if not self._norms:
-            return []
-        counts = [len(norms) for norms in self._norms]
-        steps = torch.cat(self._norms).cpu().split(counts)
-        return [(s if s.isfinite().all() else torch.zeros_like(s)).tolist() for s in steps]
+        return {"stream": _shares(_STREAMS, total.sum(1)), "part": _shares(PARTS, total.sum(0))}
 
 
 def place_of(name: str) -> tuple[str, str]:
@@ -91,6 +88,6 @@ def _copies(parameter: Any, size: int) -> float:
     return size / torch.Size(shards).numel()
 
 
-def _shares(names: Sequence[str], sums: torch.Tensor) -> dict[str, float]:
+def _shares(names: Sequence[str], sums: np.ndarray) -> dict[str, float]:
     whole = float(sums.sum())
     return {name: value / whole if whole else 0.0 for name, value in zip(names, sums.tolist(), strict=True)}

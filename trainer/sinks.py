@@ -72,13 +72,14 @@ def check_sinks(settings: LogSettings) -> None:
 
 
 class TensorBoard:
-    """Event files in `folder`. start: steps that count; what an earlier process wrote beyond them is hidden."""
+    """Event files in `folder`. last: the last step that counts of what is there already, -1 for none; the rest is
+    hidden."""
 
-    def __init__(self, folder: Path, start: int) -> None:
+    def __init__(self, folder: Path, last: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self._folder = folder
-        self._writer = SummaryWriter(str(folder), purge_step=start + 1 if folder.is_dir() else None)
+        self._writer = SummaryWriter(str(folder), purge_step=last + 1 if folder.is_dir() else None)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """A scalar each."""

@@ -99,7 +99,9 @@ def test_a_resumed_run_has_every_step_once_and_the_same(out, tiny, monkeypatch):
     assert [row["step"] for row in again] == [1, 2, 3, 4, 5, 6]
     same = ("loss", "video", "audio", "grad_norm", "task", "class", "sigma", "stream", "part")
     assert [{key: row[key] for key in same} for row in again] == [{key: row[key] for key in same} for row in whole]
-    assert [step for step, _ in curves(out)["loss_metrics/video"]] == [1, 2, 3, 4, 5, 6]
+    found = curves(out)
+    assert [step for step, _ in found["loss_metrics/video"]] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _ in found["heldout/video"]] == [0, 6]
 
 
 def test_going_back_in_a_run_replaces_the_rows(out, tiny):
