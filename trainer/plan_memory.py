@@ -46,7 +46,7 @@ BLOCK = (
 )
 
 WORKING = {False: 16, True: 20}
-"""Bytes per row and width, in fp32 and in bf16, of what comes and goes around the fullest moment of a pass. Measured."""
+"""Bytes per row and width, in fp32 and in bf16, of what comes and goes at the fullest moment of a pass. Measured."""
 
 LIVE_UNITS = 3
 """Blocks' weights at once under FSDP2: the one at work, the next being gathered, and its copy out of the buffer."""

@@ -7,7 +7,6 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-
 _WORTH = 1 << 16
 """Bytes of a new tensor from which on it is worth adding everything up again."""
 

@@ -28,9 +28,7 @@ def planned(settings: TrainSettings, batch) -> dict[str, float]:
     """Bytes by component for this micro-batch on one device, without its data."""
     rows = tuple(len(ids) for ids in batch.packed.positions)
     recipe = recipe_of(settings, 1, sum(rows))
-    return weight_bytes(settings.model, recipe) | activation_bytes(
-        settings.model, recipe, sum(rows), rows[0] + rows[3]
-    )
+    return weight_bytes(settings.model, recipe) | activation_bytes(settings.model, recipe, sum(rows), rows[0] + rows[3])
 
 
 def windows(settings: TrainSettings, out, device: torch.device):
