@@ -80,6 +80,32 @@ def train(
 
 
 @app.command()
+def plan(
+    preset: Preset = "demo",
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="GPUs in all, 8 a node.")] = 1,
+    gpu: Annotated[str, typer.Option("--gpu", help="A name in trainer/gpus.py: h100, h200, a100, b200.")] = "h100",
+    size: Annotated[list[str] | None, typer.Option("--size", help="WIDTHxHEIGHT, pixels; may be repeated.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Duration of the samples.")] = None,
+    stage: Stage = 1,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Parameters, FLOPs, memory, traffic, time and MFU of a run, without its GPUs; refuses what cannot fit."""
+    from trainer.plan import clips_of
+    from trainer.plan import plan as make
+    from trainer.plan_show import refuse, show_plan
+    from trainer.settings import load_train_settings
+
+    settings = load_train_settings(preset, sets or [])
+    result = make(settings, gpus, gpu, clips_of(settings, size or [], seconds), stage)
+    if as_json and not result["fits"]:
+        print(json.dumps(result))
+        raise typer.Exit(2)
+    _report(result, as_json, show_plan)
+    refuse(result)
+
+
+@app.command()
 def evaluate(out: Out, stage: Stage = 1, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
     """Held-out loss of a stage's averaged weights, per task, class and medium."""
     from trainer.evaluate import evaluate as run

@@ -1,4 +1,4 @@
-"""The GPUs we know: their peak, what they sustain, their memory and their links. All rates of the planner are here."""
+"""The GPUs we know: their peak, what they sustain, their memory and links. All of the planner's rates are here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,0 +1,146 @@
+"""The planner: what it prints agrees with the arithmetic of the paper-literal model, and it refuses what cannot fit."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from manifests.errors import ConfigError
+from trainer.cli import app
+from trainer.gpus import GPUS, peak_flops
+from trainer.plan import Clip, expected_step, plan
+from trainer.plan_memory import weight_bytes
+from trainer.plan_recipe import recipe_of
+from trainer.plan_show import refuse
+from trainer.plan_time import traffic
+from trainer.settings import load_train_settings
+
+GIB = 2**30
+CLIP = Clip(848, 480, 5.0)
+
+
+def klear(*sets: str):
+    return load_train_settings("klear_26b", ["parallel.recompute=full", "batch.micro_tokens=null", *sets])
+
+
+@pytest.mark.parametrize(("gpus", "expected"), [(8, 48.2), (16, 24.1), (32, 12.1), (64, 6.0)])
+def test_the_states_of_26_billion_parameters(gpus, expected):
+    """16 bytes a parameter over the shards: the reference's table; 4 more for the average."""
+    settings = klear()
+    found = weight_bytes(settings.model, recipe_of(settings, gpus, 26_758), ema=False)
+    assert sum(found[k] for k in ("parameters", "gradients", "moments")) / GIB == pytest.approx(expected, abs=0.1)
+    with_average = weight_bytes(settings.model, recipe_of(settings, gpus, 26_758))
+    assert with_average["EMA"] == found["parameters"]
+
+
+def test_activations_of_one_480p_sample_with_everything_made_again():
+    """The reference's hand count: residuals 6.5 GiB at 26.7k tokens, one live block about 7; here heads come on top."""
+    memory = plan(klear(), 64, "h100", [CLIP])["memory"]
+    assert memory["block made again"] / GIB == pytest.approx(7, abs=0.5)
+    residuals = 32 * 26_822 * 4096 * 2
+    assert residuals / GIB == pytest.approx(6.5, abs=0.1)
+    assert residuals < memory["activations"] < residuals + 1.6 * GIB
+
+
+def test_gathering_adaln_doubles_the_traffic():
+    """8 bytes x 25.9 B = 206 GB a step and GPU when AdaLN is gathered, less the own share; half when it stays."""
+    settings = klear("stages.0.tokens=26758", "mixture.tasks={T2AV: 1}")
+    found = {}
+    for way in ("gather", "rows"):
+        told = settings.model_copy(update={"parallel": settings.parallel.model_copy(update={"modulation": way})})
+        result = plan(told, 64, "h100", [CLIP])
+        assert result["step"]["micro_batches"] == 1
+        found[way] = result["communication"]["all-gather of weights"]
+        found[way] += result["communication"]["reduce-scatter of gradients"]
+    assert found["gather"] / 1e9 == pytest.approx(8 * 25.895 * 63 / 64, rel=0.01)
+    assert found["rows"] / found["gather"] == pytest.approx(0.502, abs=0.005)
+
+
+def test_copies_and_context_add_their_traffic():
+    settings = klear("parallel.shard=16", "parallel.context=4")
+    result = plan(settings, 64, "h100", [CLIP])
+    assert result["recipe"]["shard"] == 16 and result["fits"]
+    assert result["communication"]["all-reduce between copies"] > 0
+    rows = result["step"]["tokens_per_s"] * result["step"]["seconds"]["step"] / 64
+    expected = 3 * 4 * 4096 * 2 * 32 * 0.75 * rows
+    assert result["communication"]["all-to-all of context"] == pytest.approx(expected, rel=0.01)
+
+
+def test_mfu_is_between_what_peers_reach_and_what_products_sustain():
+    result = plan(klear(), 64, "h100", [CLIP])
+    assert 0.23 < result["step"]["mfu"] < 0.687
+    flops = result["step"]["flops_per_gpu"] * 64
+    assert result["step"]["mfu"] == pytest.approx(flops / 64 / result["step"]["seconds"]["step"] / 989e12)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "sets", "change"),
+    [
+        (16, ["parallel.shard=8"], ["parallel.shard=16"]),
+        (8, [], ["optim.state_dtype=bf16"]),
+        (64, ["parallel.recompute=none"], ["parallel.recompute=full"]),
+        (128, ["parallel.recompute=none"], ["parallel.recompute=selective"]),
+        (64, ["batch.micro_tokens=120000"], ["parallel.context=2"]),
+        (1, [], ["--gpus 8", "optim.state_dtype=bf16"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_smallest_change(gpus, sets, change):
+    result = plan(klear(*sets), gpus, "h100", [CLIP])
+    assert not result["fits"] and result["change"] == change
+    assert result["after"]["memory"]["total"] <= result["memory"]["usable"] < result["memory"]["total"]
+    with pytest.raises(ConfigError, match="the smallest change that fits"):
+        refuse(result)
+
+
+def test_the_preset_fits_as_it_is():
+    for gpus in (16, 64):
+        result = plan(load_train_settings("klear_26b"), gpus, "h100")
+        assert result["fits"] and result["change"] == [] and result["after"] is None
+        refuse(result)
+    assert result["clips"][0]["tokens"]["T2AV"] == pytest.approx(26_700, abs=100)
+
+
+def test_the_mixture_of_tasks_decides_a_step():
+    settings = klear("mixture.tasks={T2AV: 3, T2A: 1}", "stages.0.tokens=400000")
+    loads = {name: _load(name, settings) for name in ("T2AV", "T2A")}
+    step = expected_step(settings, recipe_of(settings, 8, 26_758), loads, 1)
+    assert step.rows * 8 <= 400_000 and step.turns == 2
+
+
+def _load(task, settings):
+    from trainer.batches import load_of
+    from trainer.tasks import TASKS
+
+    return load_of(CLIP.info(), TASKS[task], settings.model.patch)
+
+
+def test_traffic_of_one_gpu_is_none():
+    settings = load_train_settings("local")
+    recipe = recipe_of(settings, 1, 10)
+    step = expected_step(settings, recipe, {"T2AV": _load("T2AV", settings)}, 1)
+    assert sum(traffic(settings.model, recipe, step).values()) == 0
+
+
+def test_peaks_of_devices_by_the_drivers_name():
+    assert peak_flops("NVIDIA H100 80GB HBM3") == peak_flops("NVIDIA H200") == 989e12
+    assert peak_flops("NVIDIA A100-SXM4-80GB") == 312e12 and peak_flops("Intel Xeon") is None
+    assert all(gpu.gemm < gpu.peak and gpu.attention < gpu.peak for gpu in GPUS.values())
+
+
+def test_the_command():
+    run = CliRunner().invoke(app, ["plan", "--preset", "klear_26b", "--gpus", "64", "--gpu", "h100", "--json"])
+    assert run.exit_code == 0, run.output
+    told = json.loads(run.stdout)
+    assert told["parameters"]["blocks"] == 25_776_128_000 and told["fits"]
+    sized = CliRunner().invoke(
+        app, ["plan", "--preset", "klear_26b", "--gpus", "8", "--size", "1280x720", "--size", "448x256", "--json"]
+    )
+    assert sized.exit_code == 2
+    told = json.loads(sized.stdout)
+    assert [clip["width"] for clip in told["clips"]] == [1280, 448] and told["change"]
+
+
+def test_a_wrong_size_or_gpu_says_what_to_write():
+    for wrong, words in ((["--size", "480p"], "WIDTHxHEIGHT"), (["--gpu", "rtx"], "h100, h200")):
+        run = CliRunner().invoke(app, ["plan", "--preset", "tiny", *wrong])
+        assert isinstance(run.exception, ConfigError) and words in run.exception.message
