@@ -20,7 +20,6 @@ from trainer.codecs import audio_codec, video_codec
 from trainer.data.draws import draw_normal
 from trainer.data.latents import LatentSet, find_latents
 from trainer.data.sample import Sample
-from trainer.data.shards import samples as members_of
 from trainer.documents import Conditions, Document
 from trainer.evaluate import load_averaged
 from trainer.parallel import join_world
@@ -93,7 +92,7 @@ def _from_clips(latents: LatentSet, settings: TrainSettings, wanted: Sequence[Ta
         for n in range(g.samples):
             info = able[(place + n) % len(able)]
             sample = latents.load(info.key)
-            texts = _texts(latents, info.key)
+            texts = latents.texts(info.key)
             name = f"{task.name}-{info.key}" + (f"-{n}" if g.samples > 1 else "")
             requests.append(Request(name, _document(sample, task, settings, n), _seconds(sample), texts))
     return requests
@@ -145,15 +144,6 @@ def _document(sample: Sample, task: Task, settings: TrainSettings, n: int) -> Do
 
 def _seconds(sample: Sample) -> float:
     return video_frames(len(sample.video)) / VIDEO_FPS
-
-
-def _texts(latents: LatentSet, key: str) -> dict[str, str]:
-    """The texts of a clip, as its shard keeps them."""
-    for path in sorted(latents.folder.glob("*.tar")):
-        found = members_of(path).get(key)
-        if found is not None:
-            return {name: text for name, text in json.loads(found["json"].read())["texts"].items() if text}
-    return {}
 
 
 def _write(folder: Path, request: Request, sampled: Sampled, latents: LatentSet) -> dict[str, Any]:
