@@ -24,7 +24,8 @@ CLASSES = ("single_speech", "multi_speech", "singing", "music", "sound")
 
 @dataclass(frozen=True)
 class Kind:
-    """A size of sample: shapes as stored in float16, how many a shard and in all, webdataset's buffer for them."""
+    """A size of sample: shapes as stored in float16, how many a shard and in all, webdataset's buffer for
+    them, and the knee of their companding (0: none, as for all codecs but dct and mdct)."""
 
     name: str
     video: tuple[int, int, int, int]
@@ -33,11 +34,12 @@ class Kind:
     shard: int
     count: int
     buffer: int
+    bend: float
 
 
-SMALL = Kind("small", (1, 1, 1, 128), (129, 320), 384, 400, 4000, 1000)
-"""3 s of sound."""
-LARGE = Kind("large", (16, 30, 52, 48), (215, 64), 384, 50, 400, 100)
+SMALL = Kind("small", (1, 1, 1, 128), (129, 320), 384, 400, 4000, 1000, 0.0)
+"""3 s of sound, as logmel4 has it."""
+LARGE = Kind("large", (16, 30, 52, 48), (215, 64), 384, 50, 400, 100, 0.0)
 """5 s of 832 x 480 in the latents of a 4 x 16 x 16 VAE."""
 
 
@@ -54,7 +56,9 @@ def make(folder: Path, kind: Kind) -> Path:
         tars.write(path, [member for key in keys for member in _members(key, kind, g)])
         rows += [_row(key, found["latents.safetensors"], kind) for key, found in samples(path).items()]
     latents = {"video": kind.video[-1], "audio": kind.audio[-1]}
-    stats = {s: ChannelStats.fit(s, Scaling(1.0, 0.5), [torch.randn(500, c, generator=g)]) for s, c in latents.items()}
+    stats = {
+        s: ChannelStats.fit(s, Scaling(kind.bend, 0.5), [torch.randn(500, c, generator=g)]) for s, c in latents.items()
+    }
     save_stats(folder, stats)
     (folder / SETTINGS).write_text(json.dumps({"video_codec": "dct", "audio_codec": "logmel4"}))
     table = pa.Table.from_pylist(sorted(rows, key=lambda row: row["key"]))

@@ -101,13 +101,14 @@ def _from_clips(latents: LatentSet, settings: TrainSettings, wanted: Sequence[Ta
 def _prompted(
     latents: LatentSet, settings: TrainSettings, prompts: Sequence[str], wanted: Sequence[Task]
 ) -> list[Request]:
-    from trainer.text.minilm import MiniLM
+    from trainer.text import text_encoder
 
     stills = [task.name for task in wanted if task.clean]
     if stills:
         raise ConfigError("generate:still", f"{stills[0]} needs a first frame, which a prompt has not: use T2AV")
+    encoder = text_encoder(latents.settings.get("text_encoder", "minilm"), latents.settings.get("text_weights"))
     requests = []
-    for n, (prompt, features) in enumerate(zip(prompts, MiniLM().encode(list(prompts)), strict=True)):
+    for n, (prompt, features) in enumerate(zip(prompts, encoder.encode(list(prompts)), strict=True)):
         sample = _blank(latents, settings, features, n)
         for task in wanted:
             document = _document(sample, task, settings, n)
@@ -154,7 +155,7 @@ def _write(folder: Path, request: Request, sampled: Sampled, latents: LatentSet)
         path = folder / f"{request.name}.wav"
         write_wav(path, sound if sound is not None else np.zeros(0, np.float32), AUDIO_RATE)
         return row | {"file": path.name, "rate": AUDIO_RATE}
-    codec = video_codec(latents.settings["video_codec"])
+    codec = video_codec(latents.settings["video_codec"], latents.settings.get("video_weights"))
     frames = codec.decode(latents.video_stats.denormalise(sampled.video))
     path = folder / f"{request.name}.mp4"
     write_mp4(path, frames, VIDEO_FPS, sound, AUDIO_RATE)
@@ -164,7 +165,7 @@ def _write(folder: Path, request: Request, sampled: Sampled, latents: LatentSet)
 
 def _sound(audio: torch.Tensor, seconds: float, latents: LatentSet) -> np.ndarray:
     """Float32 samples of exactly this duration, padded with silence where the latents end a little short."""
-    codec = audio_codec(latents.settings["audio_codec"])
+    codec = audio_codec(latents.settings["audio_codec"], latents.settings.get("audio_weights"))
     length = round(seconds * AUDIO_RATE)
     held = min(length, len(audio) * AUDIO_HOP)
     samples = codec.decode(latents.audio_stats.denormalise(audio), held)

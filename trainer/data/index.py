@@ -71,6 +71,13 @@ class Index:
         except (pa.ArrowException, KeyError, ValueError, OverflowError) as error:
             raise ConfigError("latents:index", f"{path} cannot be read ({error}): encode again") from error
 
+    @classmethod
+    def of(cls, rows: list[dict[str, Any]]) -> "Index":
+        """The index of a few rows, each with all columns of the file. Raises ConfigError as `read`."""
+        data = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows), data)
+        return cls(*_read(pq.ParquetFile(pa.BufferReader(data.getvalue()), read_dictionary=list(_NAMED))))
+
     def __len__(self) -> int:
         return len(self._columns["high"])
 
