@@ -135,7 +135,7 @@ def test_hidden_states_have_true_length_and_ignore_their_neighbours(qwen_folder:
     texts = ["a dog barks", "", "x" * 400]
     features = encoder.encode(texts)
     assert [len(f) for f in features] == [encoder.length(text) for text in texts] == [11, 0, 256]
-    assert features[1].shape == (0, 16) and encoder.STORED == torch.bfloat16
+    assert features[1].shape == (0, 16) and encoder.STORED is torch.bfloat16
     assert torch.equal(encoder.encode(texts[:1])[0], features[0])
     model = Qwen2ForCausalLM.from_pretrained(qwen_folder)
     tokens = AutoTokenizer.from_pretrained(qwen_folder)(texts[0], return_tensors="pt")
