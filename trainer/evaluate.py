@@ -13,7 +13,7 @@ from manifests.errors import ConfigError
 from manifests.files import replace
 from pipeline import console
 from trainer.checkpoint import Progress, latest, load_ema
-from trainer.data.latents import LatentSet, find_latents
+from trainer.data.latents import LatentSet, open_latents
 from trainer.fits import check_fits
 from trainer.heldout import MEDIA, Cell, Tally, chosen, fixed_sigmas, measure, totals
 from trainer.linear import linear_loss
@@ -32,7 +32,7 @@ def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     """
     began = time.perf_counter()
     device = join_world(settings.device).device
-    latents = LatentSet(find_latents(out, settings.latents))
+    latents = open_latents(out, settings.latents, settings.encode)
     model, progress = load_averaged(settings, out, stage, latents, device)
     e = settings.evaluate
     pairs = chosen(latents, e.split, e.samples, TASKS, e.most)

@@ -18,7 +18,7 @@ from pipeline import console
 from trainer.clocks import AUDIO_HOP, AUDIO_RATE, VIDEO_FPS, audio_latents_for, video_frames, video_latents_for
 from trainer.codecs import audio_codec, video_codec
 from trainer.data.draws import draw_normal
-from trainer.data.latents import LatentSet, find_latents
+from trainer.data.latents import LatentSet, open_latents
 from trainer.data.sample import Sample
 from trainer.documents import Conditions, Document
 from trainer.evaluate import load_averaged
@@ -57,7 +57,7 @@ def generate(
     """
     began = time.perf_counter()
     device = join_world(settings.device).device
-    latents = LatentSet(find_latents(out, settings.latents))
+    latents = open_latents(out, settings.latents, settings.encode)
     model, progress = load_averaged(settings, out, stage, latents, device)
     wanted = [task_named(name) for name in tasks or (["T2AV"] if prompts else TASKS)]
     requests = _prompted(latents, settings, prompts, wanted) if prompts else _from_clips(latents, settings, wanted)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.checkpoint import Progress, latest
-from trainer.data.latents import LatentSet, find_latents
+from trainer.data.latents import open_latents
 from trainer.feed import Window, next_window
 from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
@@ -28,7 +28,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     """
     world = join_world(settings.device)
     plan = settings.stage(stage)
-    latents = LatentSet(find_latents(out, settings.latents))
+    latents = open_latents(out, settings.latents, settings.encode)
     run = start_run(settings, out, stage, latents, world)
     readings = readings_of(latents, settings.objective, world.device)
     began, first = time.perf_counter(), run.progress

@@ -83,8 +83,9 @@ class TrainSettings(Settings):
     """Everything that decides a run.
 
     device: auto takes a GPU where there is one. precision: bf16 computes in bfloat16 with float32 master weights.
-    latents: prefix of the recipe to train on, where OUT holds several. log_every, save_every, heldout_every: in steps;
-    heldout_every measures a small held-out loss inside the loop, also at the first and last step.
+    latents: prefix of the recipe to train on, where OUT holds several; on_the_fly encodes shards as they are read.
+    log_every, save_every, heldout_every: in steps; heldout_every measures a small held-out loss inside the loop, also
+    at the first and last step.
     """
 
     seed: int = 0

@@ -18,12 +18,15 @@ from manifests.errors import ConfigError, MediaError
 from manifests.files import AnyPath
 from trainer.codecs.stats import ChannelStats, load_stats
 from trainer.data.ahead import Ahead
+from trainer.data.encode_settings import EncodeSettings
 from trainer.data.index import Index, Place, Rows, unknown
 from trainer.data.reader import ShardReader
 from trainer.data.sample import Sample, SampleInfo
 from trainer.data.tensors import parse
 
 INDEX, SETTINGS = "index.parquet", "settings.json"
+ON_THE_FLY = "on_the_fly"
+"""What `latents` says in the settings, for samples that are encoded when asked for."""
 THREADS = 8
 """Reads under way together: what hides the latency of a bucket. A disk that is local needs fewer."""
 
@@ -44,6 +47,22 @@ def find_latents(out: AnyPath, recipe: str | None = None) -> AnyPath:
     names = [p.name for p in found]
     advice = f"name one of {names}" if found else "run `klear-train encode` first"
     raise ConfigError("latents:absent", f"{len(found)} finished {wanted} under {folder}: {advice}")
+
+
+def open_latents(out: AnyPath, latents: str | None, settings: EncodeSettings) -> "LatentSet":
+    """What a run reads: precomputed latents (`latents`: a prefix of their recipe, or None), or `on_the_fly[:recipe]`.
+
+    On the fly, the statistics are those of the precomputed set of that recipe, by default of the newest.
+    Raises ConfigError as `find_latents`, `LatentSet` and `LiveSet`, and for a bucket on the fly.
+    """
+    way, _, recipe = (latents or "").partition(":")
+    if way != ON_THE_FLY:
+        return LatentSet(find_latents(out, latents))
+    from trainer.data.live import LiveSet
+
+    if not files.is_local(out):
+        raise ConfigError("out:bucket", f"latents = {latents!r}: shards are encoded from a disk, {out} is a bucket")
+    return LiveSet(out, settings, find_latents(out, recipe or None))
 
 
 class LatentSet:

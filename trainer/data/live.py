@@ -17,12 +17,9 @@ from trainer.data.encode import planned
 from trainer.data.encode_settings import EncodeSettings
 from trainer.data.encoder import Encoder
 from trainer.data.index import Index
-from trainer.data.latents import LatentSet, find_latents
+from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample
 from trainer.data.shards import Member, samples
-
-ON_THE_FLY = "on_the_fly"
-"""What `latents` says in the settings, to mean this."""
 
 
 class LiveSet(LatentSet):
@@ -96,14 +93,3 @@ class LiveSet(LatentSet):
         except (KlearError, KeyError, ValueError):
             return None
         return {"key": key, **known, **lengths, "shard": mp4.path.name, "offset": mp4.offset, "size": mp4.size}
-
-
-def open_latents(out: Path, latents: str | None, settings: EncodeSettings) -> LatentSet:
-    """What a run reads: precomputed latents (`latents`: a prefix of their recipe, or None), or `on_the_fly[:recipe]`.
-
-    On the fly, the statistics are those of the precomputed set of that recipe, by default of the newest.
-    Raises ConfigError as `find_latents`, `LatentSet` and `LiveSet`.
-    """
-    if latents is None or latents.partition(":")[0] != ON_THE_FLY:
-        return LatentSet(find_latents(out, latents))
-    return LiveSet(out, settings, find_latents(out, latents.partition(":")[2] or None))

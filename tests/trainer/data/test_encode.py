@@ -17,8 +17,7 @@ from trainer.codecs.fidelity import log_spectral_distance, psnr
 from trainer.data.encode import encode
 from trainer.data.encode_settings import EncodeSettings
 from trainer.data.encoder import speech_within
-from trainer.data.latents import LatentSet, find_latents
-from trainer.data.live import open_latents
+from trainer.data.latents import LatentSet, find_latents, open_latents
 from trainer.data.media import usable_frames
 
 RATE = 44_100
