@@ -12,7 +12,7 @@ from manifests.errors import ConfigError
 from trainer import stored
 from trainer.checkpoint import PROGRESS, read_progress
 from trainer.codecs.stats import ChannelStats
-from trainer.data.latents import LatentSet, find_latents
+from trainer.data.latents import LatentSet, find_latents, open_set
 from trainer.export_config import stats_of
 from trainer.lora import base_name
 from trainer.model.mmdit import MMDiT
@@ -91,7 +91,7 @@ def open_latents(settings: TrainSettings, out: Path, recipe: str | None = None) 
 
     Raises ConfigError as `find_latents` does, and when the base was trained on another codec.
     """
-    latents = LatentSet(find_latents(out, recipe or settings.latents))
+    latents = open_set(out, recipe or settings.latents, settings.encode)
     if settings.lora is None:
         return latents
     base = open_base(settings.lora.folder)

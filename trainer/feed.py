@@ -80,6 +80,7 @@ class Feed:
     def reset(self, position: int, skip: frozenset[int]) -> None:
         """Go on from another position, leaving out `skip`; windows made ahead are dropped."""
         self.close()
+        self._run.latents.forget()
         self._start(position, skip)
 
     def close(self) -> None:
@@ -112,6 +113,7 @@ class Feed:
     def _window(self, draws: Sequence[Draw], split: Partition, tokens: int, position: int) -> Window:
         lost: list[Lost] = []
         mine = split.slots[self._run.world.data_rank]
+        self._run.latents.prefetch(draws[i].key for slot in mine for i in slot)
         rooms = [max(map(len, turn)) for turn in zip(*split.slots)]
         batches = [
             make_batch(self._run, self._settings, [draws[i] for i in slot], lost, room)

@@ -21,7 +21,6 @@ from trainer.codecs import audio_codec, video_codec
 from trainer.data.draws import draw_normal
 from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample
-from trainer.data.shards import samples as members_of
 from trainer.documents import Conditions, Document
 from trainer.evaluate import load_averaged
 from trainer.model.mmdit import MMDiT
@@ -133,20 +132,21 @@ def _from_clips(latents: LatentSet, settings: TrainSettings, wanted: Sequence[Ta
         for n in range(g.samples):
             info = able[(place + n) % len(able)]
             sample = latents.load(info.key)
-            texts = _texts(latents, info.key)
+            texts = latents.texts(info.key)
             name = f"{task.name}-{info.key}" + (f"-{n}" if g.samples > 1 else "")
             requests.append(Request(name, _document(sample, task, settings, n), _seconds(sample), texts))
     return requests
 
 
 def _prompted(latents: Space, settings: TrainSettings, prompts: Sequence[str], wanted: Sequence[Task]) -> list[Request]:
-    from trainer.text.minilm import MiniLM
+    from trainer.text import text_encoder
 
     stills = [task.name for task in wanted if task.clean]
     if stills:
         raise ConfigError("generate:still", f"{stills[0]} needs a first frame, which a prompt has not: use T2AV")
+    encoder = text_encoder(latents.settings.get("text_encoder", "minilm"), latents.settings.get("text_weights"))
     requests = []
-    for n, (prompt, features) in enumerate(zip(prompts, MiniLM().encode(list(prompts)), strict=True)):
+    for n, (prompt, features) in enumerate(zip(prompts, encoder.encode(list(prompts)), strict=True)):
         sample = _blank(latents, settings, features, n)
         for task in wanted:
             document = _document(sample, task, settings, n)
@@ -185,15 +185,6 @@ def _seconds(sample: Sample) -> float:
     return video_frames(len(sample.video)) / VIDEO_FPS
 
 
-def _texts(latents: LatentSet, key: str) -> dict[str, str]:
-    """The texts of a clip, as its shard keeps them."""
-    for path in sorted(latents.folder.glob("*.tar")):
-        found = members_of(path).get(key)
-        if found is not None:
-            return {name: text for name, text in json.loads(found["json"].read())["texts"].items() if text}
-    return {}
-
-
 def _write(folder: Path, request: Request, sampled: Sampled, latents: Space) -> dict[str, Any]:
     """Decode and write one sample; its row for samples.json."""
     sound = None if sampled.audio is None else _sound(sampled.audio, request.seconds, latents)
@@ -202,7 +193,7 @@ def _write(folder: Path, request: Request, sampled: Sampled, latents: Space) -> 
         path = folder / f"{request.name}.wav"
         write_wav(path, sound if sound is not None else np.zeros(0, np.float32), AUDIO_RATE)
         return row | {"file": path.name, "rate": AUDIO_RATE}
-    codec = video_codec(latents.settings["video_codec"])
+    codec = video_codec(latents.settings["video_codec"], latents.settings.get("video_weights"))
     frames = codec.decode(latents.video_stats.denormalise(sampled.video))
     path = folder / f"{request.name}.mp4"
     write_mp4(path, frames, VIDEO_FPS, sound, AUDIO_RATE)
@@ -212,7 +203,7 @@ def _write(folder: Path, request: Request, sampled: Sampled, latents: Space) -> 
 
 def _sound(audio: torch.Tensor, seconds: float, latents: Space) -> np.ndarray:
     """Float32 samples of exactly this duration, padded with silence where the latents end a little short."""
-    codec = audio_codec(latents.settings["audio_codec"])
+    codec = audio_codec(latents.settings["audio_codec"], latents.settings.get("audio_weights"))
     length = round(seconds * AUDIO_RATE)
     held = min(length, len(audio) * AUDIO_HOP)
     samples = codec.decode(latents.audio_stats.denormalise(audio), held)

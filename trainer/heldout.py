@@ -59,13 +59,11 @@ def chosen(
 
     Every cell gets its first sample before any gets its second.
     """
-    cells: dict[tuple[str, str], list[tuple[SampleInfo, str]]] = defaultdict(list)
-    for info in sorted(latents.samples(split), key=lambda info: info.key):
-        for task in tasks:
-            if task in info.tasks:
-                cells[task, info.audio_class].append((info, task))
-    rounds = (cell[n] for n in range(per_cell) for cell in cells.values() if n < len(cell))
-    return list(islice(rounds, most))
+    samples, wanted = latents.samples(split), list(tasks)
+    cells = {cell: samples.serving(*cell)[:per_cell].tolist() for cell in samples.counts if cell[1] in wanted}
+    order = sorted(cells, key=lambda cell: (cells[cell][0], wanted.index(cell[1])))
+    rounds = ((cells[cell][n], cell[1]) for n in range(per_cell) for cell in order if n < len(cells[cell]))
+    return [(latents.index.info(row), task) for row, task in islice(rounds, most)]
 
 
 def heldout_document(sample: Sample, task: str, sigma: float) -> Document:

@@ -50,19 +50,29 @@ class AudioCodec(Protocol):
         ...
 
 
-def video_codec(name: str) -> VideoCodec:
-    """The video codec called `name`. Raises ConfigError for an unknown name."""
+def video_codec(name: str, weights: str | None = None, precision: str = "bfloat16", device: str = "auto") -> VideoCodec:
+    """The video codec called `name`; weights: its folder, where it needs one; precision, device: of its model.
+
+    Raises ConfigError for an unknown name, and for a folder that is absent or of another model.
+    """
     match name:
         case "dct":
             from trainer.codecs.dct import CausalDct
 
             return CausalDct()
+        case "wan":
+            from trainer.codecs.wan import Wan
+
+            return Wan(weights, precision, device)
         case _:
-            raise ConfigError("config:codec", f"no video codec {name!r}; there is 'dct'")
+            raise ConfigError("config:codec", f"no video codec {name!r}; there are 'dct' and 'wan'")
 
 
-def audio_codec(name: str) -> AudioCodec:
-    """The audio codec called `name`. Raises ConfigError for an unknown name."""
+def audio_codec(name: str, weights: str | None = None, precision: str = "bfloat16", device: str = "auto") -> AudioCodec:
+    """The audio codec called `name`; weights: its folder, where it needs one; precision, device: of its model.
+
+    Raises ConfigError for an unknown name, and for a folder that is absent or of another model.
+    """
     match name:
         case "logmel4":
             from trainer.codecs.logmel4 import LogMel4
@@ -72,5 +82,9 @@ def audio_codec(name: str) -> AudioCodec:
             from trainer.codecs.mdct import Mdct
 
             return Mdct()
+        case "oobleck":
+            from trainer.codecs.oobleck import Oobleck
+
+            return Oobleck(weights, precision, device)
         case _:
-            raise ConfigError("config:codec", f"no audio codec {name!r}; there are 'logmel4' and 'mdct'")
+            raise ConfigError("config:codec", f"no audio codec {name!r}; there are 'logmel4', 'mdct' and 'oobleck'")

@@ -21,19 +21,18 @@ from manifests.errors import ConfigError
 from manifests.ids import recipe
 from manifests.table import Table
 from pipeline.context import check_error_rate, rate
-from pipeline.engine.job import Job
+from pipeline.engine.job import Job, Needs
 from pipeline.engine.plan import Part
 from pipeline.jobs import generation
 from pipeline.work import work_off
-from trainer.codecs import audio_codec, video_codec
 from trainer.codecs.stats import ChannelStats, save_stats
-from trainer.data.encode_settings import EncodeSettings
+from trainer.data.encode_settings import OUTSIDE, EncodeSettings
 from trainer.data.encode_work import INFO, SCHEMA, EncodeWorker
+from trainer.data.encoder import CELL, FIDELITY, Encoder
 from trainer.data.latents import INDEX, SETTINGS
 from trainer.data.shards import Member, samples
-from trainer.text.minilm import MiniLM
 
-VERSION = 1
+VERSION = 2
 
 
 def encode(
@@ -41,28 +40,45 @@ def encode(
 ) -> dict[str, Any]:
     """Encode every shard of a generation that is not encoded yet, fit the statistics, write the index; the outcome.
 
-    planned = ok + too_short + quarantined, each of the latter two named under `causes` and in the table `latents`.
+    planned = ok + too_short + ineligible + quarantined, each of the latter three named under `causes` and in the table
+    `latents`; ineligible: too small for every class of sizes. fidelity: mean and worst of what decodes again.
     workers: actors, by default one a CPU. address: of a Ray cluster, else a local session.
-    Raises ConfigError when there are no shards or no training samples; KlearError `job:error_rate` when too many
-    samples are damaged, `engine:unfinished` when shards could not be done.
+    Raises ConfigError when there are no shards or no training samples, and for weights that are not there; KlearError
+    `job:error_rate` when too many samples are damaged, `engine:unfinished` when shards could not be done.
     """
     started = time.monotonic()
-    release = _release(out, settings.generation)
-    settings = settings.model_copy(update={"generation": release.name})
-    source = out / "shards" / release.name
-    catalog = Catalog(out)
-    table = catalog.table("latents", _recipe(settings, release), SCHEMA)
+    release, settings, table = planned(out, settings)
+    catalog, source = Catalog(out), out / "shards" / release.name
     folder = out / "latents" / table.folder.name
     parts = [_part(source, name, number) for number, name in enumerate(release.shard_names())]
     worker = EncodeWorker(table, source, folder, settings)
-    job = Job("encode", (table,), worker, catalog.root / "leases" / "encode" / folder.name)
+    job = Job("encode", (table,), worker, catalog.root / "leases" / "encode" / folder.name, needs=_needs(settings))
     done = work_off(catalog, job, parts, "samples", workers=workers, address=address)
     rows = table.read().to_pylist()
     causes = Counter(row["error_code"] for row in rows if row["status"] == "quarantined")
     check_error_rate("encode", causes.total(), len(rows), settings.max_error_rate, dict(causes))
     stats = _finish(folder, table, settings)
     catalog.set_current(table)
-    return _outcome(table, release, folder, rows, stats) | rate(started, done)
+    return _outcome(table, release, folder, rows, stats) | {"licences": _licences(settings)} | rate(started, done)
+
+
+def planned(out: Path, settings: EncodeSettings) -> tuple[generation.Generation, EncodeSettings, Table]:
+    """The release that the settings mean, they themselves with its name, and the table of their recipe.
+
+    Raises ConfigError when there are no such shards, and for weights that are not there.
+    """
+    release = _release(out, settings.generation)
+    settings = settings.model_copy(update={"generation": release.name})
+    return release, settings, Catalog(out).table("latents", _recipe(settings, release), SCHEMA)
+
+
+def _needs(settings: EncodeSettings) -> Needs:
+    """A GPU for each worker where there is one and a model that runs on it."""
+    import torch
+
+    models = settings.video_codec == "wan" or settings.audio_codec == "oobleck" or settings.text_encoder == "qwen"
+    found = models and settings.device != "cpu" and torch.cuda.is_available()
+    return Needs(gpus=float(found) if settings.gpus is None else settings.gpus)
 
 
 def _release(out: Path, name: str | None) -> generation.Generation:
@@ -82,10 +98,11 @@ def _release(out: Path, name: str | None) -> generation.Generation:
 
 
 def _recipe(settings: EncodeSettings, release: generation.Generation) -> str:
-    video, audio = video_codec(settings.video_codec), audio_codec(settings.audio_codec)
-    versions = {video.NAME: str(video.VERSION), audio.NAME: str(audio.VERSION), MiniLM.NAME: str(MiniLM.VERSION)}
-    params = settings.model_dump(exclude={"generation", "max_error_rate"})
-    return recipe("latents", VERSION, MiniLM().digest(), params, versions | {"shards": release.recipe})
+    encoder = Encoder(settings)
+    used = (encoder.video, encoder.audio, encoder.text)
+    versions = {one.NAME: str(one.VERSION) for one in used} | {"shards": release.recipe}
+    weights = "-".join(one.digest() for one in used if hasattr(one, "digest"))
+    return recipe("latents", VERSION, weights, settings.model_dump(mode="json", exclude=OUTSIDE), versions)
 
 
 def _part(source: Path, name: str, number: int) -> Part:
@@ -120,8 +137,10 @@ def _fit(folder: Path, index: list[dict[str, Any]], settings: EncodeSettings) ->
 
     chosen = [row for row in index if row["split"] == "train"][: settings.stats_samples]
     raw = [load(Member(folder / row["shard"], row["offset"], row["size"]).read()) for row in chosen]
-    video, audio = video_codec(settings.video_codec), audio_codec(settings.audio_codec)
-    scaling = {"video": replace(video.SCALING, power=settings.p), "audio": audio.SCALING}
+    encoder = Encoder(settings)
+    video, audio = encoder.video, encoder.audio
+    power = settings.p if settings.video_codec == "dct" else video.SCALING.power
+    scaling = {"video": replace(video.SCALING, power=power), "audio": audio.SCALING}
     names = {"video": f"{video.NAME}-{video.VERSION}", "audio": f"{audio.NAME}-{audio.VERSION}"}
     return {s: ChannelStats.fit(names[s], scaling[s], [row[s] for row in raw]) for s in names}
 
@@ -141,14 +160,28 @@ def _outcome(
         "recipe": table.recipe,
         "folder": str(folder),
         "planned": len(rows),
-        **{name: status[name] for name in ("ok", "too_short", "quarantined")},
+        **{name: status[name] for name in ("ok", "too_short", "ineligible", "quarantined")},
         "causes": [{"key": r["clip_id"].hex(), "status": r["status"], "code": r["error_code"]} for r in failed],
-        "psnr_db": _mean(rows, "psnr_db"),
-        "audio_db": _mean(rows, "audio_db"),
+        "sizes": dict(sorted(Counter(_size(row) for row in rows if row["video"]).items())),
+        "fidelity": {name: _told(rows, name) for name in FIDELITY},
         "stats": {name: stat.recipe for name, stat in stats.items()},
     }
 
 
-def _mean(rows: list[dict[str, Any]], column: str) -> float | None:
+def _size(row: dict[str, Any]) -> str:
+    _, height, width = row["video"]
+    return f"{width * CELL}x{height * CELL}"
+
+
+def _told(rows: list[dict[str, Any]], column: str) -> dict[str, float] | None:
+    """Mean and worst in dB, and of how many; None when nothing was measured."""
     values = [row[column] for row in rows if row[column] is not None]
-    return sum(values) / len(values) if values else None
+    if not values:
+        return None
+    worst = max(values) if column == "lsd_db" else min(values)
+    return {"mean": round(sum(values) / len(values), 2), "worst": round(worst, 2), "samples": len(values)}
+
+
+def _licences(settings: EncodeSettings) -> dict[str, str]:
+    encoder = Encoder(settings)
+    return {one.NAME: one.LICENCE for one in (encoder.video, encoder.audio, encoder.text)}

@@ -1,7 +1,6 @@
 """The work on one shard: decode its clips, encode picture, sound and texts, publish the latents, then their rows."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,23 +11,16 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from captioners.speakers import marked
-from captioners.transcribe.words import UNSPACED
 from manifests.errors import KlearError, cause_of
-from manifests.ids import unit
 from manifests.schema import ID, STATUS
 from manifests.table import Table
 from pipeline.engine.job import Rows
 from pipeline.engine.plan import Part
 from pipeline.engine.stopwatch import timed
 from pipeline.jobs import tars
-from trainer.codecs import AudioCodec, VideoCodec, audio_codec, video_codec
 from trainer.data.encode_settings import EncodeSettings
-from trainer.data.loudness import normalise_loudness
-from trainer.data.media import Media, decode
+from trainer.data.encoder import FIDELITY, Encoder
 from trainer.data.shards import Member, samples
-from trainer.text.minilm import MiniLM
-from trainer.text.speech import speech_bytes
 
 LATENTS = "latents.safetensors"
 MEMBERS = "_members"
@@ -55,10 +47,9 @@ SCHEMA = pa.schema(
         *[pa.field(name, kind) for name, kind in INFO.items()],
         pa.field("lufs", pa.float64()),
         pa.field("gain_db", pa.float64()),
-        pa.field("psnr_db", pa.float64()),
-        pa.field("audio_db", pa.float64()),  # log-spectral distance of logmel4, SNR of mdct; NULL: not measured
+        *[pa.field(name, pa.float64()) for name in FIDELITY],  # NULL: not measured
         pa.field("recipe", pa.string(), False),
-        *STATUS,  # status: ok | too_short | quarantined
+        *STATUS,  # status: ok | too_short | ineligible (too small for every class) | quarantined
     ]
 )
 
@@ -104,7 +95,11 @@ class EncodeWorker:
     def _one(self, part: Part, key: str, members: dict[str, Member]) -> dict[str, list[Any]]:
         row = self._row(part, key)
         try:
-            tensors, facts, described = self._encode(key, members)
+            described = json.loads(_member(members, "json").read())
+            encoded = self._encoder.encode(described, _member(members, "mp4").read())
+            tensors = self._encoder.stored(encoded.tensors)
+            facts = {"lufs": encoded.lufs, "gain_db": encoded.gain_db, "seconds": encoded.media.seconds}
+            facts |= self._encoder.fidelity(key, encoded.media, tensors)
         except Exception as error:
             return {self.table.name: [row | _failed(error)]}
         packed = [{"name": f"{key}.json", "data": _dump(described | {"encoded": facts})}]
@@ -112,60 +107,9 @@ class EncodeWorker:
         told = row | _info(described, tensors) | facts | {"status": "ok", "attempts": 1}
         return {self.table.name: [told], MEMBERS: packed}
 
-    def _encode(
-        self, key: str, members: dict[str, Member]
-    ) -> tuple[dict[str, torch.Tensor], dict[str, float | None], dict[str, Any]]:
-        """Tensors, facts and JSON of one sample. Raises MediaError, and whatever a damaged member causes."""
-        described = json.loads(_member(members, "json").read())
-        size = (self.settings.width, self.settings.height)
-        media = decode(_member(members, "mp4").read(), described, size, self.settings.max_s)
-        sound, gain, lufs = normalise_loudness(media.samples, self.settings.lufs)
-        media = Media(media.frames, sound)
-        texts = described["texts"]
-        video_text, audio_text = self._text.encode([texts["video"], texts["audio"]])
-        tensors = {
-            "video": self._video.encode(media.frames).half(),
-            "audio": self._audio.encode(media.samples).half(),
-            "video_text": video_text.half(),
-            "audio_text": audio_text.half(),
-            "speech": speech_bytes(speech_within(described, media.seconds)),
-        }
-        facts = {"lufs": lufs, "gain_db": gain, "seconds": media.seconds, **self._fidelity(key, media, tensors)}
-        return tensors, facts, described
-
-    def _fidelity(self, key: str, media: Media, tensors: dict[str, torch.Tensor]) -> dict[str, float | None]:
-        """How near the stored latents decode to what was encoded; sound, the dearer one, for a share of samples."""
-        from trainer.codecs.fidelity import log_spectral_distance, psnr, snr
-
-        facts: dict[str, float | None] = {"psnr_db": psnr(media.frames, self._video.decode(tensors["video"].float()))}
-        facts["audio_db"] = None
-        if unit(bytes.fromhex(key), "fidelity") < self.settings.fidelity_share:
-            heard = self._audio.decode(tensors["audio"].float(), len(media.samples))
-            measure = snr if self.settings.audio_codec == "mdct" else log_spectral_distance
-            facts["audio_db"] = measure(media.samples, heard)
-        return {name: value if value is None or math.isfinite(value) else None for name, value in facts.items()}
-
     @cached_property
-    def _video(self) -> VideoCodec:
-        return video_codec(self.settings.video_codec)
-
-    @cached_property
-    def _audio(self) -> AudioCodec:
-        return audio_codec(self.settings.audio_codec)
-
-    @cached_property
-    def _text(self) -> MiniLM:
-        return MiniLM()
-
-
-def speech_within(described: dict[str, Any], seconds: float) -> str:
-    """The transcript of the encoded range: whole when the clip is, else the words whose middle lies within it."""
-    heard = described["measures"].get("transcribe.whisperx", {}) if "measures" in described else {}
-    words = described["words"] if "words" in described else heard.get("words") or []  # older samples have no words
-    if described["duration_s"] <= seconds + 0.5 / 3 or not words:
-        return str(described["texts"]["speech"])
-    joint = "" if described.get("language") in UNSPACED else " "
-    return marked([w for w in words if (w["start_s"] + w["end_s"]) / 2 < seconds], joint)
+    def _encoder(self) -> Encoder:
+        return Encoder(self.settings)
 
 
 def _member(members: dict[str, Member], kind: str) -> Member:
@@ -176,7 +120,7 @@ def _member(members: dict[str, Member], kind: str) -> Member:
 
 def _failed(error: Exception) -> dict[str, Any]:
     code, message = cause_of(error)
-    status = "too_short" if code == "media:too_short" else "quarantined"
+    status = {"media:too_short": "too_short", "media:too_small": "ineligible"}.get(code, "quarantined")
     failure = {"error_stage": "encode", "error_code": code, "error_message": message}
     return {"status": status, "attempts": 1, **failure}
 

@@ -1,4 +1,4 @@
-"""Encoded samples on disk, as `trainer/data/encode.py` leaves them: any sample by key, normalised, in one read.
+"""Encoded samples, as `trainer/data/encode.py` leaves them, on a disk or in a bucket: any of them by key, in one read.
 
 OUT/latents/<recipe>/shard-00000.tar      <key>.json, <key>.latents.safetensors (raw latents), plain WebDataset
                      index.parquet        a row a sample: `SampleInfo`, and the shard, offset and size of its latents
@@ -6,80 +6,139 @@ OUT/latents/<recipe>/shard-00000.tar      <key>.json, <key>.latents.safetensors 
 """
 
 import json
-from pathlib import Path
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import torch
 
+from manifests import files
 from manifests.catalog import Catalog
 from manifests.errors import ConfigError, MediaError
+from manifests.files import AnyPath
 from trainer.codecs.stats import ChannelStats, load_stats
+from trainer.data.ahead import Ahead
+from trainer.data.encode_settings import EncodeSettings
+from trainer.data.index import Index, Place, Rows, unknown
+from trainer.data.reader import ShardReader
 from trainer.data.sample import Sample, SampleInfo
+from trainer.data.tensors import parse
 
 INDEX, SETTINGS = "index.parquet", "settings.json"
+ON_THE_FLY = "on_the_fly"
+"""What `latents` says in the settings, for samples that are encoded when asked for."""
+THREADS = 8
+"""Reads under way together: what hides the latency of a bucket. A disk that is local needs fewer."""
 
 
-def find_latents(out: Path, recipe: str | None = None) -> Path:
+def find_latents(out: AnyPath, recipe: str | None = None) -> AnyPath:
     """The folder of finished latents under `out`; recipe: a prefix of its name, by default that of the last `encode`.
 
     Raises ConfigError when there is none, or more than one.
     """
     current = Catalog(out).current("latents") if recipe is None else None
     prefix = current.folder.name if current else recipe or ""
-    found = sorted(p.parent for p in (out / "latents").glob(f"{prefix}*/{INDEX}"))
+    folder = out / "latents"
+    found = [folder / name for name in files.folders(folder) if name.startswith(prefix)]
+    found = [path for path in found if files.exists(path / INDEX)]
     if len(found) == 1:
         return found[0]
     wanted = f"latents with recipe {recipe!r}" if recipe else "latents"
     names = [p.name for p in found]
     advice = f"name one of {names}" if found else "run `klear-train encode` first"
-    raise ConfigError("latents:absent", f"{len(found)} finished {wanted} under {out / 'latents'}: {advice}")
+    raise ConfigError("latents:absent", f"{len(found)} finished {wanted} under {folder}: {advice}")
+
+
+def open_set(out: AnyPath, latents: str | None, settings: EncodeSettings) -> "LatentSet":
+    """What a run reads: precomputed latents (`latents`: a prefix of their recipe, or None), or `on_the_fly[:recipe]`.
+
+    On the fly, the statistics are those of the precomputed set of that recipe, by default of the newest.
+    Raises ConfigError as `find_latents`, `LatentSet` and `LiveSet`, and for a bucket on the fly.
+    """
+    way, _, recipe = (latents or "").partition(":")
+    if way != ON_THE_FLY:
+        return LatentSet(find_latents(out, latents))
+    from trainer.data.live import LiveSet
+
+    if not files.is_local(out):
+        raise ConfigError("out:bucket", f"latents = {latents!r}: shards are encoded from a disk, {out} is a bucket")
+    return LiveSet(out, settings, find_latents(out, recipe or None))
 
 
 class LatentSet:
     """The samples of one recipe. The index is read once; samples are read when asked for and kept while they fit.
 
     settings: the `EncodeSettings` they were made with, as a dict. video_stats, audio_stats: their channel statistics.
-    cache_bytes: how much normalised data to keep in memory; a small set is read once.
+    cache_bytes: how much normalised data to keep in memory; a small set is read once. threads, ahead: of `prefetch`:
+    reads under way together, and samples it may hold. finite: refuse a sample with a number that is not finite (one
+    more pass over it).
     """
 
-    def __init__(self, folder: Path, cache_bytes: int = 1 << 30) -> None:
-        if not (folder / INDEX).is_file():
+    def __init__(
+        self,
+        folder: AnyPath,
+        cache_bytes: int = 1 << 30,
+        *,
+        threads: int = THREADS,
+        ahead: int = 8 * THREADS,
+        finite: bool = False,
+    ) -> None:
+        if not files.exists(folder / INDEX):
             raise ConfigError("latents:absent", f"no {INDEX} in {folder}: run `klear-train encode` to the end first")
         self.folder = folder
         self.recipe = folder.name
-        self.settings: dict[str, Any] = json.loads((folder / SETTINGS).read_text())
+        self.settings: dict[str, Any] = json.loads(files.read(folder / SETTINGS))
         stats = load_stats(folder)
         self.video_stats: ChannelStats = stats["video"]
         self.audio_stats: ChannelStats = stats["audio"]
-        self._rows = _read_index(folder / INDEX)
+        self.index = Index.read(folder / INDEX)
+        self.finite = finite
+        self._reader = ShardReader(folder)
+        self._ahead = Ahead(self._read, threads, ahead)
         self._cache: dict[str, Sample] = {}
         self._room = cache_bytes
 
-    def samples(self, split: str | None = None) -> list[SampleInfo]:
-        """What is known of every sample of a split (all when None), sorted by key."""
-        infos = (info for info, *_ in self._rows.values())
-        return [info for info in infos if split is None or info.split == split]
+    def samples(self, split: str | None = None) -> Rows:
+        """What is known of every sample of a split (all when None), sorted by key: made when looked at."""
+        return self.index.split(split)
+
+    @cached_property
+    def training(self) -> Rows:
+        """The samples of the training split."""
+        return self.samples("train")
 
     def keys(self, split: str | None = None) -> list[str]:
-        """Keys of a split (all when None), sorted."""
-        return [info.key for info in self.samples(split)]
+        """Keys of a split (all when None), sorted: a Python object each."""
+        return self.samples(split).keys()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.index)
 
     def info(self, key: str) -> SampleInfo:
         """What is known of one sample. Raises MediaError for an unknown key."""
-        return self._row(key)[0]
+        return self.index.info(self._row(key))
+
+    def prefetch(self, keys: Iterable[str]) -> None:
+        """Begin to read these samples, which will be loaded in this order, after those announced before.
+
+        Threads read, check and normalise; `load` then takes what is there, and raises what went wrong. A key is
+        announced once for each time it is loaded, or not at all.
+        """
+        self._ahead.announce(key for key in keys if key not in self._cache)
+
+    def forget(self) -> None:
+        """Drop what was announced and not loaded: the stream goes on elsewhere."""
+        self._ahead.forget()
 
     def load(self, key: str) -> Sample:
         """One sample, normalised, float32. The tensors are shared: do not change them in place.
 
-        Raises MediaError for an unknown key.
+        Raises MediaError `latents:key` for an unknown key; `latents:absent`, `latents:short`, `latents:header`,
+        `latents:shape`, `latents:finite` for a damaged sample, naming key, shard, offset and cause.
         """
         if key in self._cache:
             return self._cache[key]
-        info, *_ = self._row(key)
-        sample = self._normalised(info, self.load_raw(key))
+        sample = self._ahead.take(key)
         size = sum(t.nbytes for t in vars(sample).values() if isinstance(t, torch.Tensor))
         if size <= self._room:
             self._cache[key] = sample
@@ -87,18 +146,56 @@ class LatentSet:
         return sample
 
     def load_raw(self, key: str) -> dict[str, torch.Tensor]:
-        """One sample as stored: raw `video` and `audio` latents, `video_text`, `audio_text`, `speech`."""
-        from safetensors.torch import load
+        """One sample as stored: raw `video` and `audio` latents, `video_text`, `audio_text`, `speech`.
 
-        _, shard, offset, size = self._row(key)
-        with (self.folder / shard).open("rb") as file:
-            file.seek(offset)
-            return load(file.read(size))
+        Raises MediaError as `load`.
+        """
+        row = self._row(key)
+        place = self.index.place(row)
+        try:
+            return self._checked(self.index.info(row), parse(self._reader.read(place)))
+        except MediaError as error:
+            raise MediaError(error.code, f"{_told(key, place)}: {error.message}") from error
 
-    def _row(self, key: str) -> tuple[SampleInfo, str, int, int]:
-        if key not in self._rows:
-            raise MediaError("latents:key", f"no sample {key!r} in {self.folder}, which has {len(self)}")
-        return self._rows[key]
+    def texts(self, key: str) -> dict[str, str]:
+        """The texts of a sample, as its shard keeps them beside the latents, without the empty ones.
+
+        Raises MediaError for an unknown key.
+        """
+        from trainer.data.shards import samples as members_of
+
+        place = self.index.place(self._row(key))
+        described = json.loads(members_of(self.folder / place.shard)[key]["json"].read())
+        return {name: text for name, text in described["texts"].items() if text}
+
+    def _row(self, key: str) -> int:
+        row = self.index.row(key)
+        if row is None:
+            raise unknown(key, self.folder, len(self))
+        return row
+
+    def _read(self, key: str) -> Sample:
+        return self._normalised(self.index.info(self._row(key)), self.load_raw(key))
+
+    def _checked(self, info: SampleInfo, raw: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the index promised is there. Raises MediaError."""
+        wanted: dict[str, tuple[int, ...]] = {
+            "video": (*info.video, len(self.video_stats.mean)),
+            "audio": (info.audio, len(self.audio_stats.mean)),
+            "video_text": (info.video_text,),
+            "audio_text": (info.audio_text,),
+            "speech": (info.speech,),
+        }
+        for name, shape in wanted.items():
+            if name not in raw:
+                raise MediaError("latents:shape", f"no tensor {name!r}, only {sorted(raw)}")
+            found = tuple(raw[name].shape)
+            ranks = 2 if name.endswith("_text") else len(shape)
+            if found[: len(shape)] != shape or len(found) != ranks:
+                raise MediaError("latents:shape", f"{name} is {found}, by the index {shape}")
+            if self.finite and raw[name].is_floating_point() and not bool(raw[name].isfinite().all()):
+                raise MediaError("latents:finite", f"{name} has numbers that are not finite")
+        return raw
 
     def _normalised(self, info: SampleInfo, raw: dict[str, torch.Tensor]) -> Sample:
         return Sample(
@@ -110,16 +207,9 @@ class LatentSet:
             audio=self.audio_stats.normalise(raw["audio"]),
             video_text=raw["video_text"].float(),
             audio_text=raw["audio_text"].float(),
-            speech=raw["speech"],
+            speech=raw["speech"].clone(),  # a view would hold the bytes of the whole sample
         )
 
 
-def _read_index(path: Path) -> dict[str, tuple[SampleInfo, str, int, int]]:
-    import pyarrow.parquet as pq
-
-    rows = {}
-    for row in pq.read_table(path).to_pylist():
-        place = row.pop("shard"), row.pop("offset"), row.pop("size")
-        row.update(tasks=tuple(row["tasks"]), video=tuple(row["video"]))
-        rows[row["key"]] = (SampleInfo(**row), *place)
-    return rows
+def _told(key: str, place: Place) -> str:
+    return f"sample {key} in {place.shard}, {place.size} bytes from {place.offset}"

@@ -22,7 +22,8 @@ def as_capability(name: Capability | str) -> Capability:
 
 def capability_counts(samples: Iterable[SampleInfo]) -> dict[Capability, int]:
     """How many samples can serve each capability, in sorted order."""
-    counts = Counter((s.audio_class, task) for s in samples for task in s.tasks)
+    known: Mapping[Capability, int] | None = getattr(samples, "counts", None)  # `trainer.data.index.Rows`: by column
+    counts = known or Counter((s.audio_class, task) for s in samples for task in s.tasks)
     return dict(sorted(counts.items()))
 
 

@@ -2,34 +2,32 @@
 
 import tarfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from manifests.errors import KlearError
+from manifests.files import AnyPath, read_range
 
 
 @dataclass(frozen=True)
 class Member:
     """One file of a sample: `<key>.<kind>`, `size` bytes from `offset` of the tar at `path`."""
 
-    path: Path
+    path: AnyPath
     offset: int
     size: int
 
     def read(self) -> bytes:
         """Its bytes."""
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(self.size)
+        return read_range(self.path, self.offset, self.size)
 
 
-def samples(path: Path) -> dict[str, dict[str, Member]]:
+def samples(path: AnyPath) -> dict[str, dict[str, Member]]:
     """Members by sample key, in tar order, and by kind (all after the first dot: `mp4`, `latents.safetensors`).
 
     Only headers are read. Raises KlearError `encode:shard` for a tar that is damaged or cut short.
     """
     found: dict[str, dict[str, Member]] = {}
     try:
-        with tarfile.open(path) as tar:
+        with path.open("rb") as file, tarfile.open(fileobj=file) as tar:
             for info in tar:
                 key, _, kind = info.name.partition(".")
                 found.setdefault(key, {})[kind] = Member(path, info.offset_data, info.size)

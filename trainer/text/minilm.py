@@ -24,6 +24,7 @@ class MiniLM:
     VERSION = 1
     CHANNELS = 384
     MAX_TOKENS = 64
+    STORED = torch.float16
     LICENCE = "Apache-2.0 (weights), MIT (package)"
 
     def digest(self) -> str:
@@ -38,6 +39,12 @@ class MiniLM:
         number of torch threads is equal.
         """
         return [self._encode_one(text) for text in texts]
+
+    def length(self, text: str) -> int:
+        """Tokens that `encode` gives features of."""
+        return (
+            len(self._tokenizer(text, truncation=True, max_length=self.MAX_TOKENS)["input_ids"]) if text.strip() else 0
+        )
 
     def _encode_one(self, text: str) -> torch.Tensor:
         if not text.strip():

@@ -81,5 +81,5 @@ def test_deblocking_shrinks_steps_at_cell_borders_and_leaves_ramps_alone() -> No
 
 
 def test_unknown_codec_names_what_there_is() -> None:
-    with pytest.raises(ConfigError, match="there is 'dct'"):
-        video_codec("wan")
+    with pytest.raises(ConfigError, match="there are 'dct' and 'wan'"):
+        video_codec("vp9")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from manifests.errors import ConfigError
-from trainer.codecs.stats import ChannelStats, Scaling, load_stats, save_stats
+from trainer.codecs.stats import ChannelStats, Scaling, asinh_, load_stats, save_stats
 
 
 def _latents(channels: int = 16) -> list[torch.Tensor]:
@@ -65,3 +65,14 @@ def test_statistics_survive_the_disk_and_an_altered_file_is_noticed(tmp_path: Pa
     plain.write_text(plain.read_text().replace('"count": 3300', '"count": 3301'))
     with pytest.raises(ConfigError, match="do not match"):
         load_stats(tmp_path)
+
+
+def test_the_fast_asinh_is_asinh() -> None:
+    x = torch.cat([torch.logspace(-30, 15, 40_000), -torch.logspace(-30, 15, 40_000), torch.zeros(3)])
+    torch.testing.assert_close(asinh_(x.clone()).double(), x.double().asinh(), rtol=4e-7, atol=0)
+
+
+def test_half_precision_normalises_as_its_float() -> None:
+    stats = ChannelStats.fit("test-1", Scaling(1, 0.5, (0,)), _latents())
+    half = _latents()[0].half()
+    assert torch.equal(stats.normalise(half), stats.normalise(half.float())) and half.dtype == torch.float16

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from manifests.errors import ConfigError, KlearError
+from manifests.errors import ConfigError, KlearError, MediaError
 from media.writer import write_mp4
 from pipeline.jobs import generation, tars
 from trainer.codecs import audio_codec, video_codec
 from trainer.codecs.fidelity import log_spectral_distance, psnr
 from trainer.data.encode import encode
 from trainer.data.encode_settings import EncodeSettings
-from trainer.data.encode_work import speech_within
-from trainer.data.latents import LatentSet, find_latents
+from trainer.data.encoder import speech_within
+from trainer.data.latents import LatentSet, find_latents, open_set
 from trainer.data.media import usable_frames
 
 RATE = 44_100
@@ -90,7 +90,10 @@ def test_every_sample_is_accounted_for_by_name(outcome: dict[str, Any]) -> None:
     causes = {row["key"]: (row["status"], row["code"]) for row in outcome["causes"]}
     assert causes[_key("03")] == ("too_short", "media:too_short")
     assert causes[_key("04")][0] == "quarantined" and causes[_key("04")][1].startswith("media:")
-    assert outcome["psnr_db"] > 30 and outcome["audio_db"] < 3
+    told = outcome["fidelity"]
+    assert told["psnr_db"]["mean"] > 30 and told["lsd_db"]["mean"] < 3 < told["lsd_db"]["samples"]
+    assert told["psnr_plain_db"]["worst"] <= told["psnr_plain_db"]["mean"] and told["lsd_db"]["worst"] < 4
+    assert outcome["sizes"] == {"64x48": 4} and "Apache-2.0" in outcome["licences"]["dct"]
 
 
 def test_latents_decode_to_the_clip(shards: Path, outcome: dict[str, Any]) -> None:
@@ -145,8 +148,8 @@ def test_a_second_run_does_nothing_and_a_run_after_a_loss_restores_the_same_byte
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     stamps = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.tar")}
     again = encode(shards, SETTINGS, workers=1)
-    assert {k: again[k] for k in ("ok", "causes", "stats", "psnr_db")} == {
-        k: outcome[k] for k in ("ok", "causes", "stats", "psnr_db")
+    assert {k: again[k] for k in ("ok", "causes", "stats", "fidelity")} == {
+        k: outcome[k] for k in ("ok", "causes", "stats", "fidelity")
     }
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.tar")} == stamps
     table = shards / "tables" / "latents" / folder.name
@@ -154,6 +157,50 @@ def test_a_second_run_does_nothing_and_a_run_after_a_loss_restores_the_same_byte
         path.unlink()
     encode(shards, SETTINGS, workers=1)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_on_the_fly_gives_the_same_samples_but_for_the_rounding(shards: Path, outcome: dict[str, Any]) -> None:
+    stored = open_set(shards, None, SETTINGS)
+    live = open_set(shards, "on_the_fly", SETTINGS)
+    known = [info for info in live.samples() if info.key != _key("04")]
+    assert live.recipe == stored.recipe and known == list(stored.samples())
+    with pytest.raises(MediaError, match=f"{_key('04')} in shard-00000.tar"):  # it is damaged, which nobody knew
+        live.load(_key("04"))
+    key = stored.keys("train")[0]
+    live.prefetch([key])
+    left, right = stored.load(key), live.load(key)
+    assert live.texts(key) == stored.texts(key)
+    raws = stored.load_raw(key), live.load_raw(key)
+    for name in ("video", "audio", "video_text", "audio_text", "speech"):
+        assert torch.equal(raws[0][name], raws[1][name].to(raws[0][name].dtype)), "exactly that, rounded"
+        assert torch.equal(getattr(left, name) == 0, getattr(right, name) == 0) or name == "video"
+    torch.testing.assert_close(left.audio, right.audio, rtol=0, atol=0.01)
+    with pytest.raises(ConfigError, match="statistics in .* are of logmel4-1"):
+        open_set(shards, "on_the_fly", SETTINGS.model_copy(update={"audio_codec": "mdct"}))
+
+
+def test_each_clip_goes_to_its_class(shards: Path, outcome: dict[str, Any], one_by_one: None) -> None:
+    sizes = {"sizes": ((64, 48), (48, 64), (128, 96)), "max_upscale": 1.0, "max_s": 0.5, "fidelity_share": 0.0}
+    told = encode(shards, SETTINGS.model_copy(update=sizes), workers=1)
+    assert told["sizes"] == {"64x48": 4} and told["fidelity"]["snr_db"] is None
+    latents = LatentSet(shards / "latents" / told["folder"].rpartition("/")[2])
+    assert {info.video for info in latents.samples()} == {(2, 3, 4)}
+    larger = SETTINGS.model_copy(update={"sizes": ((128, 96),), "max_upscale": 1.2})
+    with pytest.raises(KlearError, match="no training latents"):
+        encode(shards, larger, workers=1)
+
+
+@pytest.mark.parametrize("name", ["video", "audio", "text"])
+def test_weights_that_are_absent_are_told_before_anything_starts(
+    shards: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.engine import session
+
+    monkeypatch.setattr(session, "start", lambda *given: pytest.fail("Ray was started"))
+    model = {"video": ("video_codec", "wan"), "audio": ("audio_codec", "oobleck"), "text": ("text_encoder", "qwen")}
+    for folder, words in ((None, "is null"), ("/nowhere", "no config.json there")):
+        with pytest.raises(ConfigError, match=f"{name}_weights.*{words}"):
+            encode(shards, SETTINGS.model_copy(update={model[name][0]: model[name][1], f"{name}_weights": folder}))
 
 
 def test_an_unknown_generation_is_refused(shards: Path, outcome: dict[str, Any]) -> None:

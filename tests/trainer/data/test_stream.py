@@ -2,13 +2,16 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from manifests.errors import ConfigError
 from trainer.data.mixture import capability_counts, mixture_weights
 from trainer.data.permute import permuted
 from trainer.data.sample import SampleInfo
-from trainer.data.stream import BLOCK, SampleStream
+from trainer.data.stream import _GOLDEN, _ONE, BLOCK, SampleStream, _below
 
 SAMPLES = [SampleInfo(f"{i:02d}", "music" if i % 3 else "single_speech", ("T2AV", "T2A")) for i in range(30)]
 WEIGHTS = {"music/T2AV": 3.0, ("music", "T2A"): 1.0, "single_speech/T2AV": 0.5, "single_speech/T2A": 0.0}
@@ -82,3 +85,55 @@ def test_permuted_is_a_permutation(size: int) -> None:
     assert sorted(places) == list(range(size))
     if size > 16:
         assert places != [permuted(i, size, "b") for i in range(size)] != list(range(size))
+
+
+TASKS = ("T2AV", "TI2AV", "TI2V", "T2V", "T2A")
+LISTED = [SampleInfo(f"{i:02d}", "music" if i % 3 else "sound", TASKS) for i in range(17)]
+NAMES = [f"{name}/{task}" for name in ("music", "sound") for task in TASKS]
+SHARES = st.lists(st.one_of(st.just(0.0), st.floats(1e-9, 1e3)), min_size=10, max_size=10).filter(any)
+
+
+@given(SHARES, st.integers(0, 2**31), st.integers(0, 10**12))
+@settings(max_examples=60, deadline=None)
+def test_turns_before_a_block_are_those_that_were_drawn(shares: list[float], seed: int, chunk: int) -> None:
+    """Wherever one looks: the closed form moves by just what the blocks hold, each share to within one."""
+    stream = SampleStream(LISTED, dict(zip(NAMES, shares, strict=True)), seed)
+    which, turn = stream._draw_chunk(chunk)
+    blocks = len(which) // BLOCK
+    wanted = np.array([w for _, w in sorted(zip(NAMES, shares, strict=True)) if w]) / sum(shares) * BLOCK
+    before = stream.turns_before(chunk * blocks)
+    for block in range(blocks):
+        tally = np.bincount(which[block * BLOCK : (block + 1) * BLOCK], minlength=len(wanted))
+        assert (np.abs(tally - wanted) < 1 + 1e-9).all() and tally.sum() == BLOCK
+        after = stream.turns_before(chunk * blocks + block + 1)
+        assert (after - before == tally).all()
+        before = after
+    assert (np.abs(before - wanted * (chunk + 1) * blocks) < 16 + 1e-6 * before).all(), "shares hold over the blocks"
+    for k in range(len(wanted)):
+        mine = turn[which == k]
+        assert (np.diff(mine) == 1).all(), "no turn is left out and none is taken twice"
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 3000), st.integers(0, 2**64 - 1))
+@settings(max_examples=100, deadline=None)
+def test_the_closed_form_counts(limit: int, count: int, start: int) -> None:
+    assert _below(limit, count, start) == sum((start + b * _GOLDEN) % _ONE < limit for b in range(count))
+
+
+def test_far_positions_cost_no_more_than_near_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trainer.data import stream as module
+
+    stream, drawn = SampleStream(SAMPLES, WEIGHTS, 1), []
+    kept = module.generator
+    monkeypatch.setattr(module, "generator", lambda *given: (drawn.append(given), kept(*given))[1])
+    for position in (10, 10**6, 10**15):
+        stream.at(position)
+    assert len(drawn) == 3, "one chunk is drawn wherever one looks"
+
+
+def test_slots_of_a_block_are_shuffled() -> None:
+    """Classes of neighbours in the stream are as independent as a shuffle of the block makes them: r = -1 / 63."""
+    stream = SampleStream(SAMPLES, {"music/T2AV": 1, "single_speech/T2AV": 1}, 5)
+    tasks = np.array([stream._draw_chunk(c)[0] for c in range(40)]).reshape(-1, BLOCK).astype(float)
+    left, right = tasks[:, :-1].ravel(), tasks[:, 1:].ravel()
+    assert abs(np.corrcoef(left, right)[0, 1] + 1 / 63) < 0.02
