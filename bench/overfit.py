@@ -16,8 +16,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from functools import partial
 from multiprocessing import get_context
@@ -73,13 +74,16 @@ def _plan(given: argparse.Namespace) -> Plan:
 
 def _train(variants: Sequence[Variant], plan: Plan, given: argparse.Namespace, results: Path) -> None:
     """All variants, with equally many steps."""
-    with ProcessPoolExecutor(given.at_once, get_context("spawn")) as pool:
+    with ExitStack() as open_pool:
+        each: Callable[..., Iterator[Any]] = map
+        if given.at_once > 1:
+            each = open_pool.enter_context(ProcessPoolExecutor(given.at_once, get_context("spawn"))).map
         if given.seconds_limit:
-            rates = list(pool.map(partial(steps_a_second, plan=plan, out=given.out), variants))
+            rates = list(each(partial(steps_a_second, plan=plan, out=given.out), variants))
             seconds = given.seconds_limit * given.at_once / len(variants)
             plan = replace(plan, steps=min(plan.steps, int(min(rates) * seconds)))
             print(f"{min(rates):.1f} steps/s: {plan.steps} steps", file=sys.stderr)
-        for told in pool.map(partial(run, plan=plan, out=given.out, results=results), variants):
+        for told in each(partial(run, plan=plan, out=given.out, results=results), variants):
             print(json.dumps({name: told[name] for name in told if name != "plan"}), flush=True)
 
 

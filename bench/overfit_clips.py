@@ -63,17 +63,15 @@ CLIPS = (
     Chosen("grid/sbia1a.mpg", 0.4, "A dark-haired man in a black shirt.", "A man says: set blue in A one again."),
     Chosen("grid/swiz3n.mpg", 0.5, "A man with a moustache in a red shirt.", "A man says: set white in Z three now."),
     Chosen(BUNNY, 9.5, "A cartoon meadow with trees under a pink sky.", "Soft film music swells over the meadow."),
-    Chosen(BUNNY, 13.0, "A brook between mossy banks, with flowers.", "Strings play a gentle tune, water murmurs."),
-    Chosen(BUNNY, 16.2, "A purple cartoon bird sings on a branch.", "A cartoon bird chirps loudly to music."),
-    Chosen(BUNNY, 23.2, "A burrow under a mossy tree, in the morning.", "Quiet forest birds, far away."),
-    Chosen(BUNNY, 26.0, "The title Big Buck Bunny in white letters.", "Birdsong and faint wind under the title."),
+    Chosen(BUNNY, 13.0, "A brook between mossy banks, with flowers.", "Dense orchestral music, many voices at once."),
+    Chosen(BUNNY, 16.2, "A purple cartoon bird sings on a branch.", "A bird whistles two long notes over music."),
+    Chosen(BUNNY, 23.2, "A burrow under a mossy tree, in the morning.", "Long low tones of quiet film music."),
+    Chosen(BUNNY, 26.0, "The title Big Buck Bunny in white letters.", "Quiet film music, its tones slowly change."),
     Chosen(CHAPLIN, 0.0, "A tramp hurries past a policeman, in black and white.", "A brisk old piano begins to play."),
     Chosen(CHAPLIN, 6.8, "Chaplin and a policeman stand face to face.", "Old silent film music, in the middle of it."),
-    Chosen(
-        NASA, 1.0, "A telescope in a dark hall, a red lift on the left.", "A narrator speaks of an optical segment."
-    ),
-    Chosen(NASA, 5.8, "A worker before bright hexagonal mirrors.", "A narrator names the largest clean rooms."),
-    Chosen(NASA, 10.3, "A golden mirror, near, and a red crane.", "A narrator ends: Greenbelt, Maryland."),
+    Chosen(NASA, 1.0, "A telescope in a dark hall, a red lift on the left.", "A narrator begins to speak, with music."),
+    Chosen(NASA, 5.8, "A worker before bright hexagonal mirrors.", "A narrator in the middle of a long sentence."),
+    Chosen(NASA, 10.3, "A golden mirror, near, and a red crane.", "A narrator ends his sentence."),
 )
 
 
