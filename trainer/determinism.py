@@ -4,12 +4,14 @@ import os
 
 import torch
 
+REPEATING_ATTENTION = ("auto", "math", "cpu", "flash")
+"""Kernels whose gradients do not depend on the order in which blocks end."""
+
 
 def make_deterministic() -> None:
     """Choose deterministic kernels, and have torch raise for an operation that has none. Call it before CUDA starts.
 
-    The same processes then give the same bits, resumed or not. Attention must be `math` as well: flash kernels add
-    gradients of keys in whatever order their blocks end.
+    The same processes then give the same bits, resumed or not. The attention kernel `auto` sees to itself (`pick`).
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)

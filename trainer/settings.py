@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from manifests.errors import ConfigError
 from pipeline.settings import Settings, load_settings
 from trainer.data.encode_settings import EncodeSettings
+from trainer.determinism import REPEATING_ATTENTION
 from trainer.guard import GuardSettings
 from trainer.launch_ray import LaunchSettings
 from trainer.lora import LoraSettings
@@ -127,6 +128,15 @@ class TrainSettings(Settings):
         if self.keep_every is not None and self.keep_every % self.save_every:
             raise ValueError(
                 f"keep_every {self.keep_every} is no multiple of save_every {self.save_every}: it would match none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _repeats(self) -> "TrainSettings":
+        if self.deterministic and self.parallel.attention not in REPEATING_ATTENTION:
+            raise ValueError(
+                f"parallel.attention {self.parallel.attention!r} does not repeat bit for bit: with deterministic, set "
+                f"it to one of {', '.join(REPEATING_ATTENTION)}"
             )
         return self
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from trainer.checkpoint import latest, load_ema
 from trainer.loop import train
 from trainer.model.mmdit import MMDiT
+from trainer.settings import TrainSettings
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -46,6 +48,11 @@ def test_training_runs_and_repeats_with_deterministic_kernels(out, tiny):
 def test_it_is_off_unless_asked_for(out, tiny):
     train(tiny, out, 1)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_kernel_that_does_not_repeat_is_refused():
+    with pytest.raises(ValidationError, match="parallel.attention 'cudnn'"):
+        TrainSettings.model_validate({"deterministic": True, "parallel": {"attention": "cudnn"}})
 
 
 @gpu
