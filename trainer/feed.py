@@ -140,6 +140,7 @@ def make_batch(
         except MediaError as error:
             lost.append((draw, f"{error.code}: {error.message}"))
             continue
-        documents.append(Document(sample, task_named(draw.task), draw_conditions(sample, draw.position, rule)))
+        drawn = draw_conditions(sample, draw.position, rule)
+        documents.append(Document(sample, task_named(draw.task), drawn, draw.position))
     whole = pack(documents, settings.model, multiple=run.world.context, room=room)
     return split_rows(whole, run.world.context_rank, run.world.context)

@@ -19,7 +19,7 @@ from trainer.model.layout import STREAMS
 from trainer.model.mmdit import MMDiT
 from trainer.objective import SIGMA_FLOOR, Reading, row_losses, target_velocity
 from trainer.packing import PackedBatch, Targets, pack
-from trainer.parallel import precision_context
+from trainer.parallel import precision_context, whole_documents
 from trainer.settings import TrainSettings
 from trainer.tasks import TASKS, task_named
 
@@ -94,7 +94,7 @@ def measure(
     for group in _groups(work, settings.evaluate.tokens, settings.model.patch):
         documents = [heldout_document(latents.load(info.key), task, sigma) for info, task, sigma in group]
         batch = pack(documents, settings.model).to(device)
-        with torch.no_grad(), precision_context(settings.precision, device):
+        with torch.no_grad(), precision_context(settings.precision, device), whole_documents(model):
             output = model(batch.packed)
         for medium in MEDIA:
             targets: Targets = getattr(batch, medium)

@@ -1,7 +1,8 @@
 """Processes and devices: who runs where, and how the model is sharded. The model itself knows none of this."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -181,6 +182,16 @@ def materialise(model: MMDiT, device: torch.device, seed: int) -> MMDiT:
     model.to_empty(device=device)
     init_weights(model, seed)
     return model
+
+
+@contextmanager
+def whole_documents(model: MMDiT) -> Iterator[None]:
+    """Inside the block every process works on whole documents, also where a context group shares those of training."""
+    context, model.context = model.context, None
+    try:
+        yield
+    finally:
+        model.context = context
 
 
 def precision_context(precision: str, device: torch.device) -> AbstractContextManager[object]:

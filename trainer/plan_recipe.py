@@ -56,7 +56,6 @@ def recipe_of(settings: TrainSettings, gpus: int, document: int) -> Recipe:
             raise ConfigError(f"config:{name}", f"parallel.{name} = {value} does not divide --gpus {gpus}")
     model = settings.model
     able = model.modulation_rank is None and 6 * model.width % shard == 0
-    state = settings.optim.model_dump().get("state_dtype", "fp32")
     return Recipe(
         gpus=gpus,
         shard=shard,
@@ -64,7 +63,7 @@ def recipe_of(settings: TrainSettings, gpus: int, document: int) -> Recipe:
         rows=able and p.modulation != "gather" and gpus > 1,
         recompute=p.recompute,
         bf16=settings.precision == "bf16",
-        moment_bytes=2 if state == "bf16" else 4,
+        moment_bytes=2 if settings.optim.state_dtype == "bf16" else 4,
         micro_tokens=max(settings.batch.micro_tokens or document, document),
     )
 

@@ -1,11 +1,12 @@
-"""One update: the losses of a window's micro-batches, their gradients, the optimizer, the average."""
+"""One update: the losses of a window's micro-batches, their gradients, the verdict, the optimizer, the average."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
 
+from trainer.gradients import clip, global_norm, gradients
+from trainer.guard import document_shares
 from trainer.objective import Reading, global_loss, loss_counts, media_losses
-from trainer.optim import update
 from trainer.packing import PackedBatch
 from trainer.parallel import precision_context
 from trainer.run import Run
@@ -15,15 +16,28 @@ from trainer.settings import TrainSettings
 def train_step(
     run: Run, settings: TrainSettings, batches: Sequence[PackedBatch], readings: Mapping[str, Reading], lr: float
 ) -> torch.Tensor:
-    """One update. Returns (video loss, audio loss, gradient norm) on the device, global, without waiting for it."""
+    """One update. Returns (video loss, audio loss, gradient norm) on the device, global, without waiting for it.
+
+    All three are NaN where the guard skipped the step.
+    """
     counts = run.world.sum(torch.stack([loss_counts(batch) for batch in batches]).sum(0))
-    sums = torch.zeros_like(counts)
+    sums, shares = torch.zeros_like(counts), []
     for batch in batches:
         with precision_context(settings.precision, run.world.device):
             output = run.model(batch.packed)
         losses = media_losses(output, batch, readings)
         global_loss(losses, counts, settings.objective).backward()
         sums += torch.stack([losses.video.sum(), losses.audio.sum()]).detach()
-    norm = update(run.model, run.optimizer, lr, settings.optim.clip)
-    run.ema.update(run.model)
-    return torch.cat([run.world.sum(sums) / counts, norm.detach().reshape(1)])
+        shares.append(document_shares(losses, batch, counts))
+    run.model.finish_gradients()
+    grads = gradients(run.model.parameters())
+    norm = global_norm(grads)
+    totals = run.world.sum(torch.cat([sums, run.guard.flags(norm), run.stop.wish()]))
+    reason = run.guard.judge(norm, totals[:2], totals[2:4])
+    run.guard.note(run.progress.step, (reason, norm), batches, shares)
+    run.stop.hear(totals[4:])
+    clip(grads, norm, settings.optim.clip)
+    skip = (reason > 0).float()
+    run.optimizer.step(lr, skip)
+    run.ema.update(run.model, skip)
+    return torch.where(skip > 0, torch.nan, torch.cat([totals[:2] / counts, norm.reshape(1)]))

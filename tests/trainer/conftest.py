@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import save
+import yaml
+from safetensors.torch import load, save
 
 from trainer.codecs.stats import ChannelStats, Scaling, save_stats
 from trainer.data.sample import Sample
@@ -19,7 +23,7 @@ from trainer.model.config import BytesConfig, ModelConfig, RopeConfig
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.packing import PackedBatch, pack
-from trainer.settings import TrainSettings, load_train_settings
+from trainer.settings import TrainSettings, as_plain, load_train_settings
 from trainer.tasks import TASKS
 
 
@@ -151,3 +155,54 @@ def tiny_even(tiny: TrainSettings) -> TrainSettings:
 def out_even(tmp_path: Path, tiny_even: TrainSettings) -> Path:
     """A run folder with finished latents of 2 x 4 cells."""
     return _write_latents(tmp_path / "out", tiny_even, (2, 4))
+
+
+@pytest.fixture
+def poison(out: Path) -> Callable[[str], None]:
+    """poison(key): the latents of a sample become NaN on disk."""
+
+    def poison(key: str) -> None:
+        folder = out / "latents" / "0000test"
+        row = next(r for r in pq.read_table(folder / "index.parquet").to_pylist() if r["key"] == key)
+        with (folder / row["shard"]).open("r+b") as file:
+            file.seek(row["offset"])
+            raw = load(file.read(row["size"]))
+            spoilt = save(raw | {m: torch.full_like(raw[m], torch.nan) for m in ("video", "audio")})
+            assert len(spoilt) == row["size"]
+            file.seek(row["offset"])
+            file.write(spoilt)
+
+    return poison
+
+
+@pytest.fixture
+def start(out: Path, tmp_path: Path) -> Callable[..., subprocess.Popen]:
+    """start(settings, *arguments): `python *arguments train --out ... --json` as a process of its own."""
+
+    def start(settings: TrainSettings, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen:
+        preset = tmp_path / "preset.yaml"
+        preset.write_text(yaml.safe_dump(json.loads(json.dumps(as_plain(settings)))))
+        return subprocess.Popen(
+            [sys.executable, *arguments, "train", "--out", str(out), "--preset", str(preset), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            cwd=Path(__file__).parents[2],
+        )
+
+    return start
+
+
+@pytest.fixture
+def launch(start: Callable[..., subprocess.Popen]) -> Callable[[TrainSettings, int], dict]:
+    """launch(settings, processes): train under torchrun to the end; the summary."""
+
+    def launch(settings: TrainSettings, processes: int) -> dict:
+        torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "trainer")
+        process = start(settings, *torchrun)
+        output, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors[-3000:]
+        return json.loads(output)
+
+    return launch

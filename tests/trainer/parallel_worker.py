@@ -10,14 +10,14 @@ from torch.distributed.tensor import DTensor
 
 from tests.trainer.conftest import _document
 from trainer.context import split_rows
+from trainer.gradients import clip, global_norm, gradients
 from trainer.model.config import BytesConfig, ModelConfig, RopeConfig
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
-from trainer.optim import make_optimizer, update
+from trainer.optim import Optimizer, OptimSettings
 from trainer.packing import pack
 from trainer.parallel import ParallelSettings, join_world, leave_world, materialise, parallelize
-from trainer.settings import OptimSettings
 
 CONFIG = ModelConfig(
     width=32,
@@ -70,9 +70,9 @@ def reference(tasks: Sequence[str]) -> tuple[dict[str, torch.Tensor], dict[str, 
     start(model)
     batch = pack([_document(i, task, 0.1 + 0.1 * i) for i, task in enumerate(tasks)], CONFIG)
     losses_of(model, batch, loss_counts(batch)).backward()
-    gradients = {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
-    update(model, make_optimizer(model, OptimSettings()), 1e-2, 1.0)
-    return gradients, {n: p.detach().clone() for n, p in model.named_parameters()}
+    found = {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
+    _step(model)
+    return found, {n: p.detach().clone() for n, p in model.named_parameters()}
 
 
 def differences(way: dict, tasks: Sequence[str]) -> tuple[float, float]:
@@ -93,11 +93,16 @@ def differences(way: dict, tasks: Sequence[str]) -> tuple[float, float]:
     losses_of(model, batch, counts).backward()
     expected, weights = reference(tasks)
     model.finish_gradients()
-    finish, model.finish_gradients = model.finish_gradients, lambda: None
     gradient = max(_difference(p.grad, expected[n]) for n, p in model.named_parameters())
-    update(model, make_optimizer(model, OptimSettings()), 1e-2, 1.0)
-    model.finish_gradients = finish
+    _step(model)
     return gradient, max(_difference(p, weights[n]) for n, p in model.named_parameters())
+
+
+def _step(model: MMDiT) -> None:
+    """Clip to a norm of 1 and update as the loop does."""
+    grads = gradients(model.parameters())
+    clip(grads, global_norm(grads), 1.0)
+    Optimizer(model, OptimSettings()).step(1e-2, torch.zeros(()))
 
 
 def _difference(found: torch.Tensor | None, expected: torch.Tensor) -> float:
@@ -107,11 +112,22 @@ def _difference(found: torch.Tensor | None, expected: torch.Tensor) -> float:
     return (full - expected).abs().max().item()
 
 
+def initial_difference() -> float:
+    """Of the initial weights of a sharded model of the meta device from those of a whole one."""
+    with torch.device("meta"):
+        model = MMDiT(CONFIG)
+    world = join_world("cpu")
+    materialise(parallelize(model, world, ParallelSettings()), world.device, 7)
+    whole = MMDiT(CONFIG)
+    init_weights(whole, 7)
+    return max(_difference(p, q.detach()) for p, q in zip(model.parameters(), whole.parameters(), strict=True))
+
+
 def main() -> None:
     torch.set_num_threads(1)
     join_world("cpu")
     names = sys.argv[1:] or list(WAYS)
-    found = {name: differences(WAYS[name], TASKS) for name in names}
+    found = {"initial": [initial_difference()]} | {name: differences(WAYS[name], TASKS) for name in names}
     if dist.get_rank() == 0:
         print(json.dumps(found))
     leave_world()

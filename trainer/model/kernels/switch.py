@@ -48,6 +48,8 @@ def pick(name: str, device: torch.device, dtype: torch.dtype) -> str:
     """
     on_gpu = device.type == "cuda"
     half = dtype in {torch.bfloat16, torch.float16}
+    if name == "auto" and on_gpu and torch.are_deterministic_algorithms_enabled():
+        return "flash" if half else "math"  # cuDNN's and the efficient kernel's gradients add up in any order
     if name == "auto":
         return ("cudnn" if half else "efficient") if on_gpu else "cpu"
     if name not in KERNELS:
