@@ -86,7 +86,7 @@ def pack(
     """Lay the documents out as `Packed` says, with at least `pad_rows` pads a stream (0 only in the test that they
     change nothing), and as many more as make its rows a multiple of `multiple`, for context parallelism to split.
 
-    room: documents that there is place for among the sigmas; equal in processes that exchange modulation.
+    room: documents that have a place among the sigmas: their number must be equal in processes that exchange them.
 
     Raises ConfigError when `config.patch` does not divide a document's picture.
     """

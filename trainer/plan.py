@@ -11,11 +11,11 @@ from trainer.clocks import VIDEO_FPS, audio_latents_for, video_frames, video_lat
 from trainer.data.sample import SampleInfo
 from trainer.flops import Load, training_cost, training_flops
 from trainer.gpus import USABLE, Gpu, gpu_named
-from trainer.model.count import count_parameters, itemised
+from trainer.model.count import count_parameters
 from trainer.model.layout import PAD_ROWS, STREAMS
 from trainer.partition import partition
 from trainer.patches import CELL
-from trainer.plan_memory import activation_bytes, data_bytes, weight_bytes
+from trainer.plan_memory import activation_bytes, counted, data_bytes, weight_bytes
 from trainer.plan_recipe import Change, Recipe, changes, recipe_of
 from trainer.plan_time import Step, seconds, traffic
 from trainer.settings import TrainSettings
@@ -67,7 +67,7 @@ def plan(settings: TrainSettings, gpus: int, gpu: str, clips: Sequence[Clip] = (
     fits = sum(memory.values()) <= USABLE * kind.memory
     change = () if fits else _change(settings, recipe, largest, kind)
     return {
-        "parameters": count_parameters(settings.model) | {"items": itemised(settings.model)},
+        "parameters": count_parameters(settings.model) | {"items": counted(settings.model)},
         "clips": [
             asdict(clip)
             | {"tokens": {name: load.tokens for name, load in tasks.items()}}

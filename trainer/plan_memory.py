@@ -4,11 +4,15 @@ Tested against counted tensors (tests/trainer/test_plan_memory.py): whoever chan
 Compiled blocks keep less than this: the compiler makes cheap values again.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from trainer.model.config import ModelConfig
 from trainer.model.count import itemised
 from trainer.plan_recipe import Recipe
+
+counted = lru_cache(maxsize=8)(itemised)
+"""Parameters by item; building the model on the meta device takes a second, and a plan asks often."""
 
 
 class Kept(NamedTuple):
@@ -80,7 +84,7 @@ def activation_bytes(config: ModelConfig, recipe: Recipe, rows: int, media_rows:
 
 def weight_bytes(config: ModelConfig, recipe: Recipe, ema: bool = True) -> dict[str, float]:
     """Bytes of the weights and all that goes with them, on a GPU."""
-    counts = itemised(config)
+    counts = counted(config)
     total = sum(counts.values())
     modulation = sum(n for name, n in counts.items() if name.startswith("blocks/modulation/"))
     blocks = sum(n for name, n in counts.items() if name.startswith("blocks/")) - modulation

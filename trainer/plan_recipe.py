@@ -1,9 +1,8 @@
 """How a run is laid out over GPUs: what the planner varies, and the settings that say so."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations, product
-from typing import Literal
+from itertools import product
+from typing import Literal, NamedTuple
 
 from manifests.errors import ConfigError
 from trainer.settings import TrainSettings
@@ -57,7 +56,6 @@ def recipe_of(settings: TrainSettings, gpus: int, document: int) -> Recipe:
             raise ConfigError(f"config:{name}", f"parallel.{name} = {value} does not divide --gpus {gpus}")
     model = settings.model
     able = model.modulation_rank is None and 6 * model.width % shard == 0
-    state = settings.optim.model_dump().get("state_dtype", "fp32")
     return Recipe(
         gpus=gpus,
         shard=shard,
@@ -65,43 +63,51 @@ def recipe_of(settings: TrainSettings, gpus: int, document: int) -> Recipe:
         rows=able and p.modulation != "gather" and gpus > 1,
         recompute=p.recompute,
         bf16=settings.precision == "bf16",
-        moment_bytes=2 if state == "bf16" else 4,
+        moment_bytes=2 if settings.optim.state_dtype == "bf16" else 4,
         micro_tokens=max(settings.batch.micro_tokens or document, document),
     )
 
 
-def changes(recipe: Recipe, heads: int, document: int) -> Iterator[tuple[Change, ...]]:
-    """Changes that save memory, the smallest first: one at a time in order of what they cost, then two, then more.
+class Option(NamedTuple):
+    """One change. price: how much it slows a step down, roughly: what is cheaper together comes first."""
 
-    Sharding over more GPUs and half-size moments cost no arithmetic; less kept and context parallelism do.
+    price: float
+    setting: str
+    fields: dict[str, object]
+
+
+def changes(recipe: Recipe, heads: int, document: int) -> list[tuple[Change, ...]]:
+    """Changes that save memory, one or several together, the cheapest first.
+
+    Sharding over more GPUs and half-size moments cost no arithmetic. Making elementwise work again, smaller
+    micro-batches (weights travel more often), making everything again, and context parallelism cost more and more.
     """
-    kinds = [options for options in _kinds(recipe, heads, document) if options]
-    for count in range(1, len(kinds) + 1):
-        for chosen in combinations(kinds, count):
-            for options in product(*chosen):
-                yield _applied(recipe, options)
-
-
-Option = tuple[str, dict[str, object]]
+    kinds = [[None, *options] for options in _kinds(recipe, heads, document)]
+    chosen = [tuple(option for option in options if option) for options in product(*kinds)]
+    chosen.sort(key=lambda options: (sum(option.price for option in options), len(options)))
+    return [_applied(recipe, options) for options in chosen if options]
 
 
 def _kinds(recipe: Recipe, heads: int, document: int) -> list[list[Option]]:
     shards = [s for s in sorted({16, recipe.gpus}) if s > recipe.shard and recipe.gpus % s == 0]
     contexts = [c for c in (2, 4, 8) if c > recipe.context and recipe.gpus % c == 0 and heads % c == 0]
+    prices = {"selective": 1.5, "full": 3.0}
     kept = {"none": ["selective", "full"], "selective": ["full"], "full": []}[recipe.recompute]
     smaller = -(-document // 1024) * 1024
     return [
-        [(f"parallel.shard={s}", {"shard": s}) for s in shards],
-        [("optim.state_dtype=bf16", {"moment_bytes": 2})] if recipe.moment_bytes > 2 else [],
-        [(f"parallel.recompute={kind}", {"recompute": kind}) for kind in kept],
-        [(f"parallel.context={c}", {"context": c}) for c in contexts],
-        [(f"batch.micro_tokens={smaller}", {"micro_tokens": smaller})] if smaller < recipe.micro_tokens else [],
+        [Option(0.9, f"parallel.shard={s}", {"shard": s}) for s in shards],
+        [Option(1, "optim.state_dtype=bf16", {"moment_bytes": 2})] if recipe.moment_bytes > 2 else [],
+        [Option(prices[kind], f"parallel.recompute={kind}", {"recompute": kind}) for kind in kept],
+        [Option(3.5 + c / 4, f"parallel.context={c}", {"context": c}) for c in contexts],
+        [Option(2, f"batch.micro_tokens={smaller}", {"micro_tokens": smaller})]
+        if smaller < recipe.micro_tokens
+        else [],
     ]
 
 
 def _applied(recipe: Recipe, options: tuple[Option, ...]) -> tuple[Change, ...]:
     made = []
-    for setting, fields in options:
-        recipe = replace(recipe, **fields)  # type: ignore[arg-type]
-        made.append(Change(setting, recipe))
+    for option in options:
+        recipe = replace(recipe, **option.fields)  # type: ignore[arg-type]
+        made.append(Change(option.setting, recipe))
     return tuple(made)

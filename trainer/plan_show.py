@@ -15,9 +15,8 @@ def show_plan(plan: Mapping[str, Any]) -> None:
     console.rows(
         "A sample: forward and backward", ["clip", "task", "tokens", "TFLOP", "attention, %", "ffn and qkv, %"], body
     )
-    recipe = plan["recipe"]
-    title = ", ".join(f"{name} {value}" for name, value in recipe.items())
-    _sized(f"Memory of one {plan['gpu']['name']}: {title}", plan["memory"], 2**30, "GiB")
+    console.rows("Laid out over", ["what", "value"], [[name, str(value)] for name, value in plan["recipe"].items()])
+    _sized(f"Memory of one {plan['gpu']['name']}", plan["memory"], 2**30, "GiB")
     _sized("A GPU receives in a step", plan["communication"], 1e9, "GB")
     _show_step(plan["step"], "A step of " + str(plan["step"]["tokens"]) + " tokens")
     if plan["after"]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from trainer.flops import Flops
 from trainer.gpus import GPUS_PER_NODE, Gpu
 from trainer.model.config import ModelConfig
-from trainer.model.count import itemised
+from trainer.plan_memory import counted
 from trainer.plan_recipe import Recipe
 
 ELEMENTWISE = 400
@@ -30,7 +30,7 @@ class Step:
 
 def traffic(config: ModelConfig, recipe: Recipe, step: Step) -> dict[str, float]:
     """Bytes that a GPU receives in a step, by exchange."""
-    counts = itemised(config)
+    counts = counted(config)
     modulation = sum(n for name, n in counts.items() if name.startswith("blocks/modulation/"))
     kept = modulation if recipe.rows else 0
     travel, size = sum(counts.values()) - kept, 2 if recipe.bf16 else 4
@@ -60,7 +60,7 @@ def seconds(config: ModelConfig, recipe: Recipe, step: Step, gpu: Gpu) -> dict[s
         "elementwise": _elementwise(config, recipe, step) / gpu.copy * step.waiting,
         "weights and gradients": _fsdp(moved, recipe, gpu),
         "context and AdaLN": (moved["all-to-all of context"] + moved["AdaLN vectors"]) / gpu.link,
-        "optimizer": (28 + 4 * recipe.moment_bytes) * sum(itemised(config).values()) / recipe.shard / gpu.copy,
+        "optimizer": (28 + 4 * recipe.moment_bytes) * sum(counted(config).values()) / recipe.shard / gpu.copy,
     }
     computing = found["attention"] + found["products"] + found["elementwise"]
     overlapped = max(computing, found["weights and gradients"])

@@ -73,14 +73,20 @@ def test_mfu_is_between_what_peers_reach_and_what_products_sustain():
     assert result["step"]["mfu"] == pytest.approx(flops / 64 / result["step"]["seconds"]["step"] / 989e12)
 
 
+def test_context_parallelism_is_for_samples_that_no_gpu_holds():
+    """10 s of 720p: 112 thousand tokens."""
+    result = plan(klear(), 64, "h100", [Clip(1280, 720, 10.0)])
+    assert result["change"] == ["parallel.context=2"]
+
+
 @pytest.mark.parametrize(
     ("gpus", "sets", "change"),
     [
         (16, ["parallel.shard=8"], ["parallel.shard=16"]),
         (8, [], ["optim.state_dtype=bf16"]),
-        (64, ["parallel.recompute=none"], ["parallel.recompute=full"]),
+        (64, ["parallel.recompute=none"], ["optim.state_dtype=bf16", "parallel.recompute=selective"]),
         (128, ["parallel.recompute=none"], ["parallel.recompute=selective"]),
-        (64, ["batch.micro_tokens=120000"], ["parallel.context=2"]),
+        (64, ["batch.micro_tokens=120000"], ["batch.micro_tokens=27648"]),
         (1, [], ["--gpus 8", "optim.state_dtype=bf16"]),
     ],
 )
