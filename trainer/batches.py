@@ -1,10 +1,13 @@
-"""From the stream to a step's samples, and to each rank's share of them."""
+"""From the stream to a step's samples: which draws, and what each of them costs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from trainer.data.sample import SampleInfo
 from trainer.data.stream import Draw
+from trainer.flops import Load, Rows, document_load
+from trainer.model.layout import STREAMS
+from trainer.patches import grid_of
 from trainer.tasks import Task, task_named
 
 
@@ -16,43 +19,51 @@ class Stream(Protocol):
         ...
 
 
-def tokens_of(info: SampleInfo, task: Task) -> int:
-    """Tokens of a sample in a task, all streams, none dropped; a transcript has one end mark."""
-    latents, height, width = info.video
-    counts = {
-        "video": latents * height * width,
-        "video_text": info.video_text,
-        "audio_text": info.audio_text + info.speech + 1,
-        "audio": info.audio,
-    }
-    return sum(count for stream, count in counts.items() if task.has(stream))
+def rows_of(info: SampleInfo, task: Task, patch: int = 1) -> Rows:
+    """Rows a stream of a sample in a task, none dropped; a transcript has one end mark. patch: of the model.
+
+    Raises ConfigError when patches do not divide its picture.
+    """
+    latents, height, width = grid_of(info.video, patch)
+    counts = (latents * height * width, info.video_text, info.audio_text + info.speech + 1, info.audio)
+    present = (count if task.has(stream) else 0 for stream, count in zip(STREAMS, counts, strict=True))
+    return tuple(present)  # type: ignore[return-value]
+
+
+def tokens_of(info: SampleInfo, task: Task, patch: int = 1) -> int:
+    """Tokens of a sample in a task, all streams, as `rows_of` counts them."""
+    return sum(rows_of(info, task, patch))
+
+
+def load_of(info: SampleInfo, task: Task, patch: int = 1) -> Load:
+    """What the model does for a sample in a task, nothing dropped."""
+    symbols = info.speech + 1 if task.has("audio_text") else 0
+    return document_load(rows_of(info, task, patch), symbols)
 
 
 def cut(
-    stream: Stream, position: int, budget: int, info: Callable[[str], SampleInfo]
+    stream: Stream,
+    position: int,
+    budget: int,
+    info: Callable[[str], SampleInfo],
+    skip: frozenset[int] = frozenset(),
+    patch: int = 1,
 ) -> tuple[list[Draw], list[int], int]:
-    """A step's draws from `position` on: as many as fit `budget` tokens, at least one.
+    """A step's draws from `position` on: as many as fit `budget` tokens, at least one; `skip`: positions to leave out.
 
     Returns the draws, their tokens, and the next step's position: functions of the stream alone, not of the ranks.
     """
     draws: list[Draw] = []
     tokens: list[int] = []
+    total = 0
     while True:
-        draw = stream.at(position + len(draws))
-        count = tokens_of(info(draw.key), task_named(draw.task))
-        if draws and sum(tokens) + count > budget:
-            return draws, tokens, position + len(draws)
+        while position in skip:
+            position += 1
+        draw = stream.at(position)
+        count = tokens_of(info(draw.key), task_named(draw.task), patch)
+        if draws and total + count > budget:
+            return draws, tokens, position
         draws.append(draw)
         tokens.append(count)
-
-
-def share(draws: Sequence[Draw], tokens: Sequence[int], rank: int, world: int) -> list[Draw]:
-    """The draws of one rank, in stream order: the largest first, each to the rank with the least so far."""
-    load = [0] * world
-    mine = []
-    for i in sorted(range(len(draws)), key=lambda i: (-tokens[i], i)):
-        owner = min(range(world), key=lambda r: (load[r], r))
-        load[owner] += tokens[i]
-        if owner == rank:
-            mine.append(i)
-    return [draws[i] for i in sorted(mine)]
+        total += count
+        position += 1

@@ -1,26 +1,25 @@
 """Checkpoints: sharded, atomic, complete. What is restored continues as if it had never stopped.
 
-OUT/checkpoints/stage-<n>/step-<nnnnnnnn>/   DCP files of model, optimizer and EMA, and progress.json
-There is no random state to keep: every draw is a function of the stream position.
+OUT/checkpoints/stage-<n>/step-<nnnnnnnn>/   DCP files of model, optimizer, EMA and guard, and progress.json
+There is no random state to keep: every draw is a function of the stream position. `trainer/saver.py` writes them.
 """
 
 import json
-import os
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.checkpoint.api import CheckpointException
 
 from manifests.errors import ConfigError
 from trainer.ema import Ema
+from trainer.guard import Guard
 from trainer.model.mmdit import MMDiT
+from trainer.optim import Optimizer
 from trainer.parallel import World
 
 PROGRESS = "progress.json"
@@ -31,7 +30,8 @@ class Progress:
     """Where training stands. step: updates done in this stage. position: next position of the sample stream.
 
     mixture: weight by `class/task`. settings: as they were. latents: recipe of the latents, whose channel statistics
-    the weights belong to. heldout: points measured so far.
+    the weights belong to. heldout: points measured so far. left_out: positions of the stream that are skipped since a
+    rollback; rollbacks: in this stage.
     """
 
     stage: int
@@ -40,10 +40,11 @@ class Progress:
     mixture: Mapping[str, float]
     settings: Mapping[str, Any]
     latents: str = ""
-    ema_updates: int = 0
     samples: int = 0
     seconds: float = 0.0
     heldout: list[dict[str, float]] = field(default_factory=list)
+    left_out: list[int] = field(default_factory=list)
+    rollbacks: int = 0
 
 
 def stage_folder(out: Path, stage: int) -> Path:
@@ -51,9 +52,19 @@ def stage_folder(out: Path, stage: int) -> Path:
     return out / "checkpoints" / f"stage-{stage}"
 
 
-def latest(out: Path, stage: int) -> Path | None:
-    """The newest complete checkpoint of a stage, or None. One that was cut off has no final name, so is not seen."""
-    found = sorted(p.parent for p in stage_folder(out, stage).glob(f"step-*/{PROGRESS}"))
+def checkpoints(out: Path, stage: int) -> list[Path]:
+    """The complete checkpoints of a stage, oldest first. One that was cut off has no final name, so is not seen."""
+    return sorted(p.parent for p in stage_folder(out, stage).glob(f"step-*/{PROGRESS}"))
+
+
+def step_of(folder: Path) -> int:
+    """The updates done before a checkpoint, from its name."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def latest(out: Path, stage: int, at_most: int | None = None) -> Path | None:
+    """The newest complete checkpoint of a stage (with at most so many steps), or None."""
+    found = [f for f in checkpoints(out, stage) if at_most is None or step_of(f) <= at_most]
     return found[-1] if found else None
 
 
@@ -65,80 +76,46 @@ def read_progress(folder: Path) -> Progress:
         raise ConfigError("checkpoint:version", f"{folder / PROGRESS} is of another version: {error}") from None
 
 
-def save(
-    out: Path,
-    progress: Progress,
-    model: MMDiT,
-    optimizer: torch.optim.Optimizer,
-    ema: Ema,
-    world: World,
-    keep_last: int,
-) -> Path:
-    """Write a checkpoint beside its final name, then rename it: a reader sees all of it or nothing. All ranks call."""
-    final = stage_folder(out, progress.stage) / f"step-{progress.step:08d}"
-    partial = final.with_name(f".partial-{final.name}")
-    if world.first:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    world.barrier()
-    with _quiet():
-        dcp.save(_state(model, optimizer, ema), checkpoint_id=partial, no_dist=world.size == 1)
-    if world.first:
-        _write_durably(partial / PROGRESS, json.dumps(asdict(progress), indent=1))
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
-        for old in sorted(final.parent.glob("step-*"))[:-keep_last]:
-            shutil.rmtree(old)
-    world.barrier()
-    return final
+def state_of(model: MMDiT, optimizer: Optimizer, ema: Ema, guard: Guard) -> dict[str, Any]:
+    """Everything on the device that a checkpoint holds, by name; the tensors themselves, to save or to load into."""
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+    counts = {"optimizer": optimizer.updates, "ema": ema.updates}
+    return {
+        "model": weights,
+        "optimizer": {"state": optimizer.state},
+        "ema": ema.weights,
+        "updates": counts,
+        "guard": guard.state,
+    }
 
 
-def restore(folder: Path, model: MMDiT, optimizer: torch.optim.Optimizer, ema: Ema, world: World) -> Progress:
-    """Load a checkpoint into the three, in place, at this world size. Returns its progress."""
-    state = _state(model, _started(model, optimizer), ema)
-    with _quiet():
-        dcp.load(state, checkpoint_id=folder, no_dist=world.size == 1)
-    set_optimizer_state_dict(model, optimizer, state["optimizer"])
+def restore(folder: Path, model: MMDiT, optimizer: Optimizer, ema: Ema, guard: Guard, world: World) -> Progress:
+    """Load a checkpoint into the four, in place, at this world size, whatever it was saved at. Returns its progress."""
     progress = read_progress(folder)
-    ema.updates = progress.ema_updates
+    state = state_of(model, optimizer, ema, guard)
+    try:
+        with quiet():
+            dcp.load(state, checkpoint_id=folder, no_dist=world.size == 1)
+    except (CheckpointException, RuntimeError) as error:
+        raise ConfigError(
+            "checkpoint:contents",
+            f"{folder} lacks what this run needs; optim.kind must be the one it was trained with "
+            f"({str(error).strip().splitlines()[-1]})",
+        ) from error
     return progress
 
 
 def load_ema(folder: Path, model: MMDiT) -> Progress:
     """Fill an unsharded model with a checkpoint's averaged weights."""
     state = {"ema": {name: p.detach() for name, p in model.named_parameters()}}
-    with _quiet():
+    with quiet():
         dcp.load(state, checkpoint_id=folder, no_dist=True)
     return read_progress(folder)
 
 
-def _state(model: MMDiT, optimizer: torch.optim.Optimizer, ema: Ema) -> dict[str, Any]:
-    weights = {name: p.detach() for name, p in model.named_parameters()}
-    return {"model": weights, "optimizer": get_optimizer_state_dict(model, optimizer), "ema": ema.weights}
-
-
-def _started(model: MMDiT, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The optimizer with its state made, as it must be before it can be loaded into: one step of size zero."""
-    if not optimizer.state:
-        for parameter in model.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        for group in optimizer.param_groups:
-            group["lr"] = 0.0
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    return optimizer
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without DCP's remark that a single process saves alone."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         yield
-
-
-def _write_durably(path: Path, text: str) -> None:
-    with path.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

@@ -47,13 +47,21 @@ def encode(out: Out, preset: Preset = "demo", sets: Sets = None, as_json: Json =
 
 
 @app.command()
-def train(out: Out, stage: Stage = 1, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
+def train(
+    out: Out,
+    stage: Stage = 1,
+    preset: Preset = "demo",
+    sets: Sets = None,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Kernels that repeat bit for bit.")] = False,
+    as_json: Json = False,
+) -> None:
     """Train one stage to its end; run again, it continues from its newest checkpoint."""
     from trainer.loop import train as run
     from trainer.report import print_training
     from trainer.settings import load_train_settings
 
-    _report(run(load_train_settings(preset, sets or []), out, stage), as_json, print_training)
+    more = ["deterministic=true"] if deterministic else []
+    _report(run(load_train_settings(preset, [*(sets or []), *more]), out, stage), as_json, print_training)
 
 
 @app.command()

@@ -28,11 +28,12 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Document:
-    """One sample in one task, ready to be packed."""
+    """One sample in one task, ready to be packed. position: its turn in the stream, -1 for one that has none."""
 
     sample: Sample
     task: Task
     conditions: Conditions
+    position: int = -1
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from trainer.heldout import MEDIA, Cell, Tally, chosen, fixed_sigmas, measure, t
 from trainer.linear import linear_loss
 from trainer.model.mmdit import MMDiT
 from trainer.objective import Reading
+from trainer.packing import media_rows
 from trainer.parallel import join_world
 from trainer.readings import readings_of
 from trainer.settings import TrainSettings
@@ -41,12 +42,12 @@ def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
             "evaluate:empty",
             f"no clip in split {e.split!r}: set evaluate.split, or encode more sources",
         )
-    readings = readings_of(latents, settings.objective, device)
+    readings = readings_of(latents, settings.objective, device, settings.model.patch)
     with console.ticking(f"evaluate stage {stage}", len(pairs) * e.sigmas, "passes") as ticker:
         tallies = measure(model, latents, pairs, settings, readings, ticker.advance)
     keys = sorted({info.key for info, _ in pairs})
     report = _report(settings, progress, tallies, readings, len(keys))
-    for medium, loss in _bounds(latents, keys, readings, report["sigmas"]).items():
+    for medium, loss in _bounds(latents, keys, readings, report["sigmas"], settings.model.patch).items():
         report["overall"][medium] |= loss
     report |= _since(out, stage, report) | {"seconds": round(time.perf_counter() - began, 2)}
     path = report_file(out, stage)
@@ -108,14 +109,14 @@ def _report(
 
 
 def _bounds(
-    latents: LatentSet, keys: list[str], readings: Mapping[str, Reading], sigmas: list[float]
+    latents: LatentSet, keys: list[str], readings: Mapping[str, Reading], sigmas: list[float], patch: int
 ) -> dict[str, dict[str, float]]:
     """What a linear predictor expects to lose, mean over the sigmas: on data with the training set's channel variances
     (`linear_expected`), and on these clips when it is fitted to these very clips (`linear_best`)."""
     samples = [latents.load(key) for key in keys]
     found = {}
-    for medium in MEDIA:
-        rows = torch.cat([getattr(s, medium).flatten(0, -2) for s in samples]).double()
+    for i, medium in enumerate(MEDIA):
+        rows = torch.cat([media_rows(s, i, patch) for s in samples]).double()
         trained = readings[medium].variance.cpu()
         found[medium] = {
             "linear_expected": _linear(trained, readings[medium], sigmas),

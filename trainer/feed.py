@@ -1,15 +1,27 @@
 """What a step is fed: the global cut of the stream, and this process's share of it as packed micro-batches."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
 
-from trainer.batches import cut, share
+import torch
+
+from manifests.errors import MediaError
+from trainer.ahead import Ahead
+from trainer.batches import cut, load_of
+from trainer.context import split_rows
 from trainer.data.stream import Draw
 from trainer.documents import Document, draw_conditions
+from trainer.flops import batch_load, training_cost
 from trainer.packing import PackedBatch, pack
+from trainer.partition import Partition, partition
 from trainer.run import Run
 from trainer.settings import TrainSettings
 from trainer.tasks import task_named
+
+Lost = tuple[Draw, str]
+"""A draw whose sample could not be loaded, and why."""
 
 
 @dataclass(frozen=True)
@@ -17,27 +29,117 @@ class Window:
     """One step's samples. draws, tokens, position (of the next step) are of all processes: functions of the stream.
 
     batches: this process's micro-batches, on the device; every process has equally many, since each is a collective
-    forward and backward pass.
+    forward and backward pass. lost: what this process had to leave out; it counts in no loss.
+    flops: of training on this process's documents, pads left out. imbalance, waiting, fill: see `Partition`, predicted
+    for all processes. waited_s: seconds that the loop waited for this window.
     """
 
     batches: tuple[PackedBatch, ...]
     draws: tuple[Draw, ...]
     tokens: int
     position: int
+    lost: tuple[Lost, ...] = ()
+    flops: int = 0
+    imbalance: float = 1.0
+    waiting: float = 1.0
+    fill: float = 1.0
+    waited_s: float = 0.0
 
 
-def next_window(run: Run, settings: TrainSettings, budget: int) -> Window:
-    """The window at the run's position; budget: its tokens, over all streams and processes."""
-    draws, tokens, position = cut(run.stream, run.progress.position, budget, run.latents.info)
-    mine = share(draws, tokens, run.world.data_rank, run.world.data_size)
-    return Window((make_batch(run, settings, mine),), tuple(draws), sum(tokens), position)
+class Feed:
+    """The windows of a run from its position on, one a step. Use as a context.
+
+    With `batch.prefetch` a thread cuts, loads, draws and packs them ahead; the windows are the same without it. While
+    the feed is open the run's stream belongs to it.
+    """
+
+    def __init__(self, run: Run, settings: TrainSettings, skip: frozenset[int] = frozenset()) -> None:
+        """skip: positions of the stream to leave out."""
+        self._run, self._settings = run, settings
+        self._cost = training_cost(settings.model)
+        self._ahead: Ahead[Window] | None = None
+        self._start(run.progress.position, skip)
+
+    def __enter__(self) -> "Feed":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def next(self) -> Window:
+        """The next window, on its way to the device.
+
+        Raises ConfigError when the model's patches do not divide a picture, and whatever made a window fail.
+        """
+        began = time.perf_counter()
+        window = next(self._windows) if self._ahead is None else self._ahead.next()
+        waited = time.perf_counter() - began
+        batches = tuple(batch.to(self._run.world.device) for batch in window.batches)
+        return replace(window, batches=batches, waited_s=waited)
+
+    def reset(self, position: int, skip: frozenset[int]) -> None:
+        """Go on from another position, leaving out `skip`; windows made ahead are dropped."""
+        self.close()
+        self._start(position, skip)
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
+    def _start(self, position: int, skip: frozenset[int]) -> None:
+        self._windows = self._make(position, skip)
+        if self._settings.batch.prefetch:
+            self._ahead = Ahead(self._windows, self._settings.batch.prefetch)
+
+    def _make(self, position: int, skip: frozenset[int]) -> Iterator[Window]:
+        """Windows on the host, from a position on; in pinned memory where the device is a GPU."""
+        world, patch = self._run.world, self._settings.model.patch
+        budget = self._settings.stage(self._run.progress.stage).tokens
+        if world.device.type == "cuda":
+            torch.cuda.set_device(world.device)  # a new thread would pin its memory on device 0
+        while True:
+            draws, tokens, position = cut(self._run.stream, position, budget, self._run.latents.info, skip, patch)
+            split = self._split(draws, tokens)
+            yield self._window(draws, split, sum(tokens), position)
+
+    def _split(self, draws: Sequence[Draw], tokens: Sequence[int]) -> Partition:
+        info, patch = self._run.latents.info, self._settings.model.patch
+        flops = [self._cost(load_of(info(draw.key), task_named(draw.task), patch)) for draw in draws]
+        return partition(tokens, flops, self._run.world.data_size, self._settings.batch)
+
+    def _window(self, draws: Sequence[Draw], split: Partition, tokens: int, position: int) -> Window:
+        lost: list[Lost] = []
+        mine = split.slots[self._run.world.data_rank]
+        rooms = [max(map(len, turn)) for turn in zip(*split.slots)]
+        batches = [
+            make_batch(self._run, self._settings, [draws[i] for i in slot], lost, room)
+            for slot, room in zip(mine, rooms, strict=True)
+        ]
+        flops = sum(self._cost(batch_load(batch.packed)) for batch in batches) // self._run.world.context
+        if self._run.world.device.type == "cuda":
+            batches = [batch.pin_memory() for batch in batches]
+        told = (split.imbalance, split.waiting, split.fill)
+        return Window(tuple(batches), tuple(draws), tokens, position, tuple(lost), flops, *told)
 
 
-def make_batch(run: Run, settings: TrainSettings, draws: Sequence[Draw]) -> PackedBatch:
-    """Samples with their draws, packed and on their way to the device."""
+def make_batch(
+    run: Run, settings: TrainSettings, draws: Sequence[Draw], lost: list[Lost], room: int = 1
+) -> PackedBatch:
+    """Samples with their draws, packed: this process's rows of them. room: see `pack`.
+
+    A sample that cannot be loaded is left out and noted in `lost`.
+    """
     rule = settings.objective.draws(settings.seed)
     documents = []
     for draw in draws:
-        sample = run.latents.load(draw.key)
-        documents.append(Document(sample, task_named(draw.task), draw_conditions(sample, draw.position, rule)))
-    return pack(documents, settings.model).to(run.world.device)
+        try:
+            sample = run.latents.load(draw.key)
+        except MediaError as error:
+            lost.append((draw, f"{error.code}: {error.message}"))
+            continue
+        drawn = draw_conditions(sample, draw.position, rule)
+        documents.append(Document(sample, task_named(draw.task), drawn, draw.position))
+    whole = pack(documents, settings.model, multiple=run.world.context, room=room)
+    return split_rows(whole, run.world.context_rank, run.world.context)

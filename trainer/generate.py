@@ -24,13 +24,11 @@ from trainer.data.shards import samples as members_of
 from trainer.documents import Conditions, Document
 from trainer.evaluate import load_averaged
 from trainer.parallel import join_world
+from trainer.patches import CELL
 from trainer.readings import readings_of
 from trainer.sampler import Sampled, sample_documents
 from trainer.settings import TrainSettings
 from trainer.tasks import TASKS, Task, task_named
-
-CELL = 16
-"""Pixels along the side of one video latent cell."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def generate(
     wanted = [task_named(name) for name in tasks or (["T2AV"] if prompts else TASKS)]
     requests = _prompted(latents, settings, prompts, wanted) if prompts else _from_clips(latents, settings, wanted)
     g = settings.generate
-    readings = readings_of(latents, settings.objective, device)
+    readings = readings_of(latents, settings.objective, device, settings.model.patch)
     documents = [request.document for request in requests]
     with console.ticking(f"generate {len(documents)} samples", g.steps, "steps") as ticker:
         made = sample_documents(model, documents, readings, g.steps, g.guidance, settings.precision, ticker.advance)

@@ -19,7 +19,7 @@ from trainer.model.layout import STREAMS
 from trainer.model.mmdit import MMDiT
 from trainer.objective import SIGMA_FLOOR, Reading, row_losses, target_velocity
 from trainer.packing import PackedBatch, Targets, pack
-from trainer.parallel import precision_context
+from trainer.parallel import precision_context, whole_documents
 from trainer.settings import TrainSettings
 from trainer.tasks import TASKS, task_named
 
@@ -91,10 +91,10 @@ def measure(
     device = next(model.parameters()).device
     work = [(info, task, sigma) for info, task in pairs for sigma in fixed_sigmas(settings.evaluate.sigmas)]
     tallies: dict[Cell, Tally] = defaultdict(Tally)
-    for group in _groups(work, settings.evaluate.tokens):
+    for group in _groups(work, settings.evaluate.tokens, settings.model.patch):
         documents = [heldout_document(latents.load(info.key), task, sigma) for info, task, sigma in group]
         batch = pack(documents, settings.model).to(device)
-        with torch.no_grad(), precision_context(settings.precision, device):
+        with torch.no_grad(), precision_context(settings.precision, device), whole_documents(model):
             output = model(batch.packed)
         for medium in MEDIA:
             targets: Targets = getattr(batch, medium)
@@ -116,11 +116,13 @@ def totals(tallies: dict[Cell, Tally], **where: str) -> Tally:
     return total
 
 
-def _groups(work: list[tuple[SampleInfo, str, float]], budget: int) -> Iterator[list[tuple[SampleInfo, str, float]]]:
+def _groups(
+    work: list[tuple[SampleInfo, str, float]], budget: int, patch: int
+) -> Iterator[list[tuple[SampleInfo, str, float]]]:
     group: list[tuple[SampleInfo, str, float]] = []
     used = 0
     for item in work:
-        tokens = tokens_of(item[0], TASKS[item[1]])
+        tokens = tokens_of(item[0], TASKS[item[1]], patch)
         if group and used + tokens > budget:
             yield group
             group, used = [], 0

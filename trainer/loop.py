@@ -4,19 +4,22 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from pipeline import console
 from trainer.checkpoint import Progress, latest
 from trainer.data.latents import LatentSet, find_latents
-from trainer.feed import Window, next_window
+from trainer.determinism import make_deterministic
+from trainer.feed import Feed, Window
 from trainer.garbage import collecting
 from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
 from trainer.objective import Reading
-from trainer.optim import learning_rate
 from trainer.parallel import join_world
 from trainer.readings import readings_of
+from trainer.rollback import look_back
 from trainer.run import Run, start_run
+from trainer.schedule import learning_rate
 from trainer.settings import TrainSettings
 from trainer.sinks import check_sinks
 from trainer.step import train_step
@@ -30,35 +33,60 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     with the losses it would have had. Raises ConfigError as `start_run` and `find_latents` do.
     """
     check_sinks(settings.log)
-    world = join_world(settings.device)
+    if settings.deterministic:
+        make_deterministic()
+    world = join_world(settings.device, settings.parallel.context)
     plan = settings.stage(stage)
     latents = LatentSet(find_latents(out, settings.latents))
     run = start_run(settings, out, stage, latents, world)
-    readings = readings_of(latents, settings.objective, world.device)
+    readings = readings_of(latents, settings.objective, world.device, settings.model.patch)
     began, first = time.perf_counter(), run.progress
     with (
         Metrics(run, settings) as metrics,
         Triggers(settings.profile, out, stage, world) as triggers,
         collecting(settings.gc_every) as collect,
+        run.stop,
+        run.saver,
+        _feed(run, settings) as feed,
     ):
         if run.progress.step == 0:
             _heldout(run, settings, readings, metrics)
         while run.progress.step < plan.steps:
-            step = run.progress.step
             with metrics.loading():
-                window = next_window(run, settings, plan.tokens)
-            lr = learning_rate(plan, step)
+                window = feed.next()
+            lr = learning_rate(plan, run.progress.step)
             values = train_step(run, settings, window.batches, readings, lr, metrics.breakdown)
             run.progress = _moved(run.progress, window, first.seconds + time.perf_counter() - began)
-            metrics.add(step + 1, values, len(window.draws), window.tokens, lr)
-            triggers.after(step + 1, (step + 1) % settings.log_every == 0)
-            collect(step + 1)
-            last = step + 1 == plan.steps
-            if last or (step + 1) % settings.heldout_every == 0:
+            step, last = run.progress.step, run.progress.step == plan.steps
+            told = {"imbalance": window.imbalance, "waiting": window.waiting, "fill": window.fill}
+            metrics.add(step, values, len(window.draws), window.tokens, lr, window.flops, **told)
+            triggers.after(step, step % settings.log_every == 0)
+            collect(step)
+            saving, leaving = last or step % settings.save_every == 0, run.stop.agreed()
+            if (saving or leaving or step % settings.log_every == 0) and look_back(run, settings):
+                feed.reset(run.progress.position, frozenset(run.progress.left_out))
+                continue
+            if last or step % settings.heldout_every == 0:
                 _heldout(run, settings, readings, metrics)
-            if last or (step + 1) % settings.save_every == 0:
-                run.save(settings.keep_last)
+            run.saver.poll()
+            if saving or leaving:
+                run.save()
+            if leaving and not last:
+                _leave(run)
     return summary(run, settings, metrics.losses, run.progress.step - first.step, time.perf_counter() - began)
+
+
+def _feed(run: Run, settings: TrainSettings) -> Feed:
+    return Feed(run, settings, frozenset(run.progress.left_out))
+
+
+def _leave(run: Run) -> NoReturn:
+    """Finish the checkpoint, say how to go on, and end the process with the signal's exit code."""
+    run.saver.finish()
+    if run.world.first:
+        step = run.progress.step
+        console.say(f"stage {run.progress.stage} at step {step}: the same command goes on from here", "saved", "bold")
+    raise SystemExit(run.stop.code)
 
 
 def _moved(progress: Progress, window: Window, seconds: float) -> Progress:
@@ -100,6 +128,8 @@ def summary(run: Run, settings: TrainSettings, losses: list[dict[str, float]], s
         "steps_per_s": round(rate, 3),
         "losses": losses[-1:],
         "heldout": progress.heldout,
+        "skipped": int(run.guard.state["skipped"]),
+        "rollbacks": progress.rollbacks,
         "mixture": dict(progress.mixture),
         "checkpoint": str(folder.relative_to(run.out)) if folder else None,
     }

@@ -1,46 +1,128 @@
-"""The optimizer and its schedule."""
+"""The optimizer: fused AdamW or Muon, which a skipped step leaves as it was."""
 
-import math
+from typing import Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import nn
 
-from trainer.settings import OptimSettings, StageSettings
+from pipeline.settings import Settings
+from trainer.gradients import local
+from trainer.muon import Piece, momentum_step, muon_parts
 
 
-def make_optimizer(model: nn.Module, settings: OptimSettings) -> torch.optim.AdamW:
-    """Fused AdamW: decay on matrices; none on norms, biases, embeddings and nulls (their rows are not matrices)."""
-    bare = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        kept = parameter.dim() < 2 or id(parameter) in bare or "norm" in name
-        (plain if kept else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=1.0, betas=settings.betas, fused=True)
+class OptimSettings(Settings):
+    """weight_decay: of matrices only. clip: largest gradient norm. ema: decay of the averaged weights.
 
-
-def learning_rate(stage: StageSettings, step: int) -> float:
-    """Of the update number `step`, from 0: linear warm-up, then a cosine from lr down to lr * final_lr."""
-    if step < stage.warmup:
-        return stage.lr * (step + 1) / stage.warmup
-    progress = (step - stage.warmup) / max(1, stage.steps - 1 - stage.warmup)
-    low = stage.lr * stage.final_lr
-    return low + (stage.lr - low) * (1 + math.cos(math.pi * min(1.0, progress))) / 2
-
-
-def update(model: nn.Module, optimizer: torch.optim.Optimizer, lr: float, clip: float) -> torch.Tensor:
-    """Clip, step, clear. Returns the gradient norm before clipping, a scalar still on the device.
-
-    Parameters that got no gradient (the text rows of the last block reach no loss) get zeros, so that the optimizer's
-    state has every parameter, on every rank and in every checkpoint.
+    kind: AdamW, or Muon for the matrices inside the blocks (QKV, attention output, feed-forward) and AdamW for the
+    rest; Muon's updates are scaled to the size of AdamW's, so one learning rate and weight decay serve both.
+    momentum: Muon's. state_dtype: of AdamW's two moments; bf16 halves their memory.
     """
-    for parameter in model.parameters():
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+    kind: Literal["adamw", "muon"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.95)
+    momentum: float = Field(default=0.95, ge=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.99, ge=0, lt=1)
+    state_dtype: Literal["fp32", "bf16"] = "fp32"
+
+    @model_validator(mode="after")
+    def _moves(self) -> "OptimSettings":
+        if self.state_dtype == "bf16" and max(self.betas) > BF16_BETA:
+            raise ValueError(
+                f"state_dtype bf16 keeps 8 bits: with betas {self.betas} a step's change of {1 - max(self.betas):.2g} "
+                f"would be rounded away; set betas of at most {BF16_BETA}, or state_dtype fp32"
+            )
+        return self
+
+
+BF16_BETA = 0.98
+"""Rounding to bfloat16 is off by up to 2^-9 = 0.2%; a step should move a moment by ten times that."""
+
+
+class Optimizer:
+    """Fused AdamW, and Muon where asked for, on the local shards; an update can be called off on the device.
+
+    groups: lists of names with their weight decay. state: tensors by parameter name, sharded like the parameter:
+    `exp_avg` and `exp_avg_sq`, or `momentum`. updates: those not skipped, a float32 scalar on the device.
+    """
+
+    def __init__(self, model: nn.Module, settings: OptimSettings) -> None:
+        self.settings = settings
+        self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        muon = muon_parts(self.parameters) if settings.kind == "muon" else {}
+        bare = undecayed(model)
+        rest = [name for name in self.parameters if name not in muon]
+        self.groups = [
+            ([n for n in rest if n not in bare], settings.weight_decay),
+            ([n for n in rest if n in bare], 0.0),
+        ]
+        self.muon = muon
+        dtype = torch.bfloat16 if settings.state_dtype == "bf16" else torch.float32
+        zeros = {name: p.detach() for name, p in self.parameters.items()}
+        self.state: dict[str, dict[str, torch.Tensor]] = {
+            name: {"momentum": torch.zeros_like(p)}
+            if name in muon
+            else {key: torch.zeros_like(p, dtype=dtype) for key in ("exp_avg", "exp_avg_sq")}
+            for name, p in zeros.items()
+        }
+        self.updates = torch.zeros((), device=next(model.parameters()).device)
+
+    @torch.no_grad()
+    def step(self, lr: float, skip: torch.Tensor) -> None:
+        """One update with the gradients as they are, then clear them; where `skip` (scalar) is 1 nothing changes."""
+        for names, decay in self.groups:
+            self._adamw([n for n in names if local(self.parameters[n]).numel()], lr, decay, skip)
+        if self.muon:
+            pieces = [Piece(self.parameters[n], self.state[n]["momentum"], parts) for n, parts in self.muon.items()]
+            momentum_step(pieces, lr, self.settings.weight_decay, self.settings.momentum, skip)
+        self.updates += 1 - skip
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    def _adamw(self, names: list[str], lr: float, decay: float, skip: torch.Tensor) -> None:
+        columns = [
+            [local(self.parameters[n]) for n in names],
+            [local(self.parameters[n].grad) for n in names],  # type: ignore[arg-type]
+            [local(self.state[n]["exp_avg"]) for n in names],
+            [local(self.state[n]["exp_avg_sq"]) for n in names],
+        ]
+        if self.settings.state_dtype == "fp32":
+            self._fused(columns, lr, decay, skip)
+            return
+        # The kernel wants one dtype: moments go through float32 one tensor at a time. A skip rounds back to itself.
+        for parameter, grad, *moments in zip(*columns, strict=True):
+            wide = [moment.float() for moment in moments]
+            self._fused([[parameter], [grad], *([w] for w in wide)], lr, decay, skip)
+            for moment, value in zip(moments, wide, strict=True):
+                moment.copy_(value)
+
+    def _fused(self, columns: list[list[torch.Tensor]], lr: float, decay: float, skip: torch.Tensor) -> None:
+        """torch's kernel: with `found_inf` 1 it leaves weights and moments untouched."""
+        if not columns[0]:
+            return
+        number = self.updates + 1
+        weights, grads, first, second = columns
+        torch._fused_adamw_(
+            weights,
+            grads,
+            first,
+            second,
+            [],
+            [number] * len(columns[0]),
+            lr=lr,
+            beta1=self.settings.betas[0],
+            beta2=self.settings.betas[1],
+            weight_decay=decay,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+            found_inf=skip,
+        )
+
+
+def undecayed(model: nn.Module) -> set[str]:
+    """Names without weight decay: norms, biases, embeddings and nulls (their rows are not matrices)."""
+    rows = {f"{name}.weight" for name, m in model.named_modules() if isinstance(m, nn.Embedding)}
+    return {name for name, p in model.named_parameters() if p.dim() < 2 or "norm" in name} | rows

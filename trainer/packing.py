@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from trainer.clocks import audio_duration_s, video_latents_for
@@ -22,6 +24,9 @@ from trainer.model.layout import (
     document_order,
 )
 from trainer.model.rope import audio_positions, text_positions, video_positions
+from trainer.patches import grid_of, patchify
+
+Part = TypeVar("Part", "Packed", "Targets")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,19 @@ class Targets:
         return replace(self, **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
 
 
+def _pinned(part: Part) -> Part:
+    """The same with its tensors in page-locked memory, from where a copy to the device does not wait."""
+    return replace(part, **{f.name: _pin(getattr(part, f.name)) for f in fields(part)})
+
+
+def _pin(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.pin_memory()
+    if isinstance(value, tuple) and value and isinstance(value[0], torch.Tensor):
+        return tuple(tensor.pin_memory() for tensor in value)
+    return value
+
+
 @dataclass(frozen=True)
 class PackedBatch:
     """A micro-batch: the model's input and, per medium, the objective's. `documents` names its rows on the host."""
@@ -57,21 +75,32 @@ class PackedBatch:
         """The same micro-batch on `device`; `documents` stay where they are."""
         return PackedBatch(self.packed.to(device), self.video.to(device), self.audio.to(device), self.documents)
 
+    def pin_memory(self) -> "PackedBatch":
+        """The same micro-batch in page-locked memory; needs a CUDA device."""
+        return PackedBatch(_pinned(self.packed), _pinned(self.video), _pinned(self.audio), self.documents)
 
-def pack(documents: Sequence[Document], config: ModelConfig, pad_rows: int = PAD_ROWS) -> PackedBatch:
-    """Lay the documents out as `Packed` says; `pad_rows` is 0 only in the test that they change nothing."""
+
+def pack(
+    documents: Sequence[Document], config: ModelConfig, pad_rows: int = PAD_ROWS, multiple: int = 1, room: int = 1
+) -> PackedBatch:
+    """Lay the documents out as `Packed` says, with at least `pad_rows` pads a stream (0 only in the test that they
+    change nothing), and as many more as make its rows a multiple of `multiple`, for context parallelism to split.
+
+    room: documents that there is place for among the sigmas; equal in processes that exchange modulation.
+
+    Raises ConfigError when `config.patch` does not divide a document's picture.
+    """
     rows = [_rows(document, config) for document in documents]
     lengths = tuple(tuple(len(r.positions[s]) for s in range(len(STREAMS))) for r in rows)
-    video, audio = (
-        _targets(rows, 0, config.video_channels, pad_rows),
-        _targets(rows, 1, config.audio_channels, pad_rows),
-    )
-    text, kinds = zip(*(_cat_text(rows, i, config.text_dim, pad_rows) for i in range(2)), strict=True)
-    transcript, transcript_row = _cat_bytes(rows, config.bytes.kernel // 2, pad_rows)
-    groups, sigmas = _groups(rows, pad_rows)
+    pads = _pads(lengths, pad_rows, multiple)  # type: ignore[arg-type]
+    video = _targets(rows, 0, config.patch_channels, pads[0])
+    audio = _targets(rows, 1, config.audio_channels, pads[3])
+    text, kinds = zip(*(_cat_text(rows, i, config.text_dim, pads[1 + i]) for i in range(2)), strict=True)
+    transcript, transcript_row = _cat_bytes(rows, config.bytes.kernel // 2, pads[2])
+    groups, sigmas = _groups(rows, pads, room)
     packed = Packed(
         lengths=lengths,  # type: ignore[arg-type]
-        order=document_order(lengths, pad_rows),  # type: ignore[arg-type]
+        order=document_order(lengths, pads),  # type: ignore[arg-type]
         video=video.noisy,
         audio=audio.noisy,
         video_text=text[0],
@@ -80,11 +109,22 @@ def pack(documents: Sequence[Document], config: ModelConfig, pad_rows: int = PAD
         audio_text_kind=kinds[1],
         transcript=transcript,
         transcript_row=transcript_row,
-        positions=tuple(_pad_cat([r.positions[s] for r in rows], (3,), pad_rows) for s in range(len(STREAMS))),
+        positions=tuple(_pad_cat([r.positions[s] for r in rows], (3,), pads[s]) for s in range(len(STREAMS))),
         group=groups,
         sigmas=sigmas,
     )
     return PackedBatch(packed, video, audio, tuple(documents))
+
+
+def media_rows(sample: Sample, medium: int, patch: int) -> torch.Tensor:
+    """The clean rows of a sample's video (0), (n, p p C_v), or audio (1), (n, C_a), in the order of the buffers."""
+    return patchify(sample.video, patch).flatten(0, 2) if medium == 0 else sample.audio
+
+
+def _pads(lengths: Sequence[Sequence[int]], least: int, multiple: int) -> tuple[int, ...]:
+    """Pad rows of each stream."""
+    rows = (sum(counts[s] for counts in lengths) + least for s in range(len(STREAMS)))
+    return tuple(least + -count % multiple for count in rows)
 
 
 @dataclass(frozen=True)
@@ -109,8 +149,10 @@ class _Rows:
 
 def _rows(document: Document, config: ModelConfig) -> _Rows:
     sample, task, drawn = document.sample, document.task, document.conditions
-    video = _media(sample.video.flatten(0, 2), drawn.noise_video.flatten(0, 2), drawn.sigma_video, *_cut(document, 0))
-    audio = _media(sample.audio, drawn.noise_audio, drawn.sigma_audio, *_cut(document, 1))
+    patch = config.patch
+    noise = patchify(drawn.noise_video, patch).flatten(0, 2)
+    video = _media(media_rows(sample, 0, patch), noise, drawn.sigma_video, *_cut(document, 0, patch))
+    audio = _media(media_rows(sample, 1, patch), drawn.noise_audio, drawn.sigma_audio, *_cut(document, 1, patch))
     video_text = _caption(sample.video_text, drawn.drop_video_text, task.has("video_text"))
     audio_text, symbols = _audio_text(sample, drawn, task.has("audio_text"))
     return _Rows(
@@ -122,11 +164,11 @@ def _rows(document: Document, config: ModelConfig) -> _Rows:
     )
 
 
-def _cut(document: Document, medium: int) -> tuple[bool, int]:
+def _cut(document: Document, medium: int, patch: int) -> tuple[bool, int]:
     """Whether the medium is there, and how many of its first rows are given clean."""
     name = ("video", "audio")[medium]
     shape = document.sample.video.shape if medium == 0 else document.sample.audio.shape
-    rows_a_latent = shape[1] * shape[2] if medium == 0 else 1
+    rows_a_latent = shape[1] * shape[2] // patch**2 if medium == 0 else 1
     return document.task.has(name), document.task.clean.get(name, 0) * rows_a_latent
 
 
@@ -138,32 +180,34 @@ def _media(clean: torch.Tensor, noise: torch.Tensor, sigma: float, present: bool
 
 
 def _caption(features: torch.Tensor, drop: bool, present: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (n, D) and kinds (n,) of one caption; one null row when it is dropped or empty."""
+    """Features (m, D) and kinds (n,) of one caption, n = m; or no features and one null row: dropped, or empty."""
     if not present:
         return features[:0], torch.empty(0, dtype=torch.int64)
     if drop or len(features) == 0:
-        return features.new_zeros(1, features.shape[1]), torch.tensor([NULL_CAPTION])
+        return features[:0], torch.tensor([NULL_CAPTION])
     return features, torch.full((len(features),), CAPTION)
 
 
 def _audio_text(
     sample: Sample, drawn: Conditions, present: bool
 ) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The rows [audio caption ; transcript] and the transcript's symbols (empty when dropped or absent)."""
+    """The rows [audio caption ; transcript], of which the caption's have features, and the transcript's symbols.
+
+    Symbols are empty when the transcript is dropped or absent.
+    """
     features, kinds = _caption(sample.audio_text, drawn.drop_audio_caption, present)
     if not present:
         return (features, kinds), torch.empty(0, dtype=torch.int64)
     symbols = torch.cat([sample.speech.long(), torch.tensor([END_BYTE])])
     symbols = symbols[:0] if drawn.drop_transcript else symbols
     spoken = torch.full((len(symbols),), TRANSCRIPT) if len(symbols) else torch.tensor([NULL_TRANSCRIPT])
-    blank = features.new_zeros(len(spoken), features.shape[1])
-    return (torch.cat([features, blank]), torch.cat([kinds, spoken])), symbols
+    return (features, torch.cat([kinds, spoken])), symbols
 
 
 def _positions(
     sample: Sample, video: int, video_text: int, audio_text: int, audio: int, config: ModelConfig
 ) -> tuple[torch.Tensor, ...]:
-    latents, height, width = sample.video.shape[:3]
+    latents, height, width = grid_of(tuple(sample.video.shape[:3]), config.patch)  # type: ignore[arg-type]
     would_have = latents or video_latents_for(audio_duration_s(audio))
     return (
         video_positions(latents, height, width, config.rope)[:video],
@@ -185,8 +229,16 @@ def _targets(rows: Sequence[_Rows], medium: int, channels: int, pad_rows: int) -
 
 
 def _cat_text(rows: Sequence[_Rows], i: int, text_dim: int, pad_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features (R, text_dim), zero where the row is no caption, and kinds (R,), of the rows and the pads."""
     kinds = torch.cat([*(r.text[i][1] for r in rows), torch.full((pad_rows,), PAD)])
-    return _pad_cat([r.text[i][0] for r in rows], (text_dim,), pad_rows), kinds
+    # NumPy's zeros are pages not yet written: the blank rows of long transcripts then cost nothing here.
+    features = torch.from_numpy(np.zeros((len(kinds), text_dim), np.float32))
+    start = 0
+    for r in rows:
+        given, own = r.text[i]
+        features[start : start + len(given)] = given
+        start += len(own)
+    return features, kinds
 
 
 def _cat_bytes(rows: Sequence[_Rows], gap: int, pad_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -203,13 +255,13 @@ def _cat_bytes(rows: Sequence[_Rows], gap: int, pad_rows: int) -> tuple[torch.Te
     return torch.cat([*symbols, torch.full((pads,), -1)]), torch.cat([*targets, torch.full((pads,), last)])
 
 
-def _groups(rows: Sequence[_Rows], pad_rows: int) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+def _groups(rows: Sequence[_Rows], pads: Sequence[int], room: int) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
     """Group 0 is sigma 0; document i has group 1 + 2i for its video and its text, 2 + 2i for its audio and its."""
-    sigmas = torch.tensor([0.0, *(sigma for r in rows for sigma in r.sigmas)])
+    sigmas = torch.tensor([0.0, *(sigma for r in rows for sigma in r.sigmas), *[0.0] * 2 * (room - len(rows))])
     streams = []
     for stream, medium in enumerate((0, 0, 1, 1)):
         pieces = [_group(r, stream, medium, 1 + 2 * i + medium) for i, r in enumerate(rows)]
-        streams.append(torch.cat([*pieces, torch.zeros(pad_rows, dtype=torch.int64)]))
+        streams.append(torch.cat([*pieces, torch.zeros(pads[stream], dtype=torch.int64)]))
     return tuple(streams), sigmas
 
 

@@ -1,14 +1,40 @@
 """Processes and devices: who runs where, and how the model is sharded. The model itself knows none of this."""
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.distributed as dist
+from pydantic import Field
+from torch import nn
 
 from manifests.errors import ConfigError
+from pipeline.settings import Settings
+from trainer.model.block import JointBlock
+from trainer.model.exchange import Context
 from trainer.model.mmdit import MMDiT
+from trainer.recompute import Recompute, recomputing
+
+
+class ParallelSettings(Settings):
+    """How the work is split and what it costs in memory.
+
+    shard: processes that share one copy of the weights (HSDP: each further group holds a copy; null: all of them).
+    context: processes that share the tokens of the same documents (Ulysses; heads must be a multiple of it).
+    modulation: `rows` never gathers AdaLN weights, `gather` gives each block's a unit of FSDP, `auto` is rows where
+    they divide. recompute: activations made again in the backward pass. compile: blocks by torch.compile.
+    attention: a kernel, see `trainer.model.kernels.KERNELS`.
+    """
+
+    shard: int | None = Field(default=None, ge=1)
+    context: int = Field(default=1, ge=1)
+    modulation: Literal["auto", "rows", "gather"] = "auto"
+    recompute: Recompute = "none"
+    compile: bool = False
+    attention: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -35,6 +61,11 @@ class World:
         return self.size // self.context
 
     @property
+    def context_rank(self) -> int:
+        """Which share of a micro-batch's rows this process works on, of `context`."""
+        return self.rank % self.context
+
+    @property
     def first(self) -> bool:
         """Whether this process writes the files and draws the progress bar."""
         return self.rank == 0
@@ -52,10 +83,10 @@ class World:
         return values
 
 
-def join_world(device: str) -> World:
+def join_world(device: str, context: int = 1) -> World:
     """Find this process's device, and under torchrun (WORLD_SIZE > 1) join its process group: NCCL or gloo.
 
-    Raises ConfigError for `cuda` on a machine without one.
+    Raises ConfigError for `cuda` on a machine without one, and when `context` does not divide the processes.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("config:device", "device = 'cuda', but torch sees no CUDA device: set device=cpu or auto")
@@ -65,9 +96,11 @@ def join_world(device: str) -> World:
     if on_gpu:
         torch.cuda.set_device(place)
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size % context:
+        raise ConfigError("config:context", f"parallel.context = {context} does not divide {size} processes")
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if on_gpu else "gloo")
-    return World(dist.get_rank() if size > 1 else 0, size, place)
+    return World(dist.get_rank() if size > 1 else 0, size, place, context)
 
 
 def leave_world() -> None:
@@ -76,25 +109,89 @@ def leave_world() -> None:
         dist.destroy_process_group()
 
 
-def parallelize(model: MMDiT, world: World) -> MMDiT:
-    """Shard with FSDP2 (`fully_shard`), a unit per block and one for the rest; nothing to do for one process.
+def parallelize(model: MMDiT, world: World, settings: ParallelSettings, precision: str = "fp32") -> MMDiT:
+    """Wrap the model's blocks, then shard it: FSDP2, a unit per block and one for the rest. In place; returns it.
 
-    Gradients are summed, not averaged: the loss is already divided by global counts.
+    The model may be on the meta device (`materialise` follows). Gradients are summed, not averaged: the loss is already
+    divided by global counts. Raises ConfigError when the numbers of processes do not divide.
     """
-    if world.size == 1:
-        return model
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import FSDPModule, fully_shard
+    model.kernel = settings.attention
+    model.context = _context(world, model.config.heads)
+    for block in model.blocks:
+        assert isinstance(block, JointBlock)
+        run = recomputing(block.run, settings.recompute)
+        block.runner = torch.compile(run, dynamic=True, fullgraph=True) if settings.compile else run
+    if world.size > 1:
+        _shard(model, world, settings, precision)
+    return model
 
-    mesh = init_device_mesh(world.device.type, (world.size,))
-    for unit in (*model.blocks, model):
+
+def _context(world: World, heads: int) -> Context | None:
+    if world.context == 1:
+        return None
+    if heads % world.context:
+        raise ConfigError("config:context", f"{heads} heads do not divide among parallel.context = {world.context}")
+    groups = [list(range(i, i + world.context)) for i in range(0, world.size, world.context)]
+    group, _ = dist.new_subgroups_by_enumeration(groups)
+    return Context(group, world.context, world.context_rank)
+
+
+def _shard(model: MMDiT, world: World, settings: ParallelSettings, precision: str) -> None:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+    from trainer.modulation_rows import KeptRows, can_keep_rows
+
+    shards = settings.shard or world.size
+    if world.size % shards:
+        raise ConfigError("config:shard", f"parallel.shard = {shards} does not divide {world.size} processes")
+    whole = shards == world.size
+    shape, names = ((shards,), ("shard",)) if whole else ((world.size // shards, shards), ("replicate", "shard"))
+    mesh = init_device_mesh(world.device.type, shape, mesh_dim_names=names)
+    policy = MixedPrecisionPolicy()
+    if precision == "bf16":
+        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+    left: set[nn.Parameter] = set()
+    if _keeps_rows(model, settings, shards, can_keep_rows(model, shards)):
+        kept = KeptRows(model, mesh)
+        model.tables_of, model.finish_gradients, left = kept, kept.finish_gradients, set(kept.parameters())
+    units = [] if left else [block.modulation for block in model.blocks]
+    for unit in (*units, *model.blocks, model):
         # The root too: weights read or written between steps (EMA, checkpoints) must be the shards.
-        fully_shard(unit, mesh=mesh, reshard_after_forward=True)
+        fully_shard(unit, mesh=mesh, mp_policy=policy, reshard_after_forward=True, ignored_params=left)
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)  # gloo can only sum
+
+
+def _keeps_rows(model: MMDiT, settings: ParallelSettings, shards: int, able: bool) -> bool:
+    if settings.modulation == "rows" and not able:
+        raise ConfigError(
+            "config:modulation",
+            f"modulation = 'rows' needs modulation_rank = null and 6 x width = {6 * model.config.width} rows to divide "
+            f"among {shards} processes: set parallel.modulation=gather",
+        )
+    return able and settings.modulation != "gather"
+
+
+def materialise(model: MMDiT, device: torch.device, seed: int) -> MMDiT:
+    """Give a model of the meta device storage, each process its shards, and its initial weights. In place."""
+    from trainer.model.init import init_weights
+
+    model.to_empty(device=device)
+    init_weights(model, seed)
     return model
+
+
+@contextmanager
+def whole_documents(model: MMDiT) -> Iterator[None]:
+    """Inside the block every process works on whole documents, also where a context group shares those of training."""
+    context, model.context = model.context, None
+    try:
+        yield
+    finally:
+        model.context = context
 
 
 def precision_context(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -6,15 +6,17 @@ from trainer.data.latents import LatentSet
 from trainer.objective import ObjectiveSettings, Reading
 
 
-def readings_of(latents: LatentSet, settings: ObjectiveSettings, device: torch.device) -> dict[str, Reading]:
-    """The reading of `video` and of `audio`, on the device."""
-    stats = {"video": latents.video_stats, "audio": latents.audio_stats}
+def readings_of(
+    latents: LatentSet, settings: ObjectiveSettings, device: torch.device, patch: int = 1
+) -> dict[str, Reading]:
+    """The reading of `video` and of `audio`, on the device. patch: of the model; a video row has p x p cells."""
+    stats = {"video": (latents.video_stats, patch**2), "audio": (latents.audio_stats, 1)}
     return {
         medium: Reading(
             settings.prediction,
             settings.precondition and settings.prediction == "x",
-            stat.loss_weights.to(device),
-            stat.variance.float().to(device),
+            stat.loss_weights.to(device).repeat(cells),
+            stat.variance.float().to(device).repeat(cells),
         )
-        for medium, stat in stats.items()
+        for medium, (stat, cells) in stats.items()
     }

@@ -1,44 +1,51 @@
 """A training run in memory: what the loop moves and the checkpoint keeps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from manifests.errors import ConfigError
 from pipeline import console
-from trainer.checkpoint import Progress, latest, restore, save
+from trainer.checkpoint import Progress, latest, restore, state_of
 from trainer.data.latents import LatentSet
 from trainer.data.mixture import mixture_weights
 from trainer.data.stream import SampleStream
 from trainer.ema import Ema
 from trainer.fits import check_fits
-from trainer.model.init import init_weights
+from trainer.guard import Guard
 from trainer.model.mmdit import MMDiT
-from trainer.optim import make_optimizer
-from trainer.parallel import World, parallelize
+from trainer.optim import Optimizer
+from trainer.parallel import World, materialise, parallelize
 from trainer.rebalance import read_mixture
+from trainer.saver import Saver
 from trainer.settings import TrainSettings, as_plain
+from trainer.skips import Skip
+from trainer.stop import Stop
 
 
 @dataclass
 class Run:
-    """The model and its optimizer, the average, where training stands, and the stream it reads."""
+    """The model and its optimizer, the average, the guard, where training stands, and the stream it reads."""
 
     model: MMDiT
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     ema: Ema
+    guard: Guard
     progress: Progress
     stream: SampleStream
     latents: LatentSet
+    saver: Saver
+    stop: Stop
     out: Path
     world: World
+    skipped: list[Skip] = field(default_factory=list)
+    """The steps skipped in a row just now."""
 
-    def save(self, keep_last: int) -> Path:
-        """Write a checkpoint of this moment. All ranks call it."""
-        self.progress = replace(self.progress, ema_updates=self.ema.updates)
-        return save(self.out, self.progress, self.model, self.optimizer, self.ema, self.world, keep_last)
+    def save(self) -> None:
+        """Begin a checkpoint of this moment; `saver.finish` waits for it. All ranks call it."""
+        self.saver.save(self.progress, state_of(self.model, self.optimizer, self.ema, self.guard))
 
 
 def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet, world: World) -> Run:
@@ -47,27 +54,31 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
     Raises ConfigError when an earlier stage is missing or unfinished, or the latents do not fit the model.
     """
     _check_channels(settings, latents)
-    model = MMDiT(settings.model)
-    init_weights(model, settings.seed)
-    model = parallelize(model.to(world.device), world)
-    optimizer = make_optimizer(model, settings.optim)
-    ema = Ema(model, settings.optim.ema)
+    with torch.device("meta"):
+        model = MMDiT(settings.model)
+    parallelize(model, world, settings.parallel, settings.precision)
+    materialise(model, world.device, settings.seed)
+    optimizer, ema = Optimizer(model, settings.optim), Ema(model, settings.optim.ema)
+    guard = Guard(settings.guard, world.device)
     here, before = latest(out, stage), latest(out, stage - 1) if stage > 1 else None
     for folder in (here, before):
         if folder is not None:
             check_fits(folder, settings, latents)
     if here is not None:
-        progress = restore(here, model, optimizer, ema, world)
+        progress = restore(here, model, optimizer, ema, guard, world)
     elif before is not None:
-        old = _finished(restore(before, model, optimizer, ema, world), settings)
+        old = _finished(restore(before, model, optimizer, ema, guard, world), settings)
         progress = _fresh(settings, out, stage, latents, old)
+        if settings.stage(stage).ema == "restart":
+            ema.restart(model)
     elif stage > 1:
         raise ConfigError("train:stage", f"stage {stage} starts from stage {stage - 1}, which has no checkpoint yet")
     else:
         progress = _fresh(settings, out, stage, latents, None)
     infos = latents.samples("train")
     stream = SampleStream(infos, progress.mixture, settings.seed)  # type: ignore[arg-type]
-    return Run(model, optimizer, ema, progress, stream, latents, out, world)
+    saver = Saver(out, world, settings.keep_last, settings.keep_every, settings.save_in_background)
+    return Run(model, optimizer, ema, guard, progress, stream, latents, saver, Stop(world), out, world)
 
 
 def _fresh(settings: TrainSettings, out: Path, stage: int, latents: LatentSet, old: Progress | None) -> Progress:
@@ -75,8 +86,7 @@ def _fresh(settings: TrainSettings, out: Path, stage: int, latents: LatentSet, o
     if old and read_mixture(out, stage) is None:
         console.err.print(f"stage {stage} keeps the weights of stage {old.stage}: `klear-train rebalance` was not run")
     position = old.position if old else 0
-    updates = old.ema_updates if old else 0
-    return Progress(stage, 0, position, mixture, as_plain(settings), latents.recipe, updates)
+    return Progress(stage, 0, position, mixture, as_plain(settings), latents.recipe)
 
 
 def first_mixture(settings: TrainSettings, latents: LatentSet) -> Mapping[str, float]:

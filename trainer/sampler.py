@@ -12,6 +12,7 @@ from trainer.model.mmdit import MMDiT, Prediction
 from trainer.objective import Reading, velocity
 from trainer.packing import PackedBatch, Targets, pack
 from trainer.parallel import precision_context
+from trainer.patches import unpatchify
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def sample_documents(
             _advance(state.audio, output.audio, batch.audio, sigma, following, guidance, readings["audio"]),
         )
         advance(1)
-    return [_outcome(batch, state, i, document) for i, document in enumerate(documents)]
+    return [_outcome(batch, state, i, document, model.config.patch) for i, document in enumerate(documents)]
 
 
 def _without_captions(document: Document) -> Document:
@@ -90,10 +91,11 @@ def _advance(
     return state + (following - sigma) * v * targets.carries_loss[:, None]
 
 
-def _outcome(batch: PackedBatch, state: Prediction, i: int, document: Document) -> Sampled:
+def _outcome(batch: PackedBatch, state: Prediction, i: int, document: Document, patch: int) -> Sampled:
     video = state.video[batch.video.document == i].cpu()
     audio = state.audio[batch.audio.document == i].cpu()
+    cells: tuple[int, int, int] = tuple(document.sample.video.shape[:3])  # type: ignore[assignment]
     return Sampled(
-        video.reshape(document.sample.video.shape) if document.task.has("video") else None,
+        unpatchify(video, cells, patch) if document.task.has("video") else None,
         audio if document.task.has("audio") else None,
     )

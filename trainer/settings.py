@@ -4,13 +4,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from manifests.errors import ConfigError
 from pipeline.settings import Settings, load_settings
 from trainer.data.encode_settings import EncodeSettings
+from trainer.guard import GuardSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
+from trainer.optim import OptimSettings
+from trainer.parallel import ParallelSettings
+from trainer.partition import BatchSettings
 from trainer.sinks import LogSettings
 from trainer.triggers import ProfileSettings
 
@@ -22,6 +26,8 @@ class StageSettings(Settings):
 
     tokens: a step's samples are the prefix of the stream that fits this many tokens (all streams; over all ranks).
     lr: peak learning rate, reached after `warmup` steps, then down a cosine to lr * final_lr at the last step.
+    ema: at the start, `keep` the average of the stage before and go on, or `restart` it from the present weights (a
+    stage of better data is then not averaged with what came before).
     """
 
     steps: int = Field(default=300, ge=1)
@@ -29,15 +35,7 @@ class StageSettings(Settings):
     lr: float = Field(default=1e-3, gt=0)
     warmup: int = Field(default=20, ge=0)
     final_lr: float = Field(default=0.1, ge=0, le=1)
-
-
-class OptimSettings(Settings):
-    """AdamW. weight_decay: of matrices only. clip: largest gradient norm. ema: decay of the averaged weights."""
-
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = Field(default=0.01, ge=0)
-    clip: float = Field(default=1.0, gt=0)
-    ema: float = Field(default=0.99, ge=0, lt=1)
+    ema: Literal["keep", "restart"] = "keep"
 
 
 class MixtureSettings(Settings):
@@ -86,18 +84,24 @@ class TrainSettings(Settings):
 
     device: auto takes a GPU where there is one. precision: bf16 computes in bfloat16 with float32 master weights.
     latents: prefix of the recipe to train on, where OUT holds several. log_every, save_every, heldout_every: in steps;
-    heldout_every measures a small held-out loss inside the loop, also at the first and last step. gc_every: steps
-    between garbage collections, which happen on all processes at once.
+    heldout_every measures a small held-out loss inside the loop, also at the first and last step. keep_last: newest
+    checkpoints of a stage that stay; those at multiples of keep_every steps always do. save_in_background: write files
+    while steps go on. deterministic: kernels whose results never change from run to run (slower on a GPU). gc_every:
+    steps between garbage collections, which happen on all processes at once.
     """
 
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
+    deterministic: bool = False
     latents: str | None = None
     encode: EncodeSettings = EncodeSettings()
     model: ModelConfig = ModelConfig()
     objective: ObjectiveSettings = ObjectiveSettings()
+    batch: BatchSettings = BatchSettings()
     optim: OptimSettings = OptimSettings()
+    parallel: ParallelSettings = ParallelSettings()
+    guard: GuardSettings = GuardSettings()
     mixture: MixtureSettings = MixtureSettings()
     stages: tuple[StageSettings, ...] = (StageSettings(), StageSettings())
     evaluate: EvaluateSettings = EvaluateSettings()
@@ -108,8 +112,18 @@ class TrainSettings(Settings):
     log_every: int = Field(default=10, ge=1)
     save_every: int = Field(default=200, ge=1)
     keep_last: int = Field(default=2, ge=1)
+    keep_every: int | None = Field(default=None, ge=1)
+    save_in_background: bool = True
     heldout_every: int = Field(default=100, ge=1)
     gc_every: int = Field(default=50, ge=1)
+
+    @model_validator(mode="after")
+    def _keeps(self) -> "TrainSettings":
+        if self.keep_every is not None and self.keep_every % self.save_every:
+            raise ValueError(
+                f"keep_every {self.keep_every} is no multiple of save_every {self.save_every}: it would match none"
+            )
+        return self
 
     def stage(self, number: int) -> StageSettings:
         """Stage 1, 2, ...; raises ConfigError when the settings have no such stage."""

@@ -1,12 +1,13 @@
-"""One update: the losses of a window's micro-batches, their gradients, the optimizer, the average."""
+"""One update: the losses of a window's micro-batches, their gradients, the verdict, the optimizer, the average."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
 
 from trainer.breakdown import Breakdown
+from trainer.gradients import clip, global_norm, gradients
+from trainer.guard import document_shares
 from trainer.objective import Reading, global_loss, loss_counts, media_losses
-from trainer.optim import update
 from trainer.packing import PackedBatch
 from trainer.parallel import precision_context
 from trainer.run import Run
@@ -23,10 +24,11 @@ def train_step(
 ) -> torch.Tensor:
     """One update. Returns (video loss, audio loss, gradient norm) on the device, global, without waiting for it.
 
-    breakdown: told of every micro-batch and of the gradients before they are clipped.
+    All three are NaN where the guard skipped the step. breakdown: told of every micro-batch, and of the gradients
+    before they are clipped.
     """
     counts = run.world.sum(torch.stack([loss_counts(batch) for batch in batches]).sum(0))
-    sums = torch.zeros_like(counts)
+    sums, shares = torch.zeros_like(counts), []
     for batch in batches:
         with precision_context(settings.precision, run.world.device):
             output = run.model(batch.packed)
@@ -35,8 +37,18 @@ def train_step(
             breakdown.watch(output, losses, batch)
         global_loss(losses, counts, settings.objective).backward()
         sums += torch.stack([losses.video.sum(), losses.audio.sum()]).detach()
+        shares.append(document_shares(losses, batch, counts))
+    run.model.finish_gradients()
     if breakdown is not None:
         breakdown.parameters.note()
-    norm = update(run.model, run.optimizer, lr, settings.optim.clip)
-    run.ema.update(run.model)
-    return torch.cat([run.world.sum(sums) / counts, norm.detach().reshape(1)])
+    grads = gradients(run.model.parameters())
+    norm = global_norm(grads)
+    totals = run.world.sum(torch.cat([sums, run.guard.flags(norm), run.stop.wish()]))
+    reason = run.guard.judge(norm, totals[:2], totals[2:4])
+    run.guard.note(run.progress.step, (reason, norm), batches, shares)
+    run.stop.hear(totals[4:])
+    clip(grads, norm, settings.optim.clip)
+    skip = (reason > 0).float()
+    run.optimizer.step(lr, skip)
+    run.ema.update(run.model, skip)
+    return torch.where(skip > 0, torch.nan, torch.cat([totals[:2] / counts, norm.reshape(1)]))

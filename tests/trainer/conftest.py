@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import save
+import yaml
+from safetensors.torch import load, save
 
 from trainer.codecs.stats import ChannelStats, Scaling, save_stats
 from trainer.data.sample import Sample
@@ -19,7 +23,7 @@ from trainer.model.config import BytesConfig, ModelConfig, RopeConfig
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.packing import PackedBatch, pack
-from trainer.settings import TrainSettings, load_train_settings
+from trainer.settings import TrainSettings, as_plain, load_train_settings
 from trainer.tasks import TASKS
 
 
@@ -90,7 +94,7 @@ def model(config: ModelConfig) -> MMDiT:
     return model
 
 
-def _write_latents(out: Path, settings: TrainSettings) -> Path:
+def _write_latents(out: Path, settings: TrainSettings, cells: tuple[int, int] = (2, 3)) -> Path:
     """A finished set of latents under `out`: 8 training and 4 held-out clips, of two classes, with structure."""
     folder = out / "latents" / "0000test"
     folder.mkdir(parents=True)
@@ -99,10 +103,10 @@ def _write_latents(out: Path, settings: TrainSettings) -> Path:
     with tarfile.open(folder / "shard-00000.tar", "w") as tar:
         for i in range(12):
             latents = 2 + i % 2
-            sizes = (latents * 6, round(43.07 * (8 * latents - 7) / 24))
+            sizes = (latents * cells[0] * cells[1], round(43.07 * (8 * latents - 7) / 24))
             video, audio = (torch.randn(n, 2, generator=g) @ base for n, base in zip(sizes, bases, strict=True))
             raw = {
-                "video": video.reshape(latents, 2, 3, -1),
+                "video": video.reshape(latents, *cells, -1),
                 "audio": audio,
                 "video_text": torch.randn(4, settings.model.text_dim, generator=g),
                 "audio_text": torch.randn(3, settings.model.text_dim, generator=g),
@@ -122,7 +126,7 @@ def _write_latents(out: Path, settings: TrainSettings) -> Path:
             rows.append(info | {"shard": "shard-00000.tar", "offset": place, "size": len(body)})
     stats = {m: ChannelStats.fit(m, Scaling(1.0, 0.5), [raw[m] for raw in raws[:8]]) for m in ("video", "audio")}
     save_stats(folder, stats)
-    codecs = {"video_codec": "dct", "audio_codec": "logmel4", "width": 48, "height": 32}
+    codecs = {"video_codec": "dct", "audio_codec": "logmel4", "width": 16 * cells[1], "height": 16 * cells[0]}
     (folder / "settings.json").write_text(json.dumps(codecs))
     pq.write_table(pa.Table.from_pylist(rows), folder / "index.parquet")
     return out
@@ -139,3 +143,66 @@ def tiny() -> TrainSettings:
 def out(tmp_path: Path, tiny: TrainSettings) -> Path:
     """A run folder with finished latents."""
     return _write_latents(tmp_path / "out", tiny)
+
+
+@pytest.fixture
+def tiny_even(tiny: TrainSettings) -> TrainSettings:
+    """`tiny` with video tokens of 2 x 2 cells."""
+    return tiny.model_copy(update={"model": tiny.model.model_copy(update={"patch": 2})})
+
+
+@pytest.fixture
+def out_even(tmp_path: Path, tiny_even: TrainSettings) -> Path:
+    """A run folder with finished latents of 2 x 4 cells."""
+    return _write_latents(tmp_path / "out", tiny_even, (2, 4))
+
+
+@pytest.fixture
+def poison(out: Path) -> Callable[[str], None]:
+    """poison(key): the latents of a sample become NaN on disk."""
+
+    def poison(key: str) -> None:
+        folder = out / "latents" / "0000test"
+        row = next(r for r in pq.read_table(folder / "index.parquet").to_pylist() if r["key"] == key)
+        with (folder / row["shard"]).open("r+b") as file:
+            file.seek(row["offset"])
+            raw = load(file.read(row["size"]))
+            spoilt = save(raw | {m: torch.full_like(raw[m], torch.nan) for m in ("video", "audio")})
+            assert len(spoilt) == row["size"]
+            file.seek(row["offset"])
+            file.write(spoilt)
+
+    return poison
+
+
+@pytest.fixture
+def start(out: Path, tmp_path: Path) -> Callable[..., subprocess.Popen]:
+    """start(settings, *arguments): `python *arguments train --out ... --json` as a process of its own."""
+
+    def start(settings: TrainSettings, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen:
+        preset = tmp_path / "preset.yaml"
+        preset.write_text(yaml.safe_dump(json.loads(json.dumps(as_plain(settings)))))
+        return subprocess.Popen(
+            [sys.executable, *arguments, "train", "--out", str(out), "--preset", str(preset), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+            cwd=Path(__file__).parents[2],
+        )
+
+    return start
+
+
+@pytest.fixture
+def launch(start: Callable[..., subprocess.Popen]) -> Callable[[TrainSettings, int], dict]:
+    """launch(settings, processes): train under torchrun to the end; the summary."""
+
+    def launch(settings: TrainSettings, processes: int) -> dict:
+        torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "trainer")
+        process = start(settings, *torchrun)
+        output, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors[-3000:]
+        return json.loads(output)
+
+    return launch

@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainer.breakdown import Breakdown, bucket_names
 from trainer.data.latents import LatentSet, find_latents
-from trainer.feed import next_window
+from trainer.feed import Feed
 from trainer.norm_shares import ParameterShares, place_of
 from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
 from trainer.packing import pack
@@ -134,7 +134,8 @@ def test_the_breakdown_waits_for_nothing_and_changes_nothing(out, tiny):
     for watched in (False, True):
         run = start_run(tiny, out, 1, latents, ALONE)
         breakdown = Breakdown(["music", "sound"], run.model, ALONE) if watched else None
-        batches = next_window(run, tiny, 200).batches
+        with Feed(run, tiny) as feed:
+            batches = feed.next().batches
         with Waits() as waits:
             torch.ones(1).item()
             values.append(

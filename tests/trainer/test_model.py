@@ -45,6 +45,27 @@ def test_packed_equals_each_document_alone(config, model, document):
             assert torch.allclose(rows, getattr(alone, medium)[own.document == 0], atol=1e-5)
 
 
+def test_shared_weights_see_the_same_layout(config, document):
+    """Streams with one weight set between them, as one buffer: the same model as four copies of that set."""
+    own = MMDiT(config)
+    init_weights(own, 0)
+    shared = MMDiT(config.model_copy(update={"shared": True}))
+    with torch.no_grad():
+        for p in shared.parameters():
+            p.normal_(std=0.1)
+    weights = shared.state_dict()
+    copied = {n: weights[n if n in weights else _shared_name(n)] for n in own.state_dict()}
+    own.load_state_dict(copied)
+    batch = pack([document(i, task, 0.1 + 0.2 * i) for i, task in enumerate(TASKS)], config)
+    for ours, reference in zip(shared(batch.packed), own(batch.packed)):
+        assert torch.allclose(ours, reference, atol=1e-5) and ours.abs().max() > 0.01
+
+
+def _shared_name(name: str) -> str:
+    pieces = name.split(".")
+    return ".".join([*pieces[:3], "shared", *pieces[4:]])
+
+
 def test_pad_rows_change_nothing(config, model, document):
     documents = [document(i, task) for i, task in enumerate(TASKS)]
     padded, bare = pack(documents, config), pack(documents, config, pad_rows=0)
@@ -67,14 +88,14 @@ def test_an_absent_stream_equals_masked_queries_and_keys(config, model, document
     expected = model(t2v.packed).video[:-16]
     kept = sum(whole.packed.lengths[0][:2])
 
-    def masked(q, k, v, lengths):
+    def masked(q, k, v, segments, kernel):
         allowed = torch.zeros(len(q), len(q), dtype=torch.bool)
         allowed[:kept, :kept] = True
         allowed[kept:, kept:] = True
         q, k, v = (x.transpose(0, 1) for x in (q, k, v))
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed).transpose(0, 1)
 
-    monkeypatch.setattr("trainer.model.attention.attend_documents", masked)
+    monkeypatch.setattr("trainer.model.attention.attend", masked)
     assert torch.allclose(model(whole.packed).video[:-16], expected, atol=1e-5)
 
 

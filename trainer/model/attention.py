@@ -1,41 +1,64 @@
 """Omni-Full Attention (paper equations 3-6): one softmax over a document's tokens of all four streams."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
-from torch.nn import functional
+
+from trainer.model.exchange import Context, heads_to_rows, rows_to_heads
+from trainer.model.kernels import attend
+
+Heads = tuple[torch.Tensor, torch.Tensor]
+"""q and k of a buffer, (R, 2, heads, head_dim), and its v, (R, heads, head_dim)."""
 
 
-def omni_attention(
-    heads: Sequence[tuple[torch.Tensor, torch.Tensor]],
-    order: torch.Tensor,
-    document_lengths: tuple[int, ...],
-) -> list[torch.Tensor]:
-    """Attend within each document. heads: per stream q and k, (R_s, 2, heads, head_dim), and v, (R_s, heads, head_dim).
+class Meeting(NamedTuple):
+    """Who attends to whom. order: (N,) int64 rows of the concatenated buffers, document by document (see `Packed`).
 
-    Returns 4 x (R_s, width).
-
-    order, document_lengths: see `Packed`. Rows in no document (pads) get zeros and no gradient.
+    segments: (D,) int64 on the CPU, tokens of each document: the host needs them, and reading them never waits for
+    the device. kernel: one of `trainer.model.kernels.KERNELS`. context: the processes that share the rows, if any.
     """
-    rows = [v.shape[0] for _, v in heads]
-    qk, v = (torch.cat([stream[i] for stream in heads]).index_select(0, order) for i in range(2))
-    q, k = qk.unbind(1)
-    out = attend_documents(q, k, v, document_lengths).flatten(1)
-    spread = out.new_zeros(sum(rows), out.shape[1]).index_copy(0, order, out)
-    return list(spread.split(rows))
+
+    order: torch.Tensor
+    segments: torch.Tensor
+    kernel: str
+    context: Context | None = None
 
 
-def attend_documents(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: tuple[int, ...]) -> torch.Tensor:
-    """Full softmax attention inside each segment. (N, heads, head_dim) -> same; `lengths` are host integers.
+def omni_attention(heads: Sequence[Heads], meeting: Meeting) -> list[torch.Tensor]:
+    """Attend within each document. Returns, per buffer of `heads`, (R_s, width).
 
-    One dense call a document: the fastest kernels (cuDNN on H100, flash on CPU) take no packed batches.
+    Rows in no document (pads) get zeros and no gradient.
     """
-    if not lengths:
-        return q + k + v  # no rows, but still a function of every weight, as FSDP2 needs
-    segments = zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True)
-    return torch.cat([_attend(*segment) for segment in segments])
+    counts = [v.shape[0] for _, v in heads]
+    qk, v = (torch.cat([stream[i] for stream in heads]) for i in range(2))
+    if meeting.context is not None:
+        both = rows_to_heads(torch.cat([qk, v[:, None]], dim=1), meeting.context)
+        qk, v = both[:, :2], both[:, 2]
+    total = v.shape[0]
+    q, k = gather_rows(qk, meeting.order).unbind(1)
+    out = attend(q, k, gather_rows(v, meeting.order), meeting.segments, meeting.kernel)
+    spread = out.new_zeros(total, *out.shape[1:]).index_copy(0, meeting.order, out)
+    if meeting.context is not None:
+        spread = heads_to_rows(spread, meeting.context)
+    return list(spread.flatten(1).split(counts))
 
 
-def _attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))
-    return functional.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1)
+def gather_rows(x: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """x[order] for an `order` (N,) without repeats. x: (R, ...)."""
+    return _Gather.apply(x, order)  # type: ignore[no-any-return]
+
+
+class _Gather(torch.autograd.Function):
+    """Without repeats, the gradient is a plain copy to the rows: no adding, and the same bits on every run."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(order)
+        ctx.rows = x.shape[0]
+        return x.index_select(0, order)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+        (order,) = ctx.saved_tensors
+        return gradient.new_zeros(ctx.rows, *gradient.shape[1:]).index_copy(0, order, gradient), None

@@ -1,29 +1,37 @@
 """One joint block: four streams, each with weights of its own, that meet in one attention."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.model.attention import omni_attention
+from trainer.model.attention import Heads, Meeting, omni_attention
 from trainer.model.config import ModelConfig
-from trainer.model.layout import STREAMS, Packed
-from trainer.model.modulation import Modulation, modulate
+from trainer.model.layout import STREAMS
+from trainer.model.modulation import PARTS, BlockModulation, lookup, modulate
 from trainer.model.norms import QKNorm, layer_norm
 from trainer.model.rope import rotate
 
-Heads = tuple[torch.Tensor, torch.Tensor]
+SHARED = ("shared",)
+"""The one buffer and weight set of a model whose streams share their block weights."""
+
+
+class Rows(NamedTuple):
+    """What a block knows of a buffer's rows. rope: (R, 2, head_dim) float32. group: (R,) int64, row of the table."""
+
+    rope: torch.Tensor
+    group: torch.Tensor
 
 
 class StreamBlock(nn.Module):
-    """The weights of one stream in one block: 12 d^2 + 12 d + 2 head_dim parameters when ffn = d and AdaLN is full."""
+    """The weights of one stream in one block, without its AdaLN: 6 d^2 + 6 d + 2 head_dim parameters when ffn = d."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.width
         self.heads = config.heads
-        self.modulation = Modulation(width, 6, config.modulation_rank)
         self.qkv = nn.Linear(width, 3 * width)
         self.norm_qk = QKNorm(config.head_dim)
         self.out = nn.Linear(width, width)
@@ -47,28 +55,45 @@ class StreamBlock(nn.Module):
 
 
 class JointBlock(nn.Module):
-    """Scale and norm per stream, one attention over all, then residual and FFN per stream (paper figure 2)."""
+    """Scale and norm per stream, one attention over all, then residual and FFN per stream (paper figure 2).
+
+    `modulation` belongs to the block and runs outside of it (see there). runner: `run` as it was wrapped from outside:
+    compiled, or without keeping its activations (`trainer/parallel.py`).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.streams = nn.ModuleDict({name: StreamBlock(config) for name in STREAMS})
+        self.modulation = BlockModulation(config.width, config.modulation_rank)
+        names = SHARED if config.shared else STREAMS
+        self.streams = nn.ModuleDict({name: StreamBlock(config) for name in names})
+        self.runner: Callable[..., list[torch.Tensor]] | None = None
 
     def forward(
         self,
         tokens: Sequence[torch.Tensor],
-        condition: torch.Tensor,
-        members: Sequence[torch.Tensor],
-        rope: Sequence[torch.Tensor],
-        packed: Packed,
+        tables: Sequence[torch.Tensor],
+        rows: Sequence[Rows],
+        meeting: Meeting,
     ) -> list[torch.Tensor]:
-        """tokens: 4 x (R_s, width); condition: (G, width); members: 4 x (R_s, G); rope: 4 x (R_s, 2, head_dim).
+        """tokens: per buffer (R_s, width); tables: per buffer (G, 6 * width) float32. Returns buffers like `tokens`.
 
-        Returns 4 x (R_s, width).
-
-        The identity at the start, because the gates are zero.
+        The buffers are the four streams, or all of them as one (`ModelConfig.shared`). The identity at the start,
+        because the gates are zero.
         """
-        blocks: Mapping[str, StreamBlock] = dict(self.streams.items())  # type: ignore[arg-type]
-        parts = [blocks[name].modulation(condition, members[i]) for i, name in enumerate(STREAMS)]
-        heads = [blocks[name].before(tokens[i], parts[i][0], parts[i][1], rope[i]) for i, name in enumerate(STREAMS)]
-        attended = omni_attention(heads, packed.order, packed.document_lengths)
-        return [blocks[name].after(tokens[i], attended[i], parts[i][2:]) for i, name in enumerate(STREAMS)]
+        return (self.runner or self.run)(tokens, tables, rows, meeting)
+
+    def run(
+        self,
+        tokens: Sequence[torch.Tensor],
+        tables: Sequence[torch.Tensor],
+        rows: Sequence[Rows],
+        meeting: Meeting,
+    ) -> list[torch.Tensor]:
+        """What `forward` does, free of the hooks of a module."""
+        blocks: list[StreamBlock] = list(self.streams.values())  # type: ignore[arg-type]
+        parts = [lookup(table, row.group, PARTS) for table, row in zip(tables, rows)]
+        heads = [
+            block.before(x, part[0], part[1], row.rope) for block, x, part, row in zip(blocks, tokens, parts, rows)
+        ]
+        attended = omni_attention(heads, meeting)
+        return [block.after(x, a, part[2:]) for block, x, a, part in zip(blocks, tokens, attended, parts)]

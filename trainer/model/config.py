@@ -39,7 +39,9 @@ class ModelConfig(Settings):
 
     width: d, channels of a token. ffn: hidden channels of the GELU feed-forward. modulation_rank: None for a full
     6d x d AdaLN matrix per stream and block, else the rank of its factorisation.
-    *_channels: channels of one latent cell. text_dim: channels of the caption features.
+    shared: one set of QKV, FFN and norms for all four streams of a block; AdaLN stays each stream's own.
+    *_channels: channels of one latent cell. patch: a video token covers patch x patch cells. text_dim: channels of the
+    caption features.
     """
 
     width: int = Field(default=256, ge=8)
@@ -47,9 +49,11 @@ class ModelConfig(Settings):
     heads: int = Field(default=4, ge=1)
     ffn: int = Field(default=512, ge=8)
     modulation_rank: int | None = Field(default=None, ge=1)
+    shared: bool = False
     video_channels: int = Field(default=128, ge=1)
     audio_channels: int = Field(default=320, ge=1)
     text_dim: int = Field(default=384, ge=1)
+    patch: int = Field(default=1, ge=1)
     bytes: BytesConfig = BytesConfig()
     rope: RopeConfig = RopeConfig()
 
@@ -57,6 +61,11 @@ class ModelConfig(Settings):
     def head_dim(self) -> int:
         """Channels of one attention head."""
         return self.width // self.heads
+
+    @property
+    def patch_channels(self) -> int:
+        """Channels of one video token: those of its latent cells, side by side."""
+        return self.video_channels * self.patch**2
 
     @model_validator(mode="after")
     def _fits(self) -> "ModelConfig":

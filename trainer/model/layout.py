@@ -1,5 +1,6 @@
 """The packed layout: how the documents of a micro-batch lie in four buffers, one a stream."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -22,15 +23,16 @@ END_BYTE = 256
 class Packed:
     """One micro-batch as the model reads it. D documents; stream s has R_s rows; no padding between documents.
 
-    Buffer of stream s, (R_s, channels): the rows of document 0, of document 1, ..., then PAD_ROWS pad rows. A stream
-    that is absent from a document has no rows of it, which equals masking its queries and keys. Pad rows keep every
-    module of every stream running on every rank, whatever the tasks (FSDP2 needs the same parameters everywhere).
+    Buffer of stream s, (R_s, channels): the rows of document 0, of document 1, ..., then at least PAD_ROWS pad rows. A
+    stream that is absent from a document has no rows of it, which equals masking its queries and keys. Pad rows keep
+    every module of every stream running on every rank, whatever the tasks (FSDP2 needs the same parameters everywhere).
 
     lengths: D tuples (n_video, n_video_text, n_audio_text, n_audio) of row counts. Host integers: reading them never
         waits for the device.
     order: (N,) int64, N = sum of all lengths: rows of the concatenation [video; video_text; audio_text; audio] of
         the four buffers, pads included, in document order: [V_0; TV_0; TA_0; A_0; V_1; ...].
-    video: (R_v, C_v) float32, x_sigma; rows in (latent, h, w) order. audio: (R_a, C_a) float32, x_sigma, by time.
+    video: (R_v, C_v p^2) float32, x_sigma of p x p latent cells (`trainer/patches.py`); rows in (latent, h, w) order.
+    audio: (R_a, C_a) float32, x_sigma, by time.
     video_text, audio_text: (R, text_dim) float32 caption features; zero where the row is no caption.
     video_text_kind, audio_text_kind: (R,) int64, PAD .. NULL_TRANSCRIPT. A document's audio text is
         [audio caption ; transcript], each one row when dropped.
@@ -61,6 +63,14 @@ class Packed:
         """Tokens of each document over all streams: the segments of `order`."""
         return tuple(sum(counts) for counts in self.lengths)
 
+    def segments(self) -> torch.Tensor:
+        """`document_lengths` for the attention operator: int64 on the CPU, with zeros after it, at least two long.
+
+        (A compiler would make a graph of its own for one document, since it takes a size of 1 for a constant.)
+        """
+        lengths = self.document_lengths
+        return torch.tensor([*lengths, *[0] * (2 - len(lengths))], dtype=torch.int64)
+
     def to(self, device: torch.device) -> "Packed":
         """The same micro-batch on `device`, without waiting for the copy."""
         moved: dict[str, Any] = {f.name: _move(getattr(self, f.name), device) for f in fields(self)}
@@ -75,12 +85,14 @@ def _move(value: Any, device: torch.device) -> Any:
     return value
 
 
-def document_order(lengths: tuple[tuple[int, int, int, int], ...], pad_rows: int = PAD_ROWS) -> torch.Tensor:
-    """`Packed.order` for these lengths and this many pad rows a stream: (N,) int64."""
+def document_order(
+    lengths: tuple[tuple[int, int, int, int], ...], pads: Sequence[int] = (PAD_ROWS,) * len(STREAMS)
+) -> torch.Tensor:
+    """`Packed.order` for these lengths and this many pad rows of each stream: (N,) int64."""
     starts, start = [], 0
-    for stream in range(len(STREAMS)):
+    for stream, rows in enumerate(pads):
         starts.append(start)
-        start += sum(counts[stream] for counts in lengths) + pad_rows
+        start += sum(counts[stream] for counts in lengths) + rows
     pieces = []
     for counts in lengths:
         for stream, count in enumerate(counts):

@@ -1,22 +1,28 @@
 """The single-tower MM-DiT: four streams in, two predictions out."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from trainer.model.block import JointBlock
+from trainer.model.attention import Meeting
+from trainer.model.block import JointBlock, Rows
 from trainer.model.config import ModelConfig
+from trainer.model.exchange import Context
+from trainer.model.kernels import pick
 from trainer.model.layout import STREAMS, Packed
 from trainer.model.modulation import SigmaEmbedding
 from trainer.model.rope import rope_table
 from trainer.model.streams.captions import AudioTextEmbed, CaptionEmbed
 from trainer.model.streams.media import MediaEmbed, MediaHead
 
+Tables = list[list[torch.Tensor]]
+"""Per block, per stream: (G, 6 * width) float32."""
+
 
 class Prediction(NamedTuple):
-    """The network's output, pad rows included: video (R_v, C_v) and audio (R_a, C_a), float32.
+    """The network's output, pad rows included: video (R_v, C_v p^2) and audio (R_a, C_a), float32.
 
     What it means (velocity or clean latent) is the objective's choice.
     """
@@ -26,45 +32,76 @@ class Prediction(NamedTuple):
 
 
 class MMDiT(nn.Module):
-    """Klear's tower (paper section 3.2): per-stream weights, Omni-Full Attention, MixD-RoPE, AdaLN on sigma."""
+    """Klear's tower (paper section 3.2): per-stream weights, Omni-Full Attention, MixD-RoPE, AdaLN on sigma.
+
+    Set from outside, and no part of the model's state: kernel, who computes attention (`trainer.model.kernels`);
+    context, the processes that share a micro-batch's rows; tables_of, what computes the blocks' modulation where their
+    weights are split (`trainer/modulation_rows.py`); finish_gradients, what must be done to gradients after the last
+    backward pass of a step and before they are read.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         width, rank = config.width, config.modulation_rank
         self.sigma = SigmaEmbedding(width)
-        self.video = MediaEmbed(config.video_channels, width)
+        self.video = MediaEmbed(config.patch_channels, width)
         self.video_text = CaptionEmbed(config)
         self.audio_text = AudioTextEmbed(config)
         self.audio = MediaEmbed(config.audio_channels, width)
         self.blocks = nn.ModuleList(JointBlock(config) for _ in range(config.layers))
         self.heads = nn.ModuleDict(
             {
-                "video": MediaHead(width, config.video_channels, rank),
+                "video": MediaHead(width, config.patch_channels, rank),
                 "audio": MediaHead(width, config.audio_channels, rank),
             }
         )
+        self.kernel = "auto"
+        self.context: Context | None = None
+        self.tables_of: Callable[[torch.Tensor], Tables] = self._tables
+        self.finish_gradients: Callable[[], None] = lambda: None
 
     def forward(self, packed: Packed) -> Prediction:
         """One pass over a packed micro-batch (see `Packed` for every shape)."""
         condition = self.sigma(packed.sigmas)
         rope = [rope_table(ids, self.config.head_dim, self.config.rope) for ids in packed.positions]
-        members = [functional.one_hot(group, len(packed.sigmas)).float() for group in packed.group]
-        tokens = self.embed(packed)
-        for block in self.blocks:
-            tokens = block(tokens, condition, members, rope, packed)
+        tokens = self._through_blocks(self.embed(packed), self.tables_of(condition), rope, packed)
         video, audio = STREAMS.index("video"), STREAMS.index("audio")
         return Prediction(
-            self.heads["video"](tokens[video], packed.video, condition, members[video]),
-            self.heads["audio"](tokens[audio], packed.audio, condition, members[audio]),
+            self.heads["video"](tokens[video], packed.video, condition, packed.group[video]),
+            self.heads["audio"](tokens[audio], packed.audio, condition, packed.group[audio]),
         )
 
     def embed(self, packed: Packed) -> list[torch.Tensor]:
-        """The tokens of the four streams, 4 x (R_s, width), before the first block."""
+        """The tokens of the four streams, 4 x (R_s, width), before the first block; all of one dtype."""
         dtype = self.video.weight.dtype
-        return [
+        tokens = [
             self.video(packed.video.to(dtype)),
             self.video_text(packed.video_text, packed.video_text_kind),
             self.audio_text(packed.audio_text, packed.audio_text_kind, packed.transcript, packed.transcript_row),
             self.audio(packed.audio.to(dtype)),
         ]
+        return [stream.to(tokens[0].dtype) for stream in tokens]
+
+    def _tables(self, condition: torch.Tensor) -> Tables:
+        return [block.modulation(condition) for block in self.blocks]  # type: ignore[operator]
+
+    def _through_blocks(
+        self, tokens: list[torch.Tensor], tables: Tables, rope: Sequence[torch.Tensor], packed: Packed
+    ) -> list[torch.Tensor]:
+        counts = [stream.shape[0] for stream in tokens]
+        rows = [Rows(table, group) for table, group in zip(rope, packed.group)]
+        if self.config.shared:
+            tokens, rows = [torch.cat(tokens)], [_as_one(rows, len(packed.sigmas))]
+            tables = [[torch.cat(streams)] for streams in tables]
+        kernel = pick(self.kernel, tokens[0].device, tokens[0].dtype)
+        meeting = Meeting(packed.order, packed.segments(), kernel, self.context)
+        for block, modulation in zip(self.blocks, tables):
+            tokens = block(tokens, modulation, rows, meeting)
+        return list(tokens[0].split(counts)) if self.config.shared else tokens
+
+
+def _as_one(rows: Sequence[Rows], groups: int) -> Rows:
+    """The rows of all streams as one buffer; the tables of the streams are laid one after the other."""
+    shifted = [row.group + groups * stream for stream, row in enumerate(rows)]
+    return Rows(torch.cat([row.rope for row in rows]), torch.cat(shifted))

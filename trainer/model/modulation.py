@@ -1,12 +1,17 @@
 """How the noise level speaks to the tokens: an embedding of sigma and AdaLN (DiT; SD3), all in fp32."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from trainer.model.layout import STREAMS
+
 FREQUENCIES = 256
+PARTS = 6
+"""Vectors of one stream in one block: shift, scale, gate of attention, then of the feed-forward."""
 
 
 class SigmaEmbedding(nn.Module):
@@ -35,14 +40,48 @@ class Modulation(nn.Module):
         self.down = nn.Identity() if rank is None else nn.Linear(width, rank, bias=False)
         self.up = nn.Linear(width if rank is None else rank, parts * width)
 
-    def forward(self, condition: torch.Tensor, members: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Condition (G, width) and members (R, G), one-hot float32 -> `parts` tensors (R, width), float32.
+    def forward(self, condition: torch.Tensor) -> torch.Tensor:
+        """Condition (G, width) -> table (G, parts * width), float32: the matrix works on the few groups only."""
+        return self.up(self.down(condition.to(self.up.weight.dtype))).float()
 
-        The matrix works on the few groups; rows only look their result up, by a product with `members`, whose
-        backward is a product too (a scatter would be several times slower on a CPU, and not deterministic on a GPU).
-        """
-        per_group = self.up(self.down(condition)).float().chunk(self.parts, dim=-1)
-        return tuple(members @ part for part in per_group)
+
+class BlockModulation(nn.ModuleDict):
+    """The AdaLN of one block, a `Modulation` of its own for each stream.
+
+    It runs before the blocks, not in them: its weights are half of the 26 billion and serve a few vectors a document,
+    so they can stay where they are (`trainer/modulation_rows.py`) and are not computed again with the activations.
+    """
+
+    def __init__(self, width: int, rank: int | None) -> None:
+        super().__init__({name: Modulation(width, PARTS, rank) for name in STREAMS})
+
+    def forward(self, condition: torch.Tensor) -> list[torch.Tensor]:
+        """Condition (G, width) -> 4 x (G, 6 * width), float32."""
+        return [self[name](condition) for name in STREAMS]
+
+
+def lookup(table: torch.Tensor, group: torch.Tensor, parts: int) -> tuple[torch.Tensor, ...]:
+    """Rows of a table (G, parts * width) by group (R,) int64: `parts` tensors (R, width), float32."""
+    return tuple(_Lookup.apply(part, group) for part in table.chunk(parts, dim=-1))
+
+
+class _Lookup(torch.autograd.Function):
+    """table[group], whose gradient is a product with the one-hot matrix of the groups.
+
+    The scatter-add that indexing has for a gradient is several times slower on a CPU and not deterministic on a GPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(group)
+        ctx.groups = table.shape[0]
+        return table.index_select(0, group)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+        (group,) = ctx.saved_tensors
+        members = torch.arange(ctx.groups, device=group.device)[:, None] == group
+        return members.to(gradient.dtype) @ gradient, None
 
 
 def modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

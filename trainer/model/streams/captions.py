@@ -37,6 +37,10 @@ class AudioTextEmbed(nn.Module):
     def forward(
         self, features: torch.Tensor, kind: torch.Tensor, transcript: torch.Tensor, rows: torch.Tensor
     ) -> torch.Tensor:
-        """Features (R, text_dim), kinds (R,), bytes (B,) and the row of each byte (B,) -> (R, width)."""
+        """Features (R, text_dim), kinds (R,), bytes (B,) and the row of each byte (B,) -> (R, width).
+
+        A byte whose row is -1 has its row in another process (context parallelism) and is only read by its neighbours.
+        """
         tokens = self.captions(features, kind)
-        return tokens.index_add(0, rows, self.bytes(transcript).to(tokens.dtype))
+        encoded = self.bytes(transcript) * (rows >= 0)[:, None]
+        return tokens.index_add(0, rows.clamp_min(0), encoded.to(tokens.dtype))

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from trainer.model.modulation import Modulation, modulate
+from trainer.model.modulation import Modulation, lookup, modulate
 from trainer.model.norms import layer_norm
 
 
@@ -24,9 +24,9 @@ class MediaHead(nn.Module):
         self.skip = nn.Linear(width, channels)
 
     def forward(
-        self, tokens: torch.Tensor, noisy: torch.Tensor, condition: torch.Tensor, members: torch.Tensor
+        self, tokens: torch.Tensor, noisy: torch.Tensor, condition: torch.Tensor, group: torch.Tensor
     ) -> torch.Tensor:
-        """Tokens (R, width), x_sigma (R, channels), conditions (G, width), members (R, G) -> (R, channels) float32."""
-        shift, scale = self.modulation(condition, members)
+        """Tokens (R, width), x_sigma (R, channels), conditions (G, width), groups (R,) -> (R, channels) float32."""
+        shift, scale = lookup(self.modulation(condition), group, 2)
         modulated = modulate(layer_norm(tokens), shift, scale).to(tokens.dtype)
         return torch.addcmul(self.project(modulated).float(), self.skip(modulated).float(), noisy)

@@ -1,0 +1,49 @@
+"""However the work is split, the gradients are those of one process: FSDP2, HSDP, AdaLN by rows, context parallelism.
+
+Every way has processes without video and processes without audio among them.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROUNDING = 2e-7
+"""Largest difference of a gradient, whose own size is about 1, in float32."""
+
+
+def differences(processes: int, *ways: str) -> dict[str, list[float]]:
+    """What `parallel_worker` found: per way, the largest difference of a gradient, and of a weight after a step."""
+    launch = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*launch, f"--nproc-per-node={processes}", "-m", "tests.trainer.parallel_worker", *ways],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _check(found: dict[str, list[float]]) -> None:
+    assert found.pop("initial") == [0.0]
+    for way, (gradient, weight) in found.items():
+        assert gradient < ROUNDING, (way, gradient)
+        assert weight < 1e-3, (way, weight)  # of a step of 1e-2 that AdamW makes of the sign of tiny gradients
+
+
+def test_two_processes():
+    _check(differences(2, "fsdp", "gather", "selective", "context all"))
+
+
+@pytest.mark.slow
+def test_four_processes():
+    found = differences(4)
+    assert len(found) == 10
+    _check(found)

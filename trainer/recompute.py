@@ -1,0 +1,36 @@
+"""Activation checkpointing: what a block keeps of its forward pass, and what it makes again for the backward pass."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+Recompute = Literal["none", "selective", "full"]
+
+_PRODUCTS = frozenset(
+    {
+        torch.ops.klear.attend.default,
+        torch.ops.aten.mm.default,
+        torch.ops.aten.addmm.default,
+        torch.ops.aten.linear.default,
+        torch.ops._c10d_functional.all_to_all_single.default,
+    }
+)
+"""What `selective` keeps: attention, matrix products, exchanges: nearly all of the time."""
+
+
+def recomputing(run: Callable[..., Any], kind: Recompute) -> Callable[..., Any]:
+    """`run` with less kept. `full`: only its inputs; `selective`: also the results of its products (elementwise work is
+    done again). Blocks draw no random numbers, so no random state is kept."""
+    if kind == "none":
+        return run
+    more: dict[str, Any] = {}
+    if kind == "selective":
+        more = {"context_fn": partial(create_selective_checkpoint_contexts, _keep_products)}
+    return partial(checkpoint, run, use_reentrant=False, preserve_rng_state=False, **more)
+
+
+def _keep_products(_: Any, operator: Any, *__: Any, **___: Any) -> CheckpointPolicy:
+    return CheckpointPolicy.MUST_SAVE if operator in _PRODUCTS else CheckpointPolicy.PREFER_RECOMPUTE
