@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainer.gradients import local
 from trainer.model.layout import STREAMS
 from trainer.parallel import World
 
@@ -39,7 +40,7 @@ class ParameterShares:
     @torch.no_grad()
     def note(self) -> None:
         """Take the norms of the gradients as they are. Does not wait for the device."""
-        held = [(i, _local(p.grad)) for i, p in enumerate(self._parameters) if p.grad is not None]
+        held = [(i, local(p.grad)) for i, p in enumerate(self._parameters) if p.grad is not None]
         held = [(i, gradient) for i, gradient in held if gradient.numel()]
         if held:
             self._norms.append(torch.stack(torch._foreach_norm([g for _, g in held], 2, torch.float32)))
@@ -72,11 +73,6 @@ def place_of(name: str) -> tuple[str, str]:
     if "blocks" not in words:
         return stream, "embed"
     return stream, next((_PART_OF[word] for word in words if word in _PART_OF), "attention")
-
-
-def _local(gradient: Any) -> torch.Tensor:
-    """This rank's shard of a gradient."""
-    return gradient.to_local() if hasattr(gradient, "to_local") else gradient
 
 
 def _copies(parameter: Any, size: int) -> float:

@@ -24,8 +24,8 @@ def train_step(
 ) -> torch.Tensor:
     """One update. Returns (video loss, audio loss, gradient norm) on the device, global, without waiting for it.
 
-    All three are NaN where the guard skipped the step.
-    breakdown: told of every micro-batch and of the gradients before they are clipped.
+    All three are NaN where the guard skipped the step. breakdown: told of every micro-batch, and of the gradients
+    before they are clipped.
     """
     counts = run.world.sum(torch.stack([loss_counts(batch) for batch in batches]).sum(0))
     sums, shares = torch.zeros_like(counts), []
