@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     given.scratch.mkdir(exist_ok=True)
-    lines = ["| samples | read CPU-s | bytes a sample | stream CPU-s | its bytes a sample | peak MiB more | key to row us |"]
-    lines[0] += " a near draw us | the first far draw ms |"
+    lines = ["| samples | read CPU-s | bytes a sample | stream CPU-s | its bytes a sample | peak MiB more |"]
+    lines[0] += " key to row us | a near draw us | the first far draw ms |"
     lines.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for count in given.counts:
         path = given.scratch / f"made-up-{count}.parquet"
