@@ -23,7 +23,8 @@ from trainer.data.shards import Member, samples
 
 
 class LiveSet(LatentSet):
-    """As a `LatentSet` of the same recipe; its samples differ by the rounding of storage (float16) alone.
+    """As a `LatentSet` of the same recipe, and the same samples: they too are rounded to float16, for the statistics of
+    a channel that hardly moves are those of rounded numbers, far from what it was before.
 
     out: folder of the run, on a disk. stats: folder of the statistics of channels. The JSON of every sample is read at
     the start, which tells what it will be, so this is for some hundred thousand samples. Samples that are too short or
@@ -51,12 +52,12 @@ class LiveSet(LatentSet):
         self._room = cache_bytes
 
     def load_raw(self, key: str) -> dict[str, torch.Tensor]:
-        """One sample, encoded now: as stored, but float32. Raises MediaError, naming key and shard."""
+        """One sample, encoded now, as it would be stored. Raises MediaError, naming key and shard."""
         info = self.index.info(self._row(key))
         members = self._members[key]
         try:
             encoded = self.encoder.encode(self._described(members), members["mp4"].read())
-            return self._checked(info, encoded.tensors)
+            return self._checked(info, self.encoder.stored(encoded.tensors))
         except Exception as error:
             code, message = cause_of(error)
             raise MediaError(code, f"sample {key} in {members['json'].path.name}: {message}") from error

@@ -173,3 +173,30 @@ def test_folders_of_another_model_are_refused(wan_folder: Path, oobleck_folder: 
         text_encoder("qwen", str(tmp_path))
     with pytest.raises(ConfigError, match="'minilm' and 'qwen'"):
         text_encoder("bert")
+
+
+def test_a_sample_is_encoded_by_all_three(
+    wan_folder: Path, oobleck_folder: Path, qwen_folder: Path, tmp_path: Path
+) -> None:
+    from media.writer import write_mp4
+    from trainer.data.encode_settings import EncodeSettings
+    from trainer.data.encoder import Encoder
+
+    sound = (0.1 * np.sin(np.arange(44_100) / 30)).astype(np.float32)
+    write_mp4(tmp_path / "clip.mp4", np.repeat(_frames(1), 25, 0), 25, np.stack([sound, sound], -1))
+    described = {"clip_id": "00" * 16, "source_id": "00" * 16, "duration_s": 1.0, "fps": 25.0, "frames": 25}
+    described |= {"width": 48, "height": 32, "texts": {"video": "a dog", "audio": "", "speech": "hi"}}
+    weights = {"video_weights": str(wan_folder), "audio_weights": str(oobleck_folder), "text_weights": str(qwen_folder)}
+    codecs = {"video_codec": "wan", "audio_codec": "oobleck", "text_encoder": "qwen"}
+    encoder = Encoder(EncodeSettings(width=48, height=32, device="cpu", fidelity_share=1.0, **codecs, **weights))
+    encoded = encoder.encode(described, (tmp_path / "clip.mp4").read_bytes())
+    kept, promised = encoder.stored(encoded.tensors), encoder.lengths(described)
+    assert list(kept["video"].shape) == [*promised["video"], 4] == [3, 2, 3, 4]
+    assert [len(kept[n]) for n in ("audio", "video_text", "audio_text", "speech")] == [
+        promised[n] for n in ("audio", "video_text", "audio_text", "speech")
+    ]
+    kinds = {n: t.dtype for n, t in kept.items()}
+    assert kinds["video"] == kinds["audio"] == torch.float16
+    assert kinds["video_text"] == kinds["audio_text"] == torch.bfloat16
+    facts = encoder.fidelity("00" * 16, encoded.media, kept)
+    assert facts["psnr_plain_db"] is None and all(facts[n] is not None for n in ("psnr_db", "snr_db", "lsd_db"))
