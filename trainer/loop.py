@@ -6,12 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
+
 from pipeline import console
 from trainer.base import open_latents
 from trainer.checkpoint import Progress, latest
 from trainer.determinism import make_deterministic
 from trainer.feed import Feed, Window
 from trainer.garbage import collecting
+from trainer.gpus import peak_flops
 from trainer.heldout import chosen, measure, totals
 from trainer.metrics import Metrics
 from trainer.objective import Reading
@@ -43,7 +46,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     readings = readings_of(latents, settings.objective, world.device, settings.model.patch)
     began, first = time.perf_counter(), run.progress
     with (
-        Metrics(run, settings) as metrics,
+        Metrics(run, settings, _peak(world.device)) as metrics,
         Triggers(settings.profile, out, stage, world) as triggers,
         collecting(settings.gc_every) as collect,
         run.stop,
@@ -75,6 +78,11 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
             if leaving and not last:
                 _leave(run)
     return summary(run, settings, metrics.losses, run.progress.step - first.step, time.perf_counter() - began)
+
+
+def _peak(device: torch.device) -> float | None:
+    """FLOP/s of the device, for MFU; None where it is not known."""
+    return peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
 
 
 def _feed(run: Run, settings: TrainSettings) -> Feed:
