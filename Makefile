@@ -18,7 +18,7 @@ COMMON = --out "$(OUT)" --preset $(or $(PRESET),local) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ingest measure decide filter dedup annotate shard verify card plan status validate licences compact \
-	selfcheck retry replay takedown submit dashboard encode train evaluate rebalance generate test test-all faults bench check clean
+	selfcheck retry replay takedown submit dashboard encode train evaluate rebalance generate export model-plan test test-all faults bench check clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -68,8 +68,11 @@ submit: setup ## run COMMAND="filter --out s3://..." on the cluster at ADDRESS=h
 dashboard: setup ## open the Ray dashboard of a running cluster (ADDRESS=head:6379)
 	$(DATA) dashboard --open $(if $(ADDRESS),--address "$(ADDRESS)") $(ARGS)
 
-encode train evaluate rebalance generate: setup ## one step of the training, on OUT
-	$(MODEL) $@ --out "$(OUT)" --preset $(or $(PRESET),demo) $(ARGS)
+encode train evaluate rebalance generate export: setup ## one step of the training, on OUT
+	$(MODEL) $@ --out "$(OUT)" $(if $(filter export,$@),,--preset $(or $(PRESET),demo)) $(ARGS)
+
+model-plan: setup ## what training a preset would take: parameters, FLOPs, memory, traffic, time; PRESET=klear_26b ARGS="--gpus 64 --gpu h100"
+	$(MODEL) plan --preset $(or $(PRESET),klear_26b) $(ARGS)
 
 test: setup ## the tests, in minutes on two cores
 	$(BIN)/python -m pytest -m "not slow and not faults" -n 2 --dist loadgroup $(ARGS)
