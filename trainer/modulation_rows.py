@@ -27,6 +27,10 @@ from trainer.model.layout import STREAMS
 from trainer.model.mmdit import MMDiT, Tables
 from trainer.model.modulation import Modulation
 
+# torch 2.13 renamed both; 2.11 has the old names only.
+_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+
 
 def can_keep_rows(model: MMDiT, shards: int) -> bool:
     """Whether the rows divide among `shards` processes, and there are whole matrices to keep (no low rank)."""
@@ -79,13 +83,13 @@ class _Gathered(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, group: dist.ProcessGroup) -> torch.Tensor:
         ctx.group = group
         everyone = x.new_empty(dist.get_world_size(group) * x.shape[0], *x.shape[1:])
-        dist.all_gather_into_tensor(everyone, x.contiguous(), group=group)
+        _all_gather(everyone, x.contiguous(), group=group)
         return everyone
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
         own = gradient.new_empty(gradient.shape[0] // dist.get_world_size(ctx.group), *gradient.shape[1:])
-        dist.reduce_scatter_tensor(own, gradient.contiguous(), group=ctx.group)
+        _reduce_scatter(own, gradient.contiguous(), group=ctx.group)
         return own, None
 
 

@@ -17,7 +17,7 @@ from trainer.model.mmdit import MMDiT
 from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
 from trainer.optim import Optimizer, OptimSettings
 from trainer.packing import pack
-from trainer.parallel import ParallelSettings, join_world, leave_world, materialise, parallelize
+from trainer.parallel import ParallelSettings, join_world, leave_world, materialise, parallelize, precision_context
 
 CONFIG = ModelConfig(
     width=32,
@@ -75,14 +75,14 @@ def reference(tasks: Sequence[str]) -> tuple[dict[str, torch.Tensor], dict[str, 
     return found, {n: p.detach().clone() for n, p in model.named_parameters()}
 
 
-def differences(way: dict, tasks: Sequence[str]) -> tuple[float, float]:
+def differences(way: dict, tasks: Sequence[str], precision: str = "fp32") -> tuple[float, float]:
     """Largest difference of a gradient, and of a weight after a step, from one process."""
     size = dist.get_world_size()
     settings = ParallelSettings(**(way | {"context": way.get("context", 1) or size}))
     world = join_world("cpu", settings.context)
     with torch.device("meta"):
         model = MMDiT(CONFIG)
-    materialise(parallelize(model, world, settings), world.device, 0)
+    materialise(parallelize(model, world, settings, precision), world.device, 0)
     start(model)
     documents = [_document(i, task, 0.1 + 0.1 * i) for i, task in enumerate(tasks)]
     mine = documents[world.data_rank :: world.data_size]
@@ -90,7 +90,9 @@ def differences(way: dict, tasks: Sequence[str]) -> tuple[float, float]:
         pack(mine, CONFIG, multiple=settings.context, room=len(documents)), world.context_rank, settings.context
     )
     counts = world.sum(loss_counts(batch))
-    losses_of(model, batch, counts).backward()
+    with precision_context(precision, world.device):
+        loss = losses_of(model, batch, counts)
+    loss.backward()
     expected, weights = reference(tasks)
     model.finish_gradients()
     gradient = max(_difference(p.grad, expected[n]) for n, p in model.named_parameters())
@@ -127,7 +129,9 @@ def main() -> None:
     torch.set_num_threads(1)
     join_world("cpu")
     names = sys.argv[1:] or list(WAYS)
-    found = {"initial": [initial_difference()]} | {name: differences(WAYS[name], TASKS) for name in names}
+    found = {"initial": [initial_difference()], "bf16": differences({}, TASKS, "bf16")} | {
+        name: differences(WAYS[name], TASKS) for name in names
+    }
     if dist.get_rank() == 0:
         print(json.dumps(found))
     leave_world()

@@ -47,16 +47,17 @@ def _loss(model: MMDiT, batch) -> torch.Tensor:
 
 
 def test_a_stated_number_of_graphs_for_any_micro_batches(config, document, compiled):
-    _, model = compiled()
+    _, model = compiled(layers=1)
+    config = model.config
     random.seed(0)
     seen = []
-    for step in range(40):
+    for step in range(30):
         tasks = random.choices(list(TASKS), k=0 if step == 15 else random.randint(1, 5))
         documents = [document(random.randrange(9), task) for task in tasks]
         _loss(model, pack(documents, config)).backward()
         seen.append(counters["stats"]["unique_graphs"])
     assert seen[-1] <= GRAPHS, seen
-    assert seen[25] == seen[-1], "no new graphs after warm-up"
+    assert seen[20] == seen[-1], "no new graphs after warm-up"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,10 @@ ROUNDING = 2e-7
 """Largest difference of a gradient, whose own size is about 1, in float32."""
 
 
+BF16_ROUNDING = 5e-3
+"""The same where matrix products are in bfloat16, which has 8 bits."""
+
+
 def differences(processes: int, *ways: str) -> dict[str, list[float]]:
     """What `parallel_worker` found: per way, the largest difference of a gradient, and of a weight after a step."""
     launch = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
@@ -33,6 +37,7 @@ def differences(processes: int, *ways: str) -> dict[str, list[float]]:
 
 def _check(found: dict[str, list[float]]) -> None:
     assert found.pop("initial") == [0.0]
+    assert found.pop("bf16")[0] < BF16_ROUNDING
     for way, (gradient, weight) in found.items():
         assert gradient < ROUNDING, (way, gradient)
         assert weight < 1e-3, (way, weight)  # of a step of 1e-2 that AdamW makes of the sign of tiny gradients
@@ -45,5 +50,5 @@ def test_two_processes():
 @pytest.mark.slow
 def test_four_processes():
     found = differences(4)
-    assert len(found) == 10
+    assert len(found) == 11
     _check(found)
