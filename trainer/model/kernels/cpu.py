@@ -1,32 +1,8 @@
 """The flash attention of torch for CPUs, which `scaled_dot_product_attention` takes there."""
 
-from collections.abc import Sequence
-
 import torch
 
-from trainer.model.kernels import dense
-
-Three = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-def forward(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """See `klear::attend`."""
-    return dense.forward(_one, q, k, v, lengths)
-
-
-def backward(
-    gradient: torch.Tensor,
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    out: torch.Tensor,
-    statistics: torch.Tensor,
-    lengths: Sequence[int],
-) -> Three:
-    """See `klear::attend_backward`."""
-    return dense.backward(_one_backward, gradient, q, k, v, out, statistics, lengths)
+from trainer.model.kernels.dense import PerDocument, Three
 
 
 def _one(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,3 +17,6 @@ def _one_backward(
         gradient, q, k, v, out, logs, 0.0, False
     )
     return grads  # type: ignore[no-any-return]
+
+
+KERNEL = PerDocument(_one, _one_backward)

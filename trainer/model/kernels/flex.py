@@ -7,34 +7,37 @@ from typing import Any
 import torch
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-Three = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+from trainer.model.kernels.dense import Three
 
 
-def forward(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """See `klear::attend`. Its statistics are not kept."""
-    kept = q.new_zeros(q.shape[0] * q.shape[1], dtype=torch.float32)
-    return (_run(q, k, v, lengths).contiguous() if lengths else torch.zeros_like(q)), kept
+class Flex:
+    """See `trainer.model.kernels.switch.Kernel`."""
 
+    def forward(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `klear::attend`. Its statistics are not kept."""
+        kept = q.new_zeros(q.shape[0] * q.shape[1], dtype=torch.float32)
+        return (_run(q, k, v, lengths).contiguous() if lengths else torch.zeros_like(q)), kept
 
-def backward(
-    gradient: torch.Tensor,
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    out: torch.Tensor,
-    statistics: torch.Tensor,
-    lengths: Sequence[int],
-) -> Three:
-    """See `klear::attend_backward`."""
-    if not lengths:
-        return torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
-    with torch.enable_grad():
-        q, k, v = (x.detach().requires_grad_() for x in (q, k, v))
-        again = _run(q, k, v, lengths)
-    first, second, third = torch.autograd.grad(again, (q, k, v), gradient)
-    return first.contiguous(), second.contiguous(), third.contiguous()
+    def backward(
+        self,
+        gradient: torch.Tensor,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        out: torch.Tensor,
+        statistics: torch.Tensor,
+        lengths: Sequence[int],
+    ) -> Three:
+        """See `klear::attend_backward`."""
+        if not lengths:
+            return torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        with torch.enable_grad():
+            q, k, v = (x.detach().requires_grad_() for x in (q, k, v))
+            again = _run(q, k, v, lengths)
+        first, second, third = torch.autograd.grad(again, (q, k, v), gradient)
+        return first.contiguous(), second.contiguous(), third.contiguous()
 
 
 def _run(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
@@ -66,3 +69,6 @@ def _mask(lengths: tuple[int, ...], device: torch.device) -> BlockMask:
             _MASKS.pop(next(iter(_MASKS)))
         _MASKS[lengths, device] = found
     return found
+
+
+KERNEL = Flex()

@@ -1,30 +1,8 @@
 """Attention written out, in float32: what every other kernel is compared with. Deterministic everywhere."""
 
-from collections.abc import Sequence
-
 import torch
 
-from trainer.model.kernels import dense
-
-
-def forward(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """See `klear::attend`."""
-    return dense.forward(_one, q, k, v, lengths)
-
-
-def backward(
-    gradient: torch.Tensor,
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    out: torch.Tensor,
-    statistics: torch.Tensor,
-    lengths: Sequence[int],
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """See `klear::attend_backward`."""
-    return dense.backward(_one_backward, gradient, q, k, v, out, statistics, lengths)
+from trainer.model.kernels.dense import PerDocument, Three
 
 
 def _one(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -35,7 +13,7 @@ def _one(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tenso
 
 def _one_backward(
     gradient: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor, logs: torch.Tensor
-) -> tuple[torch.Tensor, ...]:
+) -> Three:
     """With P = softmax(S): dV = P' dO, dS = P (dO V' - sum(dO O)), dQ = dS K / sqrt(d), dK = dS' Q / sqrt(d)."""
     weights, g = (_scores(q, k) - logs[..., None]).exp(), gradient.float()
     inner = g @ v.float().mT - (g * out.float()).sum(-1, keepdim=True)
@@ -45,3 +23,6 @@ def _one_backward(
 
 def _scores(q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
     return q.float() @ k.float().mT * q.shape[-1] ** -0.5
+
+
+KERNEL = PerDocument(_one, _one_backward)

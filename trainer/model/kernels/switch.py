@@ -1,9 +1,8 @@
 """Which kernel attends: by name, or the one that suits the device."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Protocol
 
 import torch
 
@@ -20,12 +19,27 @@ KERNELS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """forward: (q, k, v, lengths) -> (out, log-sum-exp), shapes as `klear::attend`. backward: gradients of q, k, v."""
+class Kernel(Protocol):
+    """What computes `klear::attend`; shapes as there. lengths: of the documents, none 0."""
 
-    forward: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Sequence[int]], tuple[torch.Tensor, torch.Tensor]]
-    backward: Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    def forward(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Out, and the log-sum-exp of every row and head: float32 (heads * N,), in an order of its own."""
+        ...
+
+    def backward(
+        self,
+        gradient: torch.Tensor,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        out: torch.Tensor,
+        statistics: torch.Tensor,
+        lengths: Sequence[int],
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The gradients of q, k and v."""
+        ...
 
 
 _LOADED: dict[str, Kernel] = {}
@@ -36,8 +50,7 @@ def kernel_named(name: str) -> Kernel:
     if name not in _LOADED:
         if name not in KERNELS:
             raise ConfigError("config:attention", f"no attention kernel {name!r}; there are {', '.join(KERNELS)}")
-        module: Any = import_module(f"trainer.model.kernels.{name}")
-        _LOADED[name] = Kernel(module.forward, module.backward)
+        _LOADED[name] = import_module(f"trainer.model.kernels.{name}").KERNEL
     return _LOADED[name]
 
 
