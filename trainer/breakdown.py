@@ -62,8 +62,14 @@ class Breakdown:
         if self._cells:
             np.add.at(cells, tuple(np.array(self._cells).T), torch.cat(self._sums).double().cpu().numpy())
         total = self._world.sum(torch.from_numpy(cells).to(self._world.device)).cpu().numpy()
+        found = marginals(total, self._classes) | self.parameters.collect()
+        self.clear()
+        return found
+
+    def clear(self) -> None:
+        """Forget the interval so far."""
         self._sums, self._cells = [], []
-        return marginals(total, self._classes) | self.parameters.collect()
+        self.parameters.clear()
 
     def _watch(self, output: torch.Tensor, losses: torch.Tensor, batch: PackedBatch, medium: int) -> None:
         targets = getattr(batch, MEDIA[medium])

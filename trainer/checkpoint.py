@@ -98,11 +98,11 @@ def restore(folder: Path, model: MMDiT, optimizer: Optimizer, ema: Ema, guard: G
         with quiet():
             dcp.load(state, checkpoint_id=folder, no_dist=world.size == 1)
     except (CheckpointException, RuntimeError) as error:
-        raise ConfigError(
-            "checkpoint:contents",
-            f"{folder} lacks what this run needs; optim.kind must be the one it was trained with "
-            f"({str(error).strip().splitlines()[-1]})",
-        ) from error
+        why = str(error).strip().splitlines()[-1]
+        advice = f"it is damaged: remove it, and the same command goes on from the one before in {folder.parent}"
+        if "Missing key" in str(error):
+            advice = "it lacks what this run needs: optim.kind must be the one it was trained with"
+        raise ConfigError("checkpoint:contents", f"{folder} cannot be loaded ({why}): {advice}") from error
     return progress
 
 

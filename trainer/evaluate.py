@@ -16,7 +16,7 @@ from trainer.base import load_base, open_latents
 from trainer.checkpoint import Progress, latest, load_ema
 from trainer.data.latents import LatentSet
 from trainer.fits import check_fits
-from trainer.heldout import MEDIA, Cell, Tally, chosen, fixed_sigmas, measure, totals
+from trainer.heldout import MEDIA, Cell, Tally, chosen, fixed_sigmas, measure, readable, totals
 from trainer.linear import linear_loss
 from trainer.lora import add_adapters
 from trainer.model.mmdit import MMDiT
@@ -39,6 +39,7 @@ def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     model, progress = load_averaged(settings, out, stage, latents, device)
     e = settings.evaluate
     pairs = chosen(latents, e.split, e.samples, TASKS, e.most)
+    pairs, bad = readable(latents, pairs)
     if not pairs:
         raise ConfigError(
             "evaluate:empty",
@@ -48,7 +49,7 @@ def evaluate(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     with console.ticking(f"evaluate stage {stage}", len(pairs) * e.sigmas, "passes") as ticker:
         tallies = measure(model, latents, pairs, settings, readings, ticker.advance)
     keys = sorted({info.key for info, _ in pairs})
-    report = _report(settings, progress, tallies, readings, len(keys))
+    report = _report(settings, progress, tallies, readings, len(keys)) | {"unreadable": bad}
     for medium, loss in _bounds(latents, keys, readings, report["sigmas"], settings.model.patch).items():
         report["overall"][medium] |= loss
     report |= _since(out, stage, report) | {"seconds": round(time.perf_counter() - began, 2)}

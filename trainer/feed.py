@@ -11,6 +11,8 @@ from manifests.errors import MediaError
 from trainer.ahead import Ahead
 from trainer.batches import cut, load_of
 from trainer.context import split_rows
+from trainer.data.latents import LatentSet
+from trainer.data.sample import Sample, blank
 from trainer.data.stream import Draw
 from trainer.documents import Document, draw_conditions
 from trainer.flops import batch_load, training_cost
@@ -131,17 +133,27 @@ def make_batch(
 ) -> PackedBatch:
     """Samples with their draws, packed: this process's rows of them. room: see `pack`.
 
-    A sample that cannot be loaded is left out and noted in `lost`.
+    A sample that cannot be loaded is noted in `lost` and left out; where processes share rows, a document of its shapes
+    and without loss takes its place, since a neighbour may have read it.
     """
     rule = settings.objective.draws(settings.seed)
     documents = []
     for draw in draws:
-        try:
-            sample = run.latents.load(draw.key)
-        except MediaError as error:
-            lost.append((draw, f"{error.code}: {error.message}"))
-            continue
+        sample, read = _load(run.latents, draw, lost), True
+        if sample is None:
+            if run.world.context == 1:
+                continue
+            sample, read = blank(run.latents.info(draw.key), settings.model), False
         drawn = draw_conditions(sample, draw.position, rule)
+        drawn = drawn if read else replace(drawn, sigma_video=0.0, sigma_audio=0.0)
         documents.append(Document(sample, task_named(draw.task), drawn, draw.position))
     whole = pack(documents, settings.model, multiple=run.world.context, room=room)
     return split_rows(whole, run.world.context_rank, run.world.context)
+
+
+def _load(latents: LatentSet, draw: Draw, lost: list[Lost]) -> Sample | None:
+    try:
+        return latents.load(draw.key)
+    except MediaError as error:
+        lost.append((draw, f"{error.code}: {error.message}"))
+        return None

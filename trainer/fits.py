@@ -9,7 +9,8 @@ from trainer.settings import TrainSettings, as_plain
 
 
 def check_fits(folder: Path, settings: TrainSettings, latents: LatentSet) -> None:
-    """Raise ConfigError when the checkpoint in `folder` was trained on other latents, or with another model."""
+    """Raise ConfigError when the checkpoint in `folder` was trained on other latents, with another model, or to output
+    something else."""
     progress = read_progress(folder)
     if progress.latents != latents.recipe:
         raise ConfigError(
@@ -22,6 +23,15 @@ def check_fits(folder: Path, settings: TrainSettings, latents: LatentSet) -> Non
             "checkpoint:lora",
             f"{folder} was trained with lora = {progress.settings.get('lora')}: set that, or train in another OUT",
         )
+    meaning = progress.settings.get("objective", {})
+    for key in ("prediction", "precondition"):
+        old, now = meaning.get(key), getattr(settings.objective, key)
+        if old != now:
+            raise ConfigError(
+                "checkpoint:objective",
+                f"{folder} was trained with objective.{key} = {old!r}, which is what its output means, not {now!r}: "
+                f"set that, or train in another OUT",
+            )
     old, now = progress.settings.get("model", {}), as_plain(settings)["model"]
     if old != now and isinstance(now, dict):
         other = [f"model.{n} was {old.get(n)!r}, is {now[n]!r}" for n in sorted(now) if old.get(n) != now[n]]

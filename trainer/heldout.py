@@ -8,7 +8,9 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 
+from manifests.errors import MediaError
 from trainer.batches import tokens_of
 from trainer.data.draws import draw_normal
 from trainer.data.latents import LatentSet
@@ -64,6 +66,23 @@ def chosen(
     order = sorted(cells, key=lambda cell: (cells[cell][0], wanted.index(cell[1])))
     rounds = ((cells[cell][n], cell[1]) for n in range(per_cell) for cell in order if n < len(cells[cell]))
     return [(latents.index.info(row), task) for row, task in islice(rounds, most)]
+
+
+def readable(
+    latents: LatentSet, pairs: Sequence[tuple[SampleInfo, str]]
+) -> tuple[list[tuple[SampleInfo, str]], dict[str, str]]:
+    """The pairs whose samples every process can read, and why not, by key. All processes call it together."""
+    bad: dict[str, str] = {}
+    for info, _ in pairs:
+        try:
+            latents.load(info.key)
+        except MediaError as error:
+            bad[info.key] = f"{error.code}: {error.message}"
+    if dist.is_initialized():
+        everyone: list[dict[str, str]] = [{}] * dist.get_world_size()
+        dist.all_gather_object(everyone, bad)
+        bad = {key: why for each in everyone for key, why in each.items()}
+    return [(info, task) for info, task in pairs if info.key not in bad], bad
 
 
 def heldout_document(sample: Sample, task: str, sigma: float) -> Document:

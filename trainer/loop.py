@@ -15,7 +15,7 @@ from trainer.determinism import make_deterministic
 from trainer.feed import Feed, Window
 from trainer.garbage import collecting
 from trainer.gpus import peak_flops
-from trainer.heldout import chosen, measure, totals
+from trainer.heldout import chosen, measure, readable, totals
 from trainer.metrics import Metrics
 from trainer.objective import Reading
 from trainer.parallel import join_world
@@ -108,6 +108,9 @@ def _heldout(run: Run, settings: TrainSettings, readings: Mapping[str, Reading],
     """Measure the averaged weights on a few held-out clips (T2AV, every class) and note it in the progress."""
     most = settings.evaluate.in_loop
     pairs = chosen(run.latents, settings.evaluate.split, most, ["T2AV"], most)
+    pairs, bad = readable(run.latents, pairs)
+    for key, why in bad.items() if run.world.first else ():
+        console.say(f"held-out {key} ({why})", "unreadable", "bold yellow")
     if not pairs:
         return
     with metrics.aside(), run.ema.in_place_of(run.model):

@@ -112,6 +112,7 @@ class Metrics:
 
     def _rewind(self, step: int) -> None:
         self._begin()
+        self.breakdown.clear()
         self.losses = [row for row in self.losses if row["step"] <= step]
         if self._world.first:
             self._lines.rewind(step)
@@ -161,7 +162,7 @@ class Metrics:
             "mfu_percent": 100 * rate / self._peak if rate and self._peak else None,
             "memory_gib": memory,
             "skipped": int(steps[:, 2].isnan().sum()),
-            "unreadable": round(lost / self._world.context),
+            "unreadable": math.ceil(lost / self._world.context),
             "processes": self._world.size,
         } | {name: total / count for name, total in self._told.items()}
 

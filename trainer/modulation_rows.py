@@ -41,7 +41,7 @@ class KeptRows:
     """The modulation of all blocks with row-sharded weights; takes the place of `MMDiT.tables_of`.
 
     mesh: 1-D (shard), or 2-D (replicate, shard). The number G of groups must be equal in all processes of a shard
-    group (`pack(..., groups=)`).
+    group (`pack(..., room=)`).
     """
 
     def __init__(self, model: MMDiT, mesh: DeviceMesh) -> None:
@@ -58,6 +58,10 @@ class KeptRows:
 
     def __call__(self, condition: torch.Tensor) -> Tables:
         """Condition (G, width) of this process -> its tables."""
+        with torch.autocast(condition.device.type, enabled=False):
+            return self._exact(condition)
+
+    def _exact(self, condition: torch.Tensor) -> Tables:
         everyone = _Gathered.apply(condition, self.group)
         rows = torch.cat([_own_rows(m.up, everyone) for layer in self.layers for m in layer], dim=1)
         mine = all_to_all_single_autograd(rows.contiguous(), None, None, self.group)

@@ -34,6 +34,10 @@ class ParameterShares:
         places = [place_of(name) for name, _ in model.named_parameters()]
         self._places = np.array([(_STREAMS.index(stream), PARTS.index(part)) for stream, part in places])
         self._copies = np.array([_copies(parameter, world.size) for parameter in self._parameters])
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the interval so far."""
         self._norms: list[torch.Tensor] = []
         self._present: list[list[int]] = []
 
@@ -60,7 +64,7 @@ class ParameterShares:
             places = np.concatenate(self._present)[good]
             np.add.at(sums, tuple(self._places[places].T), squares[good] / self._copies[places])
         total = self._world.sum(torch.from_numpy(sums).to(self._world.device)).cpu().numpy()
-        self._norms, self._present = [], []
+        self.clear()
         return {"stream": _shares(_STREAMS, total.sum(1)), "part": _shares(PARTS, total.sum(0))}
 
 

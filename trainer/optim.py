@@ -6,6 +6,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
+from manifests.errors import ConfigError
 from pipeline.settings import Settings
 from trainer.gradients import local
 from trainer.muon import Piece, momentum_step, muon_parts
@@ -52,6 +53,8 @@ class Optimizer:
         self.settings = settings
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         muon = muon_parts(self.parameters) if settings.kind == "muon" else {}
+        if settings.kind == "muon" and not muon:
+            raise ConfigError("optim:muon", "optim.kind = 'muon', but no whole matrix of a block trains: set adamw")
         bare = undecayed(model)
         rest = [name for name in self.parameters if name not in muon]
         self.groups = [

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -99,7 +99,9 @@ def join_world(device: str, context: int = 1) -> World:
         torch.cuda.set_device(place)
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size % context:
-        raise ConfigError("config:context", f"parallel.context = {context} does not divide {size} processes")
+        raise ConfigError(
+            "config:context", f"parallel.context = {context} does not divide {size} processes: set a divisor"
+        )
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if on_gpu else "gloo")
     return World(dist.get_rank() if size > 1 else 0, size, place, context)
@@ -121,18 +123,25 @@ def parallelize(model: MMDiT, world: World, settings: ParallelSettings, precisio
     model.context = _context(world, model.config.heads)
     for block in model.blocks:
         assert isinstance(block, JointBlock)
-        run = recomputing(block.run, settings.recompute)
+        run = recomputing(block.run, settings.recompute, _draws(block))
         block.runner = torch.compile(run, dynamic=True, fullgraph=True) if settings.compile else run
     if world.size > 1:
         _shard(model, world, settings, precision)
     return model
 
 
+def _draws(block: nn.Module) -> bool:
+    """Whether a block draws random numbers: only LoRA's dropout does."""
+    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in block.modules())
+
+
 def _context(world: World, heads: int) -> Context | None:
     if world.context == 1:
         return None
     if heads % world.context:
-        raise ConfigError("config:context", f"{heads} heads do not divide among parallel.context = {world.context}")
+        raise ConfigError(
+            "config:context", f"{heads} heads do not divide among parallel.context = {world.context}: set a divisor"
+        )
     groups = [list(range(i, i + world.context)) for i in range(0, world.size, world.context)]
     group, _ = dist.new_subgroups_by_enumeration(groups)
     return Context(group, world.context, world.context_rank)
@@ -146,7 +155,9 @@ def _shard(model: MMDiT, world: World, settings: ParallelSettings, precision: st
 
     shards = settings.shard or world.size
     if world.size % shards:
-        raise ConfigError("config:shard", f"parallel.shard = {shards} does not divide {world.size} processes")
+        raise ConfigError(
+            "config:shard", f"parallel.shard = {shards} does not divide {world.size} processes: set a divisor"
+        )
     whole = shards == world.size
     shape, names = ((shards,), ("shard",)) if whole else ((world.size // shards, shards), ("replicate", "shard"))
     mesh = init_device_mesh(world.device.type, shape, mesh_dim_names=names)
@@ -157,8 +168,11 @@ def _shard(model: MMDiT, world: World, settings: ParallelSettings, precision: st
     if _keeps_rows(model, settings, shards, can_keep_rows(model, shards)):
         kept = KeptRows(model, mesh)
         model.tables_of, model.finish_gradients, left = kept, kept.finish_gradients, set(kept.parameters())
-    units = [] if left else [block.modulation for block in model.blocks]
-    for unit in (*units, *model.blocks, model):
+    exact: list[Any] = [model.sigma, *(head.modulation for head in model.heads.values())]
+    exact += [] if left else [block.modulation for block in model.blocks]
+    for unit in exact:  # modulation is computed in float32
+        fully_shard(unit, mesh=mesh, reshard_after_forward=True)
+    for unit in (*model.blocks, model):
         # The root too: weights read or written between steps (EMA, checkpoints) must be the shards.
         fully_shard(unit, mesh=mesh, mp_policy=policy, reshard_after_forward=True, ignored_params=left)
     for module in model.modules():
@@ -194,6 +208,14 @@ def whole_documents(model: MMDiT) -> Iterator[None]:
         yield
     finally:
         model.context = context
+
+
+def begin_pass(model: MMDiT, last: bool) -> None:
+    """Before each forward pass of a step: only after the `last` are gradients added up over the copies of HSDP."""
+    from torch.distributed.fsdp import FSDPModule
+
+    if isinstance(model, FSDPModule):
+        model.set_requires_all_reduce(last)
 
 
 def precision_context(precision: str, device: torch.device) -> AbstractContextManager[object]:

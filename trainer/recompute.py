@@ -21,15 +21,16 @@ _PRODUCTS = frozenset(
 """What `selective` keeps: attention, matrix products, exchanges: nearly all of the time."""
 
 
-def recomputing(run: Callable[..., Any], kind: Recompute) -> Callable[..., Any]:
+def recomputing(run: Callable[..., Any], kind: Recompute, random: bool = False) -> Callable[..., Any]:
     """`run` with less kept. `full`: only its inputs; `selective`: also the results of its products (elementwise work is
-    done again). Blocks draw no random numbers, so no random state is kept."""
+    done again). random: it draws numbers (LoRA's dropout), which must be the same again.
+    """
     if kind == "none":
         return run
     more: dict[str, Any] = {}
     if kind == "selective":
         more = {"context_fn": partial(create_selective_checkpoint_contexts, _keep_products)}
-    return partial(checkpoint, run, use_reentrant=False, preserve_rng_state=False, **more)
+    return partial(checkpoint, run, use_reentrant=False, preserve_rng_state=random, **more)
 
 
 def _keep_products(_: Any, operator: Any, *__: Any, **___: Any) -> CheckpointPolicy:

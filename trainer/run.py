@@ -1,7 +1,7 @@
 """A training run in memory: what the loop moves and the checkpoint keeps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -69,7 +69,7 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
         if folder is not None:
             check_fits(folder, settings, latents)
     if here is not None:
-        progress = restore(here, model, optimizer, ema, guard, world)
+        progress = _continued(restore(here, model, optimizer, ema, guard, world), settings, world)
     elif before is not None:
         old = _finished(restore(before, model, optimizer, ema, guard, world), settings)
         progress = _fresh(settings, out, stage, latents, old)
@@ -83,6 +83,15 @@ def start_run(settings: TrainSettings, out: Path, stage: int, latents: LatentSet
     stream = SampleStream(infos, progress.mixture, settings.seed)  # type: ignore[arg-type]
     saver = Saver(out, world, settings.keep_last, settings.keep_every, settings.save_in_background)
     return Run(model, optimizer, ema, guard, progress, stream, latents, saver, Stop(world), out, world)
+
+
+def _continued(progress: Progress, settings: TrainSettings, world: World) -> Progress:
+    """With the settings of now, after saying which of them were others."""
+    now = as_plain(settings)
+    changed = [name for name in now if progress.settings.get(name) != now[name]]
+    if changed and world.first:
+        console.say(f"{', '.join(changed)}: not as in the checkpoint at step {progress.step}", "changed", "bold yellow")
+    return replace(progress, settings=now)
 
 
 def _fresh(settings: TrainSettings, out: Path, stage: int, latents: LatentSet, old: Progress | None) -> Progress:

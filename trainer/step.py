@@ -9,7 +9,7 @@ from trainer.gradients import clip, global_norm, gradients
 from trainer.guard import document_shares
 from trainer.objective import Reading, global_loss, loss_counts, media_losses
 from trainer.packing import PackedBatch
-from trainer.parallel import precision_context
+from trainer.parallel import begin_pass, precision_context
 from trainer.run import Run
 from trainer.settings import TrainSettings
 
@@ -29,7 +29,8 @@ def train_step(
     """
     counts = run.world.sum(torch.stack([loss_counts(batch) for batch in batches]).sum(0))
     sums, shares = torch.zeros_like(counts), []
-    for batch in batches:
+    for turn, batch in enumerate(batches, 1):
+        begin_pass(run.model, turn == len(batches))
         with precision_context(settings.precision, run.world.device):
             output = run.model(batch.packed)
         losses = media_losses(output, batch, readings)

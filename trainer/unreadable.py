@@ -10,10 +10,10 @@ from trainer.parallel import World
 
 
 def report_unreadable(lost: Iterable[Lost], out: Path, stage: int, world: World) -> None:
-    """Append a line each to OUT/report/unreadable-stage-<n>.jsonl. Of a context group, which reads the same samples,
-    one process writes."""
-    rows = [{"position": d.position, "key": d.key, "task": d.task, "reason": reason} for d, reason in lost]
-    if not rows or world.context_rank:
+    """Append a line each to OUT/report/unreadable-stage-<n>.jsonl, which says who met it (`rank`)."""
+    who = {"rank": world.rank}
+    rows = [{"position": d.position, "key": d.key, "task": d.task, "reason": why} | who for d, why in lost]
+    if not rows:
         return
     path = out / "report" / f"unreadable-stage-{stage}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,15 @@ from trainer.model.mmdit import MMDiT
 from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
 from trainer.optim import Optimizer, OptimSettings
 from trainer.packing import pack
-from trainer.parallel import ParallelSettings, join_world, leave_world, materialise, parallelize, precision_context
+from trainer.parallel import (
+    ParallelSettings,
+    begin_pass,
+    join_world,
+    leave_world,
+    materialise,
+    parallelize,
+    precision_context,
+)
 
 CONFIG = ModelConfig(
     width=32,
@@ -86,13 +94,20 @@ def differences(way: dict, tasks: Sequence[str], precision: str = "fp32") -> tup
     start(model)
     documents = [_document(i, task, 0.1 + 0.1 * i) for i, task in enumerate(tasks)]
     mine = documents[world.data_rank :: world.data_size]
-    batch = split_rows(
-        pack(mine, CONFIG, multiple=settings.context, room=len(documents)), world.context_rank, settings.context
-    )
-    counts = world.sum(loss_counts(batch))
-    with precision_context(precision, world.device):
-        loss = losses_of(model, batch, counts)
-    loss.backward()
+    # Two micro-batches, of unlike sizes; the last process has nothing in its second.
+    cut = len(mine) - 1 if world.data_rank < world.data_size - 1 else len(mine)
+    batches = [
+        split_rows(
+            pack(part, CONFIG, multiple=settings.context, room=len(documents)), world.context_rank, settings.context
+        )
+        for part in (mine[:cut], mine[cut:])
+    ]
+    counts = world.sum(torch.stack([loss_counts(batch) for batch in batches]).sum(0))
+    for turn, batch in enumerate(batches):
+        begin_pass(model, turn == 1)
+        with precision_context(precision, world.device):
+            loss = losses_of(model, batch, counts)
+        loss.backward()
     expected, weights = reference(tasks)
     model.finish_gradients()
     gradient = max(_difference(p.grad, expected[n]) for n, p in model.named_parameters())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainer.model.config import ModelConfig
-from trainer.model.count import count_parameters
+from trainer.model.count import count_parameters, itemised
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
@@ -141,6 +141,10 @@ def test_an_empty_transcript_is_not_a_dropped_one(config, model, document):
 def test_the_26_billion_parameters():
     settings = load_train_settings("klear_26b")
     counts = count_parameters(settings.model)
+    items = itemised(settings.model)
+    print("\n".join(f"{name:32}{count:>16,}" for name, count in items.items()))
+    assert sum(items.values()) == counts["total"] and len(items) == 6 + 12
+    assert {count for name, count in items.items() if "modulation" in name} == {32 * (6 * 4096**2 + 6 * 4096)}
     assert counts["blocks"] == 32 * 4 * (12 * 4096**2 + 12 * 4096 + 256) == 25_776_128_000
     assert abs(counts["total"] / 1e9 - 25.90) < 0.01
 

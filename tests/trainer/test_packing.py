@@ -1,6 +1,7 @@
 """Packing: patches, pads for context parallelism, and its speed."""
 
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -103,3 +104,17 @@ def test_packing_takes_milliseconds(count, rows):
     seconds = time.perf_counter() - began
     print(f"{count} documents of {sum(batch.packed.document_lengths) // count} tokens: {1e3 * seconds:.1f} ms")
     assert seconds < 0.5
+
+
+def test_each_medium_and_its_text_have_its_sigma(config, document):
+    """Video and video text one level, audio and audio text the other; given latents are clean."""
+    held = document(0, "TI2AV")
+    drawn = replace(held.conditions, sigma_video=0.3, sigma_audio=0.8)
+    packed = pack([replace(held, conditions=drawn)], config).packed
+    video, video_text, audio_text, audio = (
+        packed.sigmas[group][:count] for group, count in zip(packed.group, packed.lengths[0], strict=True)
+    )
+    cells = held.sample.video[0].numel() // config.video_channels
+    assert (video[:cells] == 0).all() and video[cells:].allclose(torch.tensor(0.3))
+    assert video_text.allclose(torch.tensor(0.3))
+    assert audio_text.allclose(torch.tensor(0.8)) and audio.allclose(torch.tensor(0.8))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from trainer.model.config import ModelConfig
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -47,3 +49,18 @@ class SampleInfo:
     audio_text: int = 0
     speech: int = 0
     seconds: float = 0.0
+
+
+def blank(info: SampleInfo, config: ModelConfig) -> Sample:
+    """A sample of the shapes that the index tells, all zeros: for one that cannot be read."""
+    return Sample(
+        key=info.key,
+        split=info.split,
+        audio_class=info.audio_class,
+        tasks=info.tasks,
+        video=torch.zeros(*info.video, config.video_channels),
+        audio=torch.zeros(info.audio, config.audio_channels),
+        video_text=torch.zeros(info.video_text, config.text_dim),
+        audio_text=torch.zeros(info.audio_text, config.text_dim),
+        speech=torch.zeros(info.speech, dtype=torch.uint8),
+    )

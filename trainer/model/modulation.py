@@ -24,6 +24,10 @@ class SigmaEmbedding(nn.Module):
 
     def forward(self, sigmas: torch.Tensor) -> torch.Tensor:
         """(G,) in [0, 1] -> (G, width), already through the SiLU that every AdaLN applies first."""
+        with _exact(sigmas):
+            return self._embed(sigmas)
+
+    def _embed(self, sigmas: torch.Tensor) -> torch.Tensor:
         half = FREQUENCIES // 2
         scale = torch.exp(torch.arange(half, device=sigmas.device) * (-math.log(10_000) / half))
         angles = 1000.0 * sigmas.float()[:, None] * scale
@@ -42,7 +46,8 @@ class Modulation(nn.Module):
 
     def forward(self, condition: torch.Tensor) -> torch.Tensor:
         """Condition (G, width) -> table (G, parts * width), float32: the matrix works on the few groups only."""
-        return self.up(self.down(condition.to(self.up.weight.dtype))).float()
+        with _exact(condition):
+            return self.up(self.down(condition.to(self.up.weight.dtype))).float()
 
 
 class BlockModulation(nn.ModuleDict):
@@ -81,7 +86,13 @@ class _Lookup(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
         (group,) = ctx.saved_tensors
         members = torch.arange(ctx.groups, device=group.device)[:, None] == group
-        return members.to(gradient.dtype) @ gradient, None
+        with _exact(gradient):
+            return members.to(gradient.dtype) @ gradient, None
+
+
+def _exact(x: torch.Tensor) -> torch.autocast:
+    """No autocast: modulation is computed in the dtype of its weights, float32 in training."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

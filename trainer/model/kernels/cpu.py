@@ -12,7 +12,6 @@ def _one(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tenso
 def _one_backward(
     gradient: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor, logs: torch.Tensor
 ) -> Three:
-    # The forward pass lays its statistics out as (1, S, heads), seen as (1, heads, S).
     grads = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
         gradient, q, k, v, out, logs, 0.0, False
     )
