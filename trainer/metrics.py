@@ -40,7 +40,6 @@ class Metrics:
         self._steps = settings.stage(self._stage).steps
         self._board = Board(self._stage, self._steps, self._step)
         self._sinks: list[Sink] = []
-        self._said = time.monotonic()
         self._begin()
 
     def __enter__(self) -> "Metrics":
@@ -167,9 +166,8 @@ class Metrics:
         } | {name: total / count for name, total in self._told.items()}
 
     def _say(self) -> None:
-        """One line, where no terminal shows the table; not more often than is pleasant in a log."""
-        if not console.err.is_terminal and time.monotonic() - self._said > console.QUIET_S:
-            self._said = time.monotonic()
+        """One line a row, where no terminal shows the table."""
+        if not console.err.is_terminal:
             console.err.print(self._board.line(), soft_wrap=True)
 
 

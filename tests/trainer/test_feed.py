@@ -8,7 +8,7 @@ import torch
 from manifests.errors import ConfigError, MediaError
 from trainer.ahead import Ahead
 from trainer.data.latents import LatentSet, find_latents
-from trainer.feed import Feed
+from trainer.feed import Feed, make_batch
 from trainer.flops import batch_load, training_cost
 from trainer.loop import train
 from trainer.parallel import World
@@ -31,6 +31,31 @@ def tensors(window):
         yield from (v for v in vars(batch.packed).values() if isinstance(v, torch.Tensor))
         yield from (*batch.packed.positions, *batch.packed.group, *vars(batch.video).values())
         yield from vars(batch.audio).values()
+
+
+def test_processes_that_share_rows_keep_their_shapes_when_one_cannot_read(out, tiny):
+    """A neighbour may have read the sample: without loss and of the same shape, not left out."""
+    run = run_of(tiny, out)
+    run.world = World(0, 2, torch.device("cpu"), context=2)
+    draws = [run.stream.at(position) for position in range(6)]
+    whole = make_batch(run, tiny, draws, [])
+    bad, load, lost = draws[2], run.latents.load, []
+
+    def torn(key):
+        if key == bad.key:
+            raise MediaError("latents:torn", f"{key} is cut short")
+        return load(key)
+
+    run.latents.load = torn
+    batch = make_batch(run, tiny, draws, lost)
+    mine = [i for i, draw in enumerate(draws) if draw.key == bad.key]
+    assert {draw.position for draw, _ in lost} == {draws[i].position for i in mine}
+    assert batch.packed.lengths == whole.packed.lengths and torch.equal(batch.packed.order, whole.packed.order)
+    for medium in ("video", "audio"):
+        targets, others = getattr(batch, medium), getattr(whole, medium)
+        ours = torch.isin(targets.document, torch.tensor(mine))
+        assert not targets.carries_loss[ours].any()
+        assert torch.equal(targets.carries_loss[~ours], others.carries_loss[~ours])
 
 
 def test_windows_are_bit_equal_with_and_without_a_thread(out, tiny):

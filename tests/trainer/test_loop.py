@@ -8,9 +8,10 @@ import av
 import pytest
 import torch
 
-from manifests.errors import ConfigError
+from manifests.errors import ConfigError, MediaError
 from trainer.checkpoint import latest, load_ema, read_progress
 from trainer.curriculum import rebalance_stage
+from trainer.data.latents import LatentSet, find_latents
 from trainer.evaluate import evaluate
 from trainer.generate import generate
 from trainer.loop import train
@@ -118,3 +119,30 @@ def test_errors_name_the_next_command(out, tiny):
         rebalance_stage(tiny, out, 1)
     with pytest.raises(ConfigError, match="stages 1 to 2"):
         train(tiny, out, 3)
+
+
+def test_another_meaning_of_the_output_is_refused_and_other_changes_are_said(out, tiny, capsys):
+    train(tiny, out, 1)
+    other = tiny.model_copy(update={"objective": tiny.objective.model_copy(update={"prediction": "v"})})
+    for run in (lambda: train(other, out, 1), lambda: evaluate(other, out, 1)):
+        with pytest.raises(ConfigError, match="objective.prediction = 'x'"):
+            run()
+    capsys.readouterr()
+    train(tiny.model_copy(update={"seed": 5}), out, 1)
+    assert "seed: not as in the checkpoint at step 6" in " ".join(capsys.readouterr().err.split())
+    assert train(tiny, out, 1)["steps_now"] == 0
+
+
+def test_held_out_samples_that_cannot_be_read_are_left_out_and_named(out, tiny, monkeypatch, capsys):
+    load = LatentSet.load
+    bad = LatentSet(find_latents(out)).keys("val")[0]
+
+    def torn(self, key):
+        if key == bad:
+            raise MediaError("latents:torn", f"{key} is cut short")
+        return load(self, key)
+
+    monkeypatch.setattr(LatentSet, "load", torn)
+    assert train(tiny, out, 1)["heldout"]
+    assert bad in "".join(capsys.readouterr().err.split())
+    assert set(evaluate(tiny, out, 1)["unreadable"]) == {bad}

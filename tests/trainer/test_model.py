@@ -138,6 +138,14 @@ def test_an_empty_transcript_is_not_a_dropped_one(config, model, document):
     assert not torch.allclose(model(empty.packed).audio, model(dropped.packed).audio, atol=1e-3)
 
 
+def test_modulation_is_float32_where_products_are_bf16(model, batch):
+    exact = model.tables_of(model.sigma(batch.packed.sigmas))
+    with torch.autocast("cpu", torch.bfloat16):
+        tables = model.tables_of(model.sigma(batch.packed.sigmas))
+        assert model.embed(batch.packed)[0].dtype == torch.bfloat16
+    assert all(torch.equal(a, b) for x, y in zip(exact, tables) for a, b in zip(x, y))
+
+
 def test_the_26_billion_parameters():
     settings = load_train_settings("klear_26b")
     counts = count_parameters(settings.model)
