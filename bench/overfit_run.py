@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from trainer.batches import tokens_of
+from trainer.codecs.stats import ChannelStats
 from trainer.data.draws import draw_normal
 from trainer.data.encode_settings import EncodeSettings
 from trainer.data.latents import LatentSet, find_latents
@@ -182,9 +183,14 @@ def sample(settings: TrainSettings, home: Path, latents: LatentSet) -> Mapping[s
     found = {}
     for key, sampled in zip(keys, made, strict=True):
         assert sampled.video is not None and sampled.audio is not None
-        found[f"{key}.video"] = latents.video_stats.denormalise(sampled.video).contiguous()
-        found[f"{key}.audio"] = latents.audio_stats.denormalise(sampled.audio).contiguous()
+        found[f"{key}.video"] = raw(latents.video_stats, sampled.video)
+        found[f"{key}.audio"] = raw(latents.audio_stats, sampled.audio)
     return found
+
+
+def raw(stats: ChannelStats, normalised: torch.Tensor) -> torch.Tensor:
+    """What `klear-train generate` decodes."""
+    return stats.within(stats.denormalise(normalised)).contiguous()
 
 
 def _document(latents: LatentSet, key: str, n: int) -> Document:

@@ -18,6 +18,7 @@ from pipeline import console
 from trainer.base import open_latents
 from trainer.clocks import AUDIO_HOP, AUDIO_RATE, VIDEO_FPS, audio_latents_for, video_frames, video_latents_for
 from trainer.codecs import audio_codec, video_codec
+from trainer.codecs.stats import ChannelStats
 from trainer.data.draws import draw_normal
 from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample
@@ -194,11 +195,15 @@ def _write(folder: Path, request: Request, sampled: Sampled, latents: Space) -> 
         write_wav(path, sound if sound is not None else np.zeros(0, np.float32), AUDIO_RATE)
         return row | {"file": path.name, "rate": AUDIO_RATE}
     codec = video_codec(latents.settings["video_codec"], latents.settings.get("video_weights"))
-    frames = codec.decode(latents.video_stats.denormalise(sampled.video))
+    frames = codec.decode(_raw(latents.video_stats, sampled.video))
     path = folder / f"{request.name}.mp4"
     write_mp4(path, frames, VIDEO_FPS, sound, AUDIO_RATE)
     row |= {"file": path.name, "fps": VIDEO_FPS, "frames": len(frames), "size": [frames.shape[2], frames.shape[1]]}
     return row if sound is None else row | {"rate": AUDIO_RATE}
+
+
+def _raw(stats: ChannelStats, normalised: torch.Tensor) -> torch.Tensor:
+    return stats.within(stats.denormalise(normalised))
 
 
 def _sound(audio: torch.Tensor, seconds: float, latents: Space) -> np.ndarray:
@@ -206,5 +211,5 @@ def _sound(audio: torch.Tensor, seconds: float, latents: Space) -> np.ndarray:
     codec = audio_codec(latents.settings["audio_codec"], latents.settings.get("audio_weights"))
     length = round(seconds * AUDIO_RATE)
     held = min(length, len(audio) * AUDIO_HOP)
-    samples = codec.decode(latents.audio_stats.denormalise(audio), held)
+    samples = codec.decode(_raw(latents.audio_stats, audio), held)
     return np.pad(samples, (0, length - held)).astype(np.float32)

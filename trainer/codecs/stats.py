@@ -23,7 +23,7 @@ import torch
 from manifests.errors import ConfigError
 from manifests.files import AnyPath, exists, read, replace
 
-VERSION = 1
+VERSION = 2
 _PIECE = 1 << 14
 _QUIET = 1e-4
 """A channel quieter than this share of the loudest is scaled as if it were that loud: a constant stays a constant."""
@@ -44,6 +44,7 @@ class ChannelStats:
 
     mean, deviation: of the raw channel. centre, spread: of the companded channel. gain: the deviation it is given.
     variance: of the normalised channel, as fitted (gain ** 2, less for a channel that hardly moves); its mean is 0.
+    low, high: least and largest value of the raw channel.
     codec: name and version, e.g. `dct-1`. count: rows fitted on. recipe: hash of all of this.
     """
 
@@ -56,6 +57,8 @@ class ChannelStats:
     spread: torch.Tensor
     gain: torch.Tensor
     variance: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
     _lines: dict[torch.device, tuple[torch.Tensor, ...]] = field(  # computed, per device, when first wanted
         default_factory=dict, repr=False, compare=False
     )
@@ -74,7 +77,9 @@ class ChannelStats:
         spread = torch.where(moved < _QUIET, torch.ones_like(moved), moved)
         gain = _gain(deviation, scaling)
         variance = (gain * moved / spread) ** 2
-        return cls(codec, scaling.bend, _count(latents), mean, deviation, centre, spread, gain, variance)
+        ends = [torch.stack([_rows(x).amin(0), _rows(x).amax(0)]) for x in latents]
+        low, high = torch.stack(ends)[:, 0].amin(0), torch.stack(ends)[:, 1].amax(0)
+        return cls(codec, scaling.bend, _count(latents), mean, deviation, centre, spread, gain, variance, low, high)
 
     def normalise(self, raw: torch.Tensor | np.ndarray) -> torch.Tensor:
         """Raw latents (..., C) to float32 of the same shape, as the model sees them."""
@@ -96,6 +101,11 @@ class ChannelStats:
         y = normalised.float()
         companded = y * self._like(self.spread / self.gain, y) + self._like(self.centre, y)
         return _expand(companded, self.bend) * self._like(self.deviation, y) + self._like(self.mean, y)
+
+    def within(self, raw: torch.Tensor) -> torch.Tensor:
+        """Raw latents (..., C) no further out than any that was seen: what a model makes beyond means nothing to a codec,
+        and where companding is undone a small error there is a large one in the picture."""
+        return raw.clamp(self._like(self.low, raw), self._like(self.high, raw))
 
     @property
     def loss_weights(self) -> torch.Tensor:

@@ -76,3 +76,11 @@ def test_half_precision_normalises_as_its_float() -> None:
     stats = ChannelStats.fit("test-1", Scaling(1, 0.5, (0,)), _latents())
     half = _latents()[0].half()
     assert torch.equal(stats.normalise(half), stats.normalise(half.float())) and half.dtype == torch.float16
+
+
+def test_what_a_model_makes_beyond_the_training_range_is_brought_back():
+    latents = [torch.randn(50, 3, generator=torch.Generator().manual_seed(1)) * torch.tensor([1.0, 10.0, 0.1])]
+    stats = ChannelStats.fit("made-up-1", Scaling(1.0, 0.5), latents)
+    assert torch.equal(stats.within(latents[0]), latents[0])
+    wild = stats.within(stats.denormalise(torch.full((1, 3), 9.0)))
+    assert torch.allclose(wild, latents[0].amax(0)) and stats.denormalise(torch.full((1, 3), 9.0)).max() > 100
