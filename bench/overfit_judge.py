@@ -19,7 +19,8 @@ def judge(variant: Variant, out: Path, results: Path) -> dict[str, Any]:
     """Decode the samples of a variant and compare them; JSON-ready.
 
     Video: PSNR in dB of all pixels, larger is nearer. Sound: log-spectral distance in dB, smaller is nearer; for
-    `mdct` the clips are band-limited as the codec is. `rows` has a row a clip, in the order of CLIPS.
+    `mdct` the clips are band-limited as the codec is, and `lsd_low_db` is of that band for every codec, so that they
+    can be compared. `rows` has a row a clip, in the order of CLIPS.
     """
     frames, sounds = read(out / "clips" / "originals.npz")
     limited = [limit(variant, sound) for sound in sounds]
@@ -35,15 +36,15 @@ def judge(variant: Variant, out: Path, results: Path) -> dict[str, Any]:
             "nearest_video": int(seen[:, i].argmax()),
             "lsd_db": heard[i, i],
             "codec_lsd_db": log_spectral_distance(limited[i], codec_sounds[i]),
+            "lsd_low_db": log_spectral_distance(*(band_limit(x, MDCT_HERTZ) for x in (sounds[i], made[i][1]))),
             "nearest_audio": int(heard[:, i].argmin()),
             "next_psnr_db": float(np.delete(seen[:, i], i).max()),
             "next_lsd_db": float(np.delete(heard[:, i], i).min()),
         }
         for i, chosen in enumerate(CLIPS)
     ]
-    medians = {
-        n: float(np.median([r[n] for r in rows])) for n in ("psnr_db", "codec_psnr_db", "lsd_db", "codec_lsd_db")
-    }
+    named = ("psnr_db", "codec_psnr_db", "lsd_db", "codec_lsd_db", "lsd_low_db")
+    medians = {name: float(np.median([row[name] for row in rows])) for name in named}
     hits = {f"hits_{m}": sum(r[f"nearest_{m}"] == i for i, r in enumerate(rows)) for m in ("video", "audio")}
     run = told_by(file_of(variant, results))
     return {"variant": variant.name, **hits, **medians, "run": run, "rows": rows}
