@@ -103,8 +103,8 @@ class ChannelStats:
         return _expand(companded, self.bend) * self._like(self.deviation, y) + self._like(self.mean, y)
 
     def within(self, raw: torch.Tensor) -> torch.Tensor:
-        """Raw latents (..., C) no further out than any that was seen: what a model makes beyond means nothing to a codec,
-        and where companding is undone a small error there is a large one in the picture."""
+        """Raw latents (..., C) no further out than any that was seen: what a model makes beyond means nothing to a
+        codec, and where companding is undone a small error out there is a large one in the picture."""
         return raw.clamp(self._like(self.low, raw), self._like(self.high, raw))
 
     @property
