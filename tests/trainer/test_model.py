@@ -33,6 +33,24 @@ def test_every_block_is_the_identity_and_the_output_zero_at_the_start(config, ba
     assert not prediction.video.any() and not prediction.audio.any()
 
 
+@pytest.mark.parametrize("changes", [{}, {"modulation_rank": 3}, {"shared": True}], ids=str)
+def test_no_weight_is_dead_from_the_start(config, batch, changes):
+    """Zero gates and heads open one after the other; two zero factors in a row would stay zero for ever."""
+    config = config.model_copy(update=changes)
+    model = MMDiT(config)
+    init_weights(model, 0)
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(4):
+        loss_of(model, batch).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    still = {n for n, p in model.named_parameters() if torch.equal(p, before[n])}
+    last = f"blocks.{config.layers - 1}.streams"
+    nowhere = {n for n in still if n.startswith(last) and "_text." in n}  # the last block's text rows reach no loss
+    assert still <= nowhere, sorted(still - nowhere)
+
+
 def test_packed_equals_each_document_alone(config, model, document):
     documents = [document(i, task, 0.1 + 0.2 * i, drop_transcript=i == 1) for i, task in enumerate(TASKS)]
     together = pack(documents, config)

@@ -30,8 +30,9 @@ def init_weights(model: MMDiT, seed: int) -> None:
 
 def _values(name: str, model: MMDiT, seed: int) -> Callable[[torch.Tensor], None]:
     """What fills the parameter of this name, given in full."""
-    zero = (".modulation." in name and ".up." in name) or ".lora_B." in name
-    if zero or name.startswith("heads.") or (name.endswith(".bias") and not name.endswith(".qkv.bias")):
+    zero = any(part in name for part in (".modulation.", ".lora_B.")) and ".down." not in name
+    last = name.startswith("heads.") and ".modulation." not in name
+    if zero or last or (name.endswith(".bias") and not name.endswith(".qkv.bias")):
         return _zero
     if name.endswith(".qkv.bias"):
         return lambda full: _bias(full, 2 * model.config.width)
