@@ -37,6 +37,16 @@ class Ahead(Generic[T]):
             self._start()
         return self._fetch(key) if future is None else future.result()
 
+    def drop(self, key: str) -> None:
+        """A key that was announced, once or more, is not wanted any more: it is had from elsewhere."""
+        with self._lock:
+            future = self._coming.pop(key, None)
+            if future is not None:
+                future.cancel()
+            if key in self._wanted:
+                self._wanted = deque(other for other in self._wanted if other != key)
+            self._start()
+
     def forget(self) -> None:
         """Nothing that was announced is wanted any more."""
         with self._lock:

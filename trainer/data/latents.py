@@ -137,6 +137,7 @@ class LatentSet:
         `latents:shape`, `latents:finite` for a damaged sample, naming key, shard, offset and cause.
         """
         if key in self._cache:
+            self._ahead.drop(key)  # announced before it came into the cache, it would hold a place for ever
             return self._cache[key]
         sample = self._ahead.take(key)
         size = sum(t.nbytes for t in vars(sample).values() if isinstance(t, torch.Tensor))

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,24 @@ def test_read_ahead_is_bounded_and_forgets() -> None:
     ahead.forget()
     assert ahead.take("c") == "C" and most <= 3  # two threads, and the one that asks
     assert len(done) <= 3 + 5 + 1
+
+
+def test_keys_that_repeat_in_a_window_leave_no_place_taken(out: Path) -> None:
+    """Each is announced several times before its first load puts it into the cache."""
+    latents = LatentSet(find_latents(out), threads=2, ahead=4)
+    known = latents.keys()
+    window = known[:8] * 5
+    latents.prefetch(window)
+    for key in window:
+        latents.load(key)
+    read: set[str] = set()
+    fetch = latents._ahead._fetch
+    latents._ahead._fetch = lambda key: (read.add(key), fetch(key))[1]
+    latents.prefetch(known[8:])
+    deadline = time.monotonic() + 20
+    while read != set(known[8:]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert read == set(known[8:]), "read ahead, though nobody has asked for them yet"
 
 
 def test_an_error_ahead_is_raised_where_the_sample_is_asked_for(out: Path) -> None:

@@ -48,6 +48,15 @@ def test_a_capability_sees_all_its_samples_before_any_again_in_a_new_order() -> 
     assert len({tuple(epoch) for epoch in epochs}) == len(epochs)
 
 
+def test_the_order_within_a_capability_is_the_seeds() -> None:
+    """With one capability alone, whose turns no shuffle of slots can move."""
+    orders = []
+    for seed in range(3):
+        stream = SampleStream(SAMPLES, {"music/T2AV": 1.0}, seed)
+        orders.append(tuple(stream.at(i).key for i in range(20)))
+    assert len(set(orders)) == 3 and len({frozenset(order) for order in orders}) == 1
+
+
 def test_no_repeat_holds_across_a_chunk_of_blocks() -> None:
     stream = SampleStream(SAMPLES, {"music/T2AV": 1.0}, seed=3)
     edge = BLOCK * 256
