@@ -91,18 +91,17 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Parameters, FLOPs, memory, traffic, time and MFU of a run, without its GPUs; refuses what cannot fit."""
-    from trainer.plan import clips_of
     from trainer.plan import plan as make
-    from trainer.plan_show import refuse, show_plan
+    from trainer.plan_clip import clips_of
+    from trainer.plan_show import refusal, show_plan
     from trainer.settings import load_train_settings
 
     settings = load_train_settings(preset, sets or [])
     result = make(settings, gpus, gpu, clips_of(settings, size or [], seconds), stage)
-    if as_json and not result["fits"]:
-        print(json.dumps(result))
-        raise typer.Exit(2)
     _report(result, as_json, show_plan)
-    refuse(result)
+    if error := refusal(result):
+        print(f"{error.code}: {error.message}", file=sys.stderr)
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -158,16 +158,17 @@ def _prompted(latents: Space, settings: TrainSettings, prompts: Sequence[str], w
 
 
 def _blank(latents: Space, settings: TrainSettings, features: torch.Tensor, n: int) -> Sample:
-    """A sample with nothing but captions, of the asked duration and the trained picture size."""
+    """A sample with nothing but captions, of the asked duration and the first of the trained picture sizes."""
     count = video_latents_for(settings.generate.duration_s)
-    height, width = latents.settings["height"] // CELL, latents.settings["width"] // CELL
+    trained = latents.settings
+    width, height = (trained.get("sizes") or [(trained["width"], trained["height"])])[0]
     sound = audio_latents_for(video_frames(count) / VIDEO_FPS)
     return Sample(
         key=f"prompt-{n}",
         split="",
         audio_class="",
         tasks=(),
-        video=torch.zeros(count, height, width, settings.model.video_channels),
+        video=torch.zeros(count, height // CELL, width // CELL, settings.model.video_channels),
         audio=torch.zeros(sound, settings.model.audio_channels),
         video_text=features,
         audio_text=features,

@@ -32,11 +32,6 @@ _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_t
 _reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 
 
-def can_keep_rows(model: MMDiT, shards: int) -> bool:
-    """Whether the rows divide among `shards` processes, and there are whole matrices to keep (no low rank)."""
-    return model.config.modulation_rank is None and 6 * model.config.width % shards == 0
-
-
 class KeptRows:
     """The modulation of all blocks with row-sharded weights; takes the place of `MMDiT.tables_of`.
 

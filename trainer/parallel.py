@@ -13,6 +13,7 @@ from torch import nn
 
 from manifests.errors import ConfigError
 from pipeline.settings import Settings
+from trainer.divides import check_context, keeps_rows, shards_of
 from trainer.model.block import JointBlock
 from trainer.model.exchange import Context
 from trainer.model.mmdit import MMDiT
@@ -98,10 +99,7 @@ def join_world(device: str, context: int = 1) -> World:
     elif on_gpu:
         torch.cuda.set_device(place)
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size % context:
-        raise ConfigError(
-            "config:context", f"parallel.context = {context} does not divide {size} processes: set a divisor"
-        )
+    check_context(context, size)
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if on_gpu else "gloo")
     return World(dist.get_rank() if size > 1 else 0, size, place, context)
@@ -138,10 +136,7 @@ def _draws(block: nn.Module) -> bool:
 def _context(world: World, heads: int) -> Context | None:
     if world.context == 1:
         return None
-    if heads % world.context:
-        raise ConfigError(
-            "config:context", f"{heads} heads do not divide among parallel.context = {world.context}: set a divisor"
-        )
+    check_context(world.context, world.size, heads)
     groups = [list(range(i, i + world.context)) for i in range(0, world.size, world.context)]
     group, _ = dist.new_subgroups_by_enumeration(groups)
     return Context(group, world.context, world.context_rank)
@@ -151,13 +146,9 @@ def _shard(model: MMDiT, world: World, settings: ParallelSettings, precision: st
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-    from trainer.modulation_rows import KeptRows, can_keep_rows
+    from trainer.modulation_rows import KeptRows
 
-    shards = settings.shard or world.size
-    if world.size % shards:
-        raise ConfigError(
-            "config:shard", f"parallel.shard = {shards} does not divide {world.size} processes: set a divisor"
-        )
+    shards = shards_of(settings.shard, world.size)
     whole = shards == world.size
     shape, names = ((shards,), ("shard",)) if whole else ((world.size // shards, shards), ("replicate", "shard"))
     mesh = init_device_mesh(world.device.type, shape, mesh_dim_names=names)
@@ -165,7 +156,7 @@ def _shard(model: MMDiT, world: World, settings: ParallelSettings, precision: st
     if precision == "bf16":
         policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     left: set[nn.Parameter] = set()
-    if _keeps_rows(model, settings, shards, can_keep_rows(model, shards)):
+    if keeps_rows(model.config, settings.modulation, shards):
         kept = KeptRows(model, mesh)
         model.tables_of, model.finish_gradients, left = kept, kept.finish_gradients, set(kept.parameters())
     exact: list[Any] = [model.sigma, *(head.modulation for head in model.heads.values())]
@@ -179,16 +170,6 @@ def _shard(model: MMDiT, world: World, settings: ParallelSettings, precision: st
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)  # gloo can only sum
-
-
-def _keeps_rows(model: MMDiT, settings: ParallelSettings, shards: int, able: bool) -> bool:
-    if settings.modulation == "rows" and not able:
-        raise ConfigError(
-            "config:modulation",
-            f"modulation = 'rows' needs modulation_rank = null and 6 x width = {6 * model.config.width} rows to divide "
-            f"among {shards} processes: set parallel.modulation=gather",
-        )
-    return able and settings.modulation != "gather"
 
 
 def materialise(model: MMDiT, device: torch.device, seed: int) -> MMDiT:

@@ -4,15 +4,11 @@ Tested against counted tensors (tests/trainer/test_plan_memory.py): whoever chan
 Compiled blocks keep less than this: the compiler makes cheap values again.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from trainer.model.config import ModelConfig
-from trainer.model.count import itemised
 from trainer.plan_recipe import Recipe
-
-counted = lru_cache(maxsize=8)(itemised)
-"""Parameters by item; building the model on the meta device takes a second, and a plan asks often."""
+from trainer.plan_trained import counted
 
 
 class Kept(NamedTuple):
@@ -83,19 +79,19 @@ def activation_bytes(config: ModelConfig, recipe: Recipe, rows: int, media_rows:
 
 
 def weight_bytes(config: ModelConfig, recipe: Recipe, ema: bool = True) -> dict[str, float]:
-    """Bytes of the weights and all that goes with them, on a GPU."""
+    """Bytes of the weights and all that goes with them, on a GPU. A base that is frozen has its weights alone."""
     counts = counted(config)
-    total = sum(counts.values())
     modulation = sum(n for name, n in counts.items() if name.startswith("blocks/modulation/"))
     blocks = sum(n for name, n in counts.items() if name.startswith("blocks/")) - modulation
-    mine = total / recipe.shard
+    rest = sum(counts.values()) - blocks - modulation
+    moments = 2 * recipe.moment_bytes * (recipe.trained - recipe.momenta) + 4 * recipe.momenta
     found = {
-        "parameters": 4 * mine,
-        "gradients": 4 * mine,
-        "moments": 2 * recipe.moment_bytes * mine,
-        "EMA": 4 * mine if ema else 0.0,
+        "parameters": 4 * (sum(counts.values()) + recipe.adapters) / recipe.shard,
+        "gradients": 4 * recipe.trained / recipe.shard,
+        "moments": moments / recipe.shard,
+        "EMA": 4 * recipe.trained / recipe.shard if ema else 0.0,
     }
-    return found | _gathered(config, recipe, blocks, modulation, total - blocks - modulation)
+    return found | _gathered(config, recipe, blocks + recipe.adapters, modulation, rest)
 
 
 def _gathered(config: ModelConfig, recipe: Recipe, blocks: int, modulation: int, rest: int) -> dict[str, float]:
@@ -108,7 +104,7 @@ def _gathered(config: ModelConfig, recipe: Recipe, blocks: int, modulation: int,
     unit = max(blocks, 0 if recipe.rows else modulation) / config.layers
     return {
         "gathered weights": size * (LIVE_UNITS * unit + rest),
-        "gradients to reduce": (4 + size) * unit,
+        "gradients to reduce": (4 + size) * (recipe.adapters / config.layers if recipe.adapters else unit),
     }
 
 

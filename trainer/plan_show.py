@@ -24,17 +24,17 @@ def show_plan(plan: Mapping[str, Any]) -> None:
     console.err.print(f"rates: {plan['gpu']['source']}. Time is an estimate, not a measurement.")
 
 
-def refuse(plan: Mapping[str, Any]) -> None:
-    """Raise ConfigError `plan:memory` for a plan that does not fit, with the smallest change that would."""
+def refusal(plan: Mapping[str, Any]) -> ConfigError | None:
+    """The error `plan:memory` for a plan that does not fit, with the smallest change that would; None if it fits."""
     if plan["fits"]:
-        return
+        return None
     need, room = plan["memory"]["total"] / 2**30, plan["memory"]["usable"] / 2**30
     message = f"{need:.1f} GiB a GPU, and a {plan['gpu']['name']} has {room:.1f} to use"
     if not plan["change"]:
-        raise ConfigError("plan:memory", f"{message}: nothing that the planner knows makes it fit")
+        return ConfigError("plan:memory", f"{message}: nothing that the planner knows makes it fit")
     wanted = " ".join(part if part.startswith("--") else f"--set {part}" for part in plan["change"])
     after = plan["after"]["memory"]["total"] / 2**30
-    raise ConfigError("plan:memory", f"{message}; the smallest change that fits ({after:.1f} GiB): {wanted}")
+    return ConfigError("plan:memory", f"{message}; the smallest change that fits ({after:.1f} GiB): {wanted}")
 
 
 def _clip_row(clip: Mapping[str, Any], task: str) -> list[Any]:
@@ -51,6 +51,7 @@ def _sized(title: str, bytes_by_name: Mapping[str, float], unit: float, name: st
 
 def _show_step(step: Mapping[str, Any], title: str) -> None:
     body = [[what, round(seconds, 3)] for what, seconds in step["seconds"].items()]
-    body += [["micro-batches", step["micro_batches"]], ["longest rank / mean", round(step["waiting"], 3)]]
+    body += [["micro-batches", step["micro_batches"]], ["tokens of the largest", step["micro_batch_tokens"]]]
+    body += [["longest rank / mean", round(step["waiting"], 3)]]
     body += [["tokens/s, all GPUs", round(step["tokens_per_s"])], ["MFU, %", round(100 * step["mfu"], 1)]]
     console.rows(title, ["what", "s"], body)

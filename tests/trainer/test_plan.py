@@ -6,17 +6,24 @@ import pytest
 from typer.testing import CliRunner
 
 from manifests.errors import ConfigError
+from trainer.batches import load_of
 from trainer.cli import app
-from trainer.gpus import GPUS, peak_flops
-from trainer.plan import Clip, expected_step, plan
+from trainer.gpus import GPUS, USABLE, peak_flops
+from trainer.plan import plan
+from trainer.plan_change import candidates
+from trainer.plan_clip import Clip, clips_of
 from trainer.plan_memory import weight_bytes
 from trainer.plan_recipe import recipe_of
-from trainer.plan_show import refuse
+from trainer.plan_show import refusal
+from trainer.plan_step import Work, expected_step
 from trainer.plan_time import traffic
-from trainer.settings import load_train_settings
+from trainer.settings import PRESETS, load_train_settings
+from trainer.tasks import TASKS
 
 GIB = 2**30
 CLIP = Clip(848, 480, 5.0)
+MICRO = "batch.micro_tokens=26758"
+"""One such clip a micro-batch."""
 
 
 def klear(*sets: str):
@@ -35,7 +42,7 @@ def test_the_states_of_26_billion_parameters(gpus, expected):
 
 def test_activations_of_one_480p_sample_with_everything_made_again():
     """The reference's hand count: residuals 6.5 GiB at 26.7k tokens, one live block about 7; here heads come on top."""
-    memory = plan(klear(), 64, "h100", [CLIP])["memory"]
+    memory = plan(klear(MICRO), 64, "h100", [CLIP])["memory"]
     assert memory["block made again"] / GIB == pytest.approx(7, abs=0.5)
     residuals = 32 * 26_822 * 4096 * 2
     assert residuals / GIB == pytest.approx(6.5, abs=0.1)
@@ -57,7 +64,7 @@ def test_gathering_adaln_doubles_the_traffic():
 
 
 def test_copies_and_context_add_their_traffic():
-    settings = klear("parallel.shard=16", "parallel.context=4")
+    settings = klear("parallel.shard=16", "parallel.context=4", MICRO)
     result = plan(settings, 64, "h100", [CLIP])
     assert result["recipe"]["shard"] == 16 and result["fits"]
     assert result["communication"]["all-reduce between copies"] > 0
@@ -67,7 +74,7 @@ def test_copies_and_context_add_their_traffic():
 
 
 def test_mfu_is_between_what_peers_reach_and_what_products_sustain():
-    result = plan(klear(), 64, "h100", [CLIP])
+    result = plan(klear(MICRO), 64, "h100", [CLIP])
     assert 0.23 < result["step"]["mfu"] < 0.687
     flops = result["step"]["flops_per_gpu"] * 64
     assert result["step"]["mfu"] == pytest.approx(flops / 64 / result["step"]["seconds"]["step"] / 989e12)
@@ -75,55 +82,52 @@ def test_mfu_is_between_what_peers_reach_and_what_products_sustain():
 
 def test_context_parallelism_is_for_samples_that_no_gpu_holds():
     """10 s of 720p: 112 thousand tokens."""
-    result = plan(klear(), 64, "h100", [Clip(1280, 720, 10.0)])
+    result = plan(klear(MICRO), 64, "h100", [Clip(1280, 720, 10.0)])
     assert result["change"] == ["parallel.context=2"]
 
 
 @pytest.mark.parametrize(
     ("gpus", "sets", "change"),
     [
-        (16, ["parallel.shard=8"], ["parallel.shard=16"]),
-        (8, [], ["optim.state_dtype=bf16"]),
-        (64, ["parallel.recompute=none"], ["optim.state_dtype=bf16", "parallel.recompute=selective"]),
-        (128, ["parallel.recompute=none"], ["parallel.recompute=selective"]),
+        (16, ["parallel.shard=8", MICRO], ["parallel.shard=16"]),
+        (8, [MICRO], ["optim.state_dtype=bf16"]),
+        (64, ["parallel.recompute=none", MICRO], ["optim.state_dtype=bf16", "parallel.recompute=selective"]),
+        (128, ["parallel.recompute=none", MICRO], ["parallel.recompute=selective"]),
         (64, ["batch.micro_tokens=120000"], ["batch.micro_tokens=27648"]),
-        (1, [], ["--gpus 8", "optim.state_dtype=bf16"]),
+        (1, [MICRO], ["--gpus 8", "optim.state_dtype=bf16"]),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_smallest_change(gpus, sets, change):
     result = plan(klear(*sets), gpus, "h100", [CLIP])
     assert not result["fits"] and result["change"] == change
     assert result["after"]["memory"]["total"] <= result["memory"]["usable"] < result["memory"]["total"]
-    with pytest.raises(ConfigError, match="the smallest change that fits"):
-        refuse(result)
+    error = refusal(result)
+    assert error is not None and error.code == "plan:memory" and "the smallest change that fits" in error.message
 
 
 def test_the_preset_fits_as_it_is():
     for gpus in (16, 64):
         result = plan(load_train_settings("klear_26b"), gpus, "h100")
         assert result["fits"] and result["change"] == [] and result["after"] is None
-        refuse(result)
+        assert refusal(result) is None
     assert result["clips"][0]["tokens"]["T2AV"] == pytest.approx(26_700, abs=100)
 
 
 def test_the_mixture_of_tasks_decides_a_step():
-    settings = klear("mixture.tasks={T2AV: 3, T2A: 1}", "stages.0.tokens=400000")
+    settings = klear("mixture.tasks={T2AV: 3, T2A: 1}", "stages.0.tokens=400000", "batch.micro_tokens=32768")
     loads = {name: _load(name, settings) for name in ("T2AV", "T2A")}
-    step = expected_step(settings, recipe_of(settings, 8, 26_758), loads, 1)
+    step = expected_step(settings, recipe_of(settings, 8, 26_758), Work(loads, 1))
     assert step.rows * 8 <= 400_000 and step.turns == 2
 
 
 def _load(task, settings):
-    from trainer.batches import load_of
-    from trainer.tasks import TASKS
-
     return load_of(CLIP.info(), TASKS[task], settings.model.patch)
 
 
 def test_traffic_of_one_gpu_is_none():
     settings = load_train_settings("local")
     recipe = recipe_of(settings, 1, 10)
-    step = expected_step(settings, recipe, {"T2AV": _load("T2AV", settings)}, 1)
+    step = expected_step(settings, recipe, Work({"T2AV": _load("T2AV", settings)}, 1))
     assert sum(traffic(settings.model, recipe, step).values()) == 0
 
 
@@ -144,9 +148,68 @@ def test_the_command():
     assert sized.exit_code == 2
     told = json.loads(sized.stdout)
     assert [clip["width"] for clip in told["clips"]] == [1280, 448] and told["change"]
+    assert sized.stderr.count("\n") == 1 and sized.stderr.startswith("plan:memory: ")
 
 
 def test_a_wrong_size_or_gpu_says_what_to_write():
     for wrong, words in ((["--size", "480p"], "WIDTHxHEIGHT"), (["--gpu", "rtx"], "h100, h200")):
         run = CliRunner().invoke(app, ["plan", "--preset", "tiny", *wrong])
         assert isinstance(run.exception, ConfigError) and words in run.exception.message
+
+
+@pytest.mark.parametrize(("preset", "gpus", "room"), [("local", 1, 24e9), ("cluster", 8, 80e9)])
+def test_presets_fit_what_their_comments_promise(preset, gpus, room):
+    """And the comment has the planner's figure."""
+    result = plan(load_train_settings(preset), gpus, "h100")
+    total = result["memory"]["total"]
+    assert total <= USABLE * room
+    assert f"{total / GIB:.1f} GiB" in (PRESETS / f"{preset}.yaml").read_text()
+
+
+def test_without_a_limit_a_micro_batch_holds_all_that_a_rank_has():
+    """Ten samples of 1,602 tokens on two ranks: five each."""
+    settings = load_train_settings("tiny", ["stages.0.tokens=16020", "mixture.tasks={T2AV: 1}"])
+    one = load_of(clips_of(settings)[0].info(), TASKS["T2AV"]).tokens
+    assert one == 1602
+    for sets, tokens, turns in (([], 5 * one, 1), ([f"batch.micro_tokens={one}"], one, 5)):
+        changed = load_train_settings("tiny", ["stages.0.tokens=16020", "mixture.tasks={T2AV: 1}", *sets])
+        step = plan(changed, 2, "h100")["step"]
+        assert (step["micro_batch_tokens"], step["micro_batches"]) == (tokens, turns)
+
+
+def test_every_class_of_sizes_is_listed_and_the_largest_decides():
+    classes = "encode.sizes=[[64,48],[256,144],[48,64]]"
+    several = plan(load_train_settings("tiny", [classes]), 1, "h100")
+    alone = plan(load_train_settings("tiny", ["encode.width=256", "encode.height=144"]), 1, "h100")
+    assert [(clip["width"], clip["height"]) for clip in several["clips"]] == [(64, 48), (256, 144), (48, 64)]
+    assert several["memory"] == alone["memory"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "sets", "code"),
+    [
+        (8, ["parallel.context=3"], "config:context"),
+        (9, ["parallel.context=3"], "config:context"),
+        (8, ["parallel.shard=16"], "config:shard"),
+        (8, ["parallel.modulation=rows", "model.modulation_rank=4"], "config:modulation"),
+        (5, ["parallel.modulation=rows"], "config:modulation"),
+        (1, ["optim.kind=muon", "lora={base: x}"], "optim:muon"),
+    ],
+)
+def test_what_train_refuses_is_not_planned(gpus, sets, code):
+    """6 x width = 384 rows do not divide among 5, nor 2 heads among 3."""
+    with pytest.raises(ConfigError) as error:
+        plan(load_train_settings("tiny", sets), gpus, "h100")
+    assert error.value.code == code
+
+
+def test_suggestions_are_what_train_accepts():
+    """Betas that half-size moments would round away, 384 rows that 40 does not divide, a pinned shard that stays."""
+    sets = ["optim.betas=[0.9, 0.99]", "parallel.modulation=rows", "parallel.shard=8", "model.heads=32"]
+    tried = list(candidates(load_train_settings("tiny", [*sets, "model.rope.axes=[2,0,0]"]), 40, 1602))
+    words = {word for change in tried for word in change.words}
+    assert "optim.state_dtype=bf16" not in words and "parallel.shard=40" not in words
+    assert {"parallel.context=8", "parallel.recompute=full", "--gpus 80", "parallel.shard=16"} <= words
+    assert all(384 % change.recipe.shard == 0 for change in tried)
+    first = next(change for change in tried if change.words == ("--gpus 80",))
+    assert first.recipe.shard == 8

@@ -7,8 +7,11 @@ import torch
 
 from tests.trainer.live_bytes import LiveBytes
 from trainer.data.latents import LatentSet, find_latents
+from trainer.ema import Ema
 from trainer.feed import Feed
+from trainer.lora import add_adapters
 from trainer.model.mmdit import MMDiT
+from trainer.optim import Optimizer
 from trainer.parallel import World
 from trainer.plan_memory import activation_bytes, data_bytes, weight_bytes
 from trainer.plan_recipe import recipe_of
@@ -67,6 +70,28 @@ def _check_states(run, plan) -> None:
     size = sum(p.numel() * p.element_size() for p in run.model.parameters())
     assert plan["parameters"] == plan["gradients"] == size and plan["moments"] == 2 * size
     assert plan["EMA"] == sum(w.numel() * w.element_size() for w in run.ema.weights.values())
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ["optim.kind=muon"],
+        ["optim.kind=muon", "optim.state_dtype=bf16", "model.shared=true"],
+        ["lora={base: x, rank: 3, targets: [qkv, ffn_out]}"],
+        ["lora={base: x, heads: true}"],
+    ],
+)
+def test_states_of_muon_and_of_adapters(sets):
+    """Exactly: the base of adapters has weights only, and Muon one momentum a matrix of the blocks."""
+    settings = settings_for("fp32", "none", *sets)
+    model = MMDiT(settings.model)
+    add_adapters(model, settings.lora)
+    optimizer, ema = Optimizer(model, settings.optim), Ema(model, 0.9)
+    plan = weight_bytes(settings.model, recipe_of(settings, 1, 1))
+    assert plan["parameters"] == sum(p.nbytes for p in model.parameters())
+    assert plan["gradients"] == sum(p.nbytes for p in model.parameters() if p.requires_grad)
+    assert plan["moments"] == sum(t.nbytes for state in optimizer.state.values() for t in state.values())
+    assert plan["EMA"] == sum(w.nbytes for w in ema.weights.values())
 
 
 @pytest.mark.parametrize(("precision", "ffn"), [("fp32", 96), ("bf16", 384)])

@@ -1,0 +1,46 @@
+"""Which numbers of processes a run divides among: what `train` refuses and `plan` must not promise. No torch."""
+
+from manifests.errors import ConfigError
+from trainer.model.config import ModelConfig
+
+
+def check_context(context: int, size: int, heads: int | None = None) -> None:
+    """Raise ConfigError `config:context` when groups of `context` do not divide `size` processes, or not the heads."""
+    if size % context:
+        raise ConfigError(
+            "config:context", f"parallel.context = {context} does not divide {size} processes: set a divisor"
+        )
+    if heads is not None and heads % context:
+        raise ConfigError(
+            "config:context", f"{heads} heads do not divide among parallel.context = {context}: set a divisor"
+        )
+
+
+def shards_of(shard: int | None, size: int) -> int:
+    """Processes that share one copy of the weights, of `size`: `parallel.shard`, null for all; one process has all.
+
+    Raises ConfigError `config:shard` when they do not divide.
+    """
+    if size == 1:
+        return 1
+    shards = shard or size
+    if size % shards:
+        raise ConfigError("config:shard", f"parallel.shard = {shards} does not divide {size} processes: set a divisor")
+    return shards
+
+
+def rows_divide(model: ModelConfig, shards: int) -> bool:
+    """Whether AdaLN's rows divide among `shards` processes, and there are whole matrices to keep (no low rank)."""
+    return model.modulation_rank is None and 6 * model.width % shards == 0
+
+
+def keeps_rows(model: ModelConfig, modulation: str, shards: int) -> bool:
+    """Whether AdaLN's rows stay where they are, by `parallel.modulation`; ConfigError when `rows` cannot."""
+    able = rows_divide(model, shards)
+    if modulation == "rows" and not able:
+        raise ConfigError(
+            "config:modulation",
+            f"modulation = 'rows' needs modulation_rank = null and 6 x width = {6 * model.width} rows to divide "
+            f"among {shards} processes: set parallel.modulation=gather",
+        )
+    return able and modulation != "gather"
