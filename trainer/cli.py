@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 def _local(text: str) -> Path:
-    """The folder of a run. Latents are mapped and checkpoints are written in place, so it must be on a disk."""
+    """The folder of a run. Shards are read and checkpoints are written in place, so it must be on a disk."""
     place = root(text)
     if not is_local(place):
         raise ConfigError(

@@ -32,6 +32,7 @@ def test_train_prints_exactly_one_json_object(out):
 
 
 def test_a_wrong_key_is_one_line_with_the_nearest(tmp_path):
+    assert "UserWarning" not in done.stderr
     done = run("train", "--out", str(tmp_path), "--set", "optim.weight_decai=1")
     assert done.returncode == 2
     assert "weight_decay" in done.stderr and "Traceback" not in done.stderr
