@@ -34,14 +34,21 @@ Stage = Annotated[int, typer.Option("--stage", min=1, help="Stage of the curricu
 
 
 @app.command()
-def encode(out: Out, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
+def encode(
+    out: Out,
+    preset: Preset = "demo",
+    sets: Sets = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that encode; by default one a CPU.")] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster, else a local session.")] = None,
+    as_json: Json = False,
+) -> None:
     """Turn the newest shards into latents and caption features, once."""
     from manifests.catalog import Catalog
     from pipeline.jobs.validate import check
     from trainer.data.encode import encode as run
     from trainer.settings import load_train_settings
 
-    result = run(out, load_train_settings(preset, sets or []).encode)
+    result = run(out, load_train_settings(preset, sets or []).encode, workers=workers, address=address)
     check(Catalog(out), ["latents"])
     _report(result, as_json, _print_outcome)
 
