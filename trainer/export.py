@@ -24,6 +24,7 @@ from trainer import stored
 from trainer.base import open_base, open_latents
 from trainer.checkpoint import Progress, latest, read_progress, stage_folder
 from trainer.data.latents import LatentSet
+from trainer.export_check import ADAPTER, check_whole
 from trainer.export_config import CONFIG, INDEX, describe
 from trainer.lora import LoraSettings, adapter_config
 from trainer.merge import Adapters, Merged
@@ -109,7 +110,7 @@ def _latents(out: Path, progress: Progress, lora: LoraSettings | None) -> Latent
 def as_peft(folder: Path, lora: LoraSettings) -> None:
     """Give the one file of adapters peft's name, and write peft's adapter_config.json."""
     (file,) = folder.glob("*.safetensors")
-    file.rename(folder / "adapter_model.safetensors")
+    file.rename(folder / ADAPTER)
     (folder / INDEX).unlink()
     adapter_config(lora, saved=True).save_pretrained(str(folder))
 
@@ -142,10 +143,12 @@ def grouped(sizes: stored.Sizes, itemsize: int, max_gb: float) -> list[stored.Si
 
 
 def same_export(to: Path, config: Mapping[str, Any]) -> bool:
-    """Whether `to` already holds this export. Raises ConfigError when it exists and holds anything else."""
+    """Whether `to` already holds this export, whole. Raises ConfigError when it exists and holds anything else, or is
+    this export with a file that is missing or cut short."""
     if not to.exists():
         return False
     if (to / CONFIG).is_file() and (to / CONFIG).read_bytes() == _text(config):
+        check_whole(to, config["weights"])
         return True
     raise ConfigError("export:exists", f"{to} exists and is not this export: give another --to, or remove it")
 
