@@ -30,6 +30,9 @@ ON_THE_FLY = "on_the_fly"
 THREADS = 8
 """Reads under way together: what hides the latency of a bucket. A disk that is local needs fewer."""
 
+_LOOK = 4
+"""Samples that are looked at for the width of captions: one of them may be damaged."""
+
 
 def find_latents(out: AnyPath, recipe: str | None = None) -> AnyPath:
     """The folder of finished latents under `out`; recipe: a prefix of its name, by default that of the last `encode`.
@@ -169,6 +172,18 @@ class LatentSet:
         described = json.loads(members_of(self.folder / place.shard)[key]["json"].read())
         return {name: text for name, text in described["texts"].items() if text}
 
+    @cached_property
+    def text_width(self) -> int | None:
+        """Channels of the caption features, by the first sample; None where the first few cannot be read."""
+        for row in range(min(len(self), _LOOK)):
+            try:
+                features = parse(self._reader.read(self.index.place(row))).get("video_text")
+            except MediaError:
+                continue
+            if features is not None and features.ndim == 2:
+                return int(features.shape[1])
+        return None
+
     def _row(self, key: str) -> int:
         row = self.index.row(key)
         if row is None:
@@ -180,11 +195,12 @@ class LatentSet:
 
     def _checked(self, info: SampleInfo, raw: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """What the index promised is there. Raises MediaError."""
+        text = () if self.text_width is None else (self.text_width,)
         wanted: dict[str, tuple[int, ...]] = {
             "video": (*info.video, len(self.video_stats.mean)),
             "audio": (info.audio, len(self.audio_stats.mean)),
-            "video_text": (info.video_text,),
-            "audio_text": (info.audio_text,),
+            "video_text": (info.video_text, *text),
+            "audio_text": (info.audio_text, *text),
             "speech": (info.speech,),
         }
         for name, shape in wanted.items():

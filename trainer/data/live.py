@@ -5,6 +5,7 @@ part of the data with `klear-train encode`.
 """
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ class LiveSet(LatentSet):
         """The texts of a sample, without the empty ones. Raises MediaError for an unknown key."""
         self._row(key)
         return {name: text for name, text in self._described(self._members[key])["texts"].items() if text}
+
+    @cached_property
+    def text_width(self) -> int | None:
+        """Channels of the caption features."""
+        return self.encoder.text.CHANNELS
 
     def _described(self, members: dict[str, Member]) -> dict[str, Any]:
         described: dict[str, Any] = json.loads(members["json"].read())

@@ -135,6 +135,10 @@ def _narrow_video(raw: dict[str, torch.Tensor]) -> None:
     raw["video"] = raw["video"][..., :-1].contiguous()
 
 
+def _narrow_captions(raw: dict[str, torch.Tensor]) -> None:
+    raw["audio_text"] = raw["audio_text"][:, :-1].contiguous()
+
+
 def _not_finite(raw: dict[str, torch.Tensor]) -> None:
     raw["video"].view(-1)[5] = float("nan")
 
@@ -147,6 +151,7 @@ def _not_finite(raw: dict[str, torch.Tensor]) -> None:
         (_long_header, "latents:header"),
         (_another(_short_audio), "latents:shape"),
         (_another(_narrow_video), "latents:shape"),
+        (_another(_narrow_captions), "latents:shape"),
         (_another(lambda raw: raw.pop("speech")), "latents:shape"),
         (_another(_not_finite), "latents:finite"),
     ],
