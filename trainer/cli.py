@@ -19,7 +19,9 @@ def _local(text: str) -> Path:
     place = root(text)
     if not is_local(place):
         raise ConfigError(
-            "out:bucket", f"klear-train works in a local folder: copy tables/ and shards/ of {text} to one"
+            "out:bucket",
+            f"klear-train works in a local folder: copy tables/ and shards/ of {text} to one; latents may stay in a "
+            f"bucket (--set latents=s3://...)",
         )
     return place
 

@@ -21,14 +21,13 @@ from manifests.errors import ConfigError
 from manifests.settings import checked
 from pipeline import console
 from trainer import stored
-from trainer.base import open_base, open_latents
+from trainer.base import open_base, space_of
 from trainer.checkpoint import Progress, latest, read_progress, stage_folder
-from trainer.data.latents import LatentSet
 from trainer.export_check import ADAPTER, check_whole
 from trainer.export_config import CONFIG, INDEX, describe
 from trainer.lora import LoraSettings, adapter_config
 from trainer.merge import Adapters, Merged
-from trainer.settings import TrainSettings, as_plain
+from trainer.settings import as_plain
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 HEADER_BYTES = 256
@@ -55,7 +54,7 @@ def export(
     progress = read_progress(folder)
     lora = lora_of(progress, weights)
     source = _source(folder, weights, lora)
-    config = describe(progress, _latents(out, progress, lora)) | {"weights": weights, "dtype": dtype}
+    config = describe(progress, space_of(out, progress, lora)) | {"weights": weights, "dtype": dtype}
     config["parameters"] = sum(size.numel() for size in source.sizes.values())
     config["training"]["checkpoint"] = stored.identity(folder)
     if lora is not None:
@@ -101,10 +100,6 @@ def _source(folder: Path, weights: str, lora: LoraSettings | None) -> stored.Sou
     if lora is None:
         return stored.Part(folder, weights)
     return Adapters(folder) if weights == "lora" else Merged(folder, lora)
-
-
-def _latents(out: Path, progress: Progress, lora: LoraSettings | None) -> LatentSet:
-    return open_latents(TrainSettings(lora=lora), out, progress.latents)
 
 
 def as_peft(folder: Path, lora: LoraSettings) -> None:

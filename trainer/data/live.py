@@ -18,7 +18,7 @@ from trainer.data.encode import planned
 from trainer.data.encode_settings import EncodeSettings
 from trainer.data.encoder import Encoder
 from trainer.data.index import Index
-from trainer.data.latents import LatentSet
+from trainer.data.latents import STATISTICS, LatentSet
 from trainer.data.sample import Sample
 from trainer.data.shards import Member, samples
 
@@ -40,6 +40,8 @@ class LiveSet(LatentSet):
         release, settings, table = planned(out, settings)
         self.folder = out / "shards" / release.name
         self.recipe = table.folder.name
+        if stats.name != self.recipe:
+            self.recipe += STATISTICS + stats.name
         self.settings: dict[str, Any] = settings.model_dump()
         self.encoder = Encoder(settings)
         fitted = load_stats(stats)
