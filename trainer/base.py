@@ -1,5 +1,6 @@
 """The frozen model that LoRA adapts: its settings, its statistics, its weights, from an export or a checkpoint."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,18 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
+from manifests import files
 from manifests.errors import ConfigError
 from trainer import stored
-from trainer.checkpoint import PROGRESS, read_progress
-from trainer.codecs.stats import ChannelStats
-from trainer.data.latents import LatentSet, find_latents, open_set
+from trainer.checkpoint import PROGRESS, Progress, read_progress
+from trainer.codecs.stats import ChannelStats, load_stats
+from trainer.data.latents import ON_THE_FLY, SETTINGS, LatentSet, find_again, open_set
 from trainer.export_config import stats_of
-from trainer.lora import base_name
+from trainer.lora import LoraSettings, base_name
 from trainer.model.mmdit import MMDiT
 from trainer.pretrained import fill, read_config, reader
 from trainer.settings import TrainSettings, as_plain
+from trainer.space import LatentSpace, Space
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ def open_base(folder: Path) -> Base:
     """What lies in `folder`, without its weights. Raises ConfigError when it is neither export nor checkpoint."""
     if (folder / PROGRESS).is_file():
         progress = read_progress(folder)
-        latents = LatentSet(find_latents(folder.parents[2], progress.latents))
+        stats = load_stats(find_again(folder.parents[2], progress.settings.get("latents"), progress.latents))
         model = dict(progress.settings["model"])
-        return Base(folder, False, model, latents.video_stats, latents.audio_stats, stored.identity(folder))
+        return Base(folder, False, model, stats["video"], stats["audio"], stored.identity(folder))
     if not folder.is_dir():
         raise ConfigError("lora:base", f"lora.base = {str(folder)!r} is no folder: name an export or a checkpoint")
     config = read_config(folder)
@@ -86,24 +89,42 @@ def read_base(base: Base, group: stored.Sizes, dtype: torch.dtype) -> dict[str, 
     return tensors
 
 
-def open_latents(settings: TrainSettings, out: Path, recipe: str | None = None) -> LatentSet:
-    """The latents of a run, by default those its settings name; with lora, normalised by the statistics of the base.
+def open_latents(settings: TrainSettings, out: Path) -> LatentSet:
+    """The latents of a run that its settings name; with lora, normalised by the statistics of the base.
 
-    Raises ConfigError as `find_latents` does, and when the base was trained on another codec.
+    Raises ConfigError as `open_set` does, and when the base was trained on another codec.
     """
-    latents = open_set(out, recipe or settings.latents, settings.encode)
-    if settings.lora is None:
-        return latents
-    base = open_base(settings.lora.folder)
-    for medium, own, theirs in (
-        ("video", latents.video_stats, base.video_stats),
-        ("audio", latents.audio_stats, base.audio_stats),
+    latents = open_set(out, settings.latents, settings.encode)
+    if settings.lora is not None:
+        latents.video_stats, latents.audio_stats = stats_of_base(settings.lora, latents)
+    return latents
+
+
+def space_of(out: Path, progress: Progress, lora: LoraSettings | None) -> LatentSpace:
+    """What the latents of a checkpoint mean: their settings and the statistics it was trained with; no sample is read.
+
+    Raises ConfigError when the set that the statistics are of is not there any more, and as `stats_of_base`.
+    """
+    named = progress.settings.get("latents")
+    folder = find_again(out, named, progress.latents)
+    live = (named or "").partition(":")[0] == ON_THE_FLY
+    settings = progress.settings["encode"] if live else json.loads(files.read(folder / SETTINGS))
+    stats = load_stats(folder)
+    space = LatentSpace(settings, stats["video"], stats["audio"])
+    return space if lora is None else LatentSpace(settings, *stats_of_base(lora, space))
+
+
+def stats_of_base(lora: LoraSettings, own: Space) -> tuple[ChannelStats, ChannelStats]:
+    """Of video and audio. Raises ConfigError when the base was trained on another codec than `own`."""
+    base = open_base(lora.folder)
+    for medium, mine, theirs in (
+        ("video", own.video_stats, base.video_stats),
+        ("audio", own.audio_stats, base.audio_stats),
     ):
-        if own.codec != theirs.codec:
+        if mine.codec != theirs.codec:
             raise ConfigError(
                 "lora:codec",
-                f"the {medium} latents are of {own.codec}, the base {base.folder} was trained on {theirs.codec}: "
+                f"the {medium} latents are of {mine.codec}, the base {base.folder} was trained on {theirs.codec}: "
                 f"encode with that, or name another lora.base",
             )
-    latents.video_stats, latents.audio_stats = base.video_stats, base.audio_stats
-    return latents
+    return base.video_stats, base.audio_stats

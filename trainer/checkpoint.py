@@ -31,8 +31,8 @@ class Progress:
     """Where training stands. step: updates done in this stage. position: next position of the sample stream.
 
     mixture: weight by `class/task`. settings: as they were. latents: recipe of the latents, whose channel statistics
-    the weights belong to. heldout: points measured so far. left_out: positions of the stream that are skipped since a
-    rollback; rollbacks: in this stage.
+    the weights belong to (`recipe/theirs`, where latents made on the fly took those of another set). heldout: points
+    measured so far. left_out: positions of the stream that are skipped since a rollback; rollbacks: in this stage.
     """
 
     stage: int

@@ -15,11 +15,13 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 def _local(text: str) -> Path:
-    """The folder of a run. Latents are mapped and checkpoints are written in place, so it must be on a disk."""
+    """The folder of a run. Shards are read and checkpoints are written in place, so it must be on a disk."""
     place = root(text)
     if not is_local(place):
         raise ConfigError(
-            "out:bucket", f"klear-train works in a local folder: copy tables/ and shards/ of {text} to one"
+            "out:bucket",
+            f"klear-train works in a local folder: copy tables/ and shards/ of {text} to one; latents may stay in a "
+            f"bucket (--set latents=s3://...)",
         )
     return place
 
@@ -34,14 +36,21 @@ Stage = Annotated[int, typer.Option("--stage", min=1, help="Stage of the curricu
 
 
 @app.command()
-def encode(out: Out, preset: Preset = "demo", sets: Sets = None, as_json: Json = False) -> None:
+def encode(
+    out: Out,
+    preset: Preset = "demo",
+    sets: Sets = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that encode; by default one a CPU.")] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster, else a local session.")] = None,
+    as_json: Json = False,
+) -> None:
     """Turn the newest shards into latents and caption features, once."""
     from manifests.catalog import Catalog
     from pipeline.jobs.validate import check
     from trainer.data.encode import encode as run
     from trainer.settings import load_train_settings
 
-    result = run(out, load_train_settings(preset, sets or []).encode)
+    result = run(out, load_train_settings(preset, sets or []).encode, workers=workers, address=address)
     check(Catalog(out), ["latents"])
     _report(result, as_json, _print_outcome)
 

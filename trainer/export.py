@@ -21,13 +21,13 @@ from manifests.errors import ConfigError
 from manifests.settings import checked
 from pipeline import console
 from trainer import stored
-from trainer.base import open_base, open_latents
+from trainer.base import open_base, space_of
 from trainer.checkpoint import Progress, latest, read_progress, stage_folder
-from trainer.data.latents import LatentSet
+from trainer.export_check import ADAPTER, check_whole
 from trainer.export_config import CONFIG, INDEX, describe
 from trainer.lora import LoraSettings, adapter_config
 from trainer.merge import Adapters, Merged
-from trainer.settings import TrainSettings, as_plain
+from trainer.settings import as_plain
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 HEADER_BYTES = 256
@@ -54,7 +54,7 @@ def export(
     progress = read_progress(folder)
     lora = lora_of(progress, weights)
     source = _source(folder, weights, lora)
-    config = describe(progress, _latents(out, progress, lora)) | {"weights": weights, "dtype": dtype}
+    config = describe(progress, space_of(out, progress, lora)) | {"weights": weights, "dtype": dtype}
     config["parameters"] = sum(size.numel() for size in source.sizes.values())
     config["training"]["checkpoint"] = stored.identity(folder)
     if lora is not None:
@@ -102,14 +102,10 @@ def _source(folder: Path, weights: str, lora: LoraSettings | None) -> stored.Sou
     return Adapters(folder) if weights == "lora" else Merged(folder, lora)
 
 
-def _latents(out: Path, progress: Progress, lora: LoraSettings | None) -> LatentSet:
-    return open_latents(TrainSettings(lora=lora), out, progress.latents)
-
-
 def as_peft(folder: Path, lora: LoraSettings) -> None:
     """Give the one file of adapters peft's name, and write peft's adapter_config.json."""
     (file,) = folder.glob("*.safetensors")
-    file.rename(folder / "adapter_model.safetensors")
+    file.rename(folder / ADAPTER)
     (folder / INDEX).unlink()
     adapter_config(lora, saved=True).save_pretrained(str(folder))
 
@@ -142,10 +138,12 @@ def grouped(sizes: stored.Sizes, itemsize: int, max_gb: float) -> list[stored.Si
 
 
 def same_export(to: Path, config: Mapping[str, Any]) -> bool:
-    """Whether `to` already holds this export. Raises ConfigError when it exists and holds anything else."""
+    """Whether `to` already holds this export, whole. Raises ConfigError when it exists and holds anything else, or is
+    this export with a file that is missing or cut short."""
     if not to.exists():
         return False
     if (to / CONFIG).is_file() and (to / CONFIG).read_bytes() == _text(config):
+        check_whole(to, config["weights"])
         return True
     raise ConfigError("export:exists", f"{to} exists and is not this export: give another --to, or remove it")
 

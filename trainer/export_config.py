@@ -15,8 +15,8 @@ from trainer.checkpoint import Progress
 from trainer.clocks import AUDIO_HOP, AUDIO_RATE, FRAMES_PER_LATENT, VIDEO_FPS
 from trainer.codecs import AudioCodec, VideoCodec, audio_codec, video_codec
 from trainer.codecs.stats import ChannelStats
-from trainer.data.latents import LatentSet
 from trainer.objective import SIGMA_FLOOR
+from trainer.space import Space
 from trainer.text.minilm import MiniLM
 
 FORMAT = "klear-mmdit-1"
@@ -38,7 +38,7 @@ CONVENTION = {
 }
 
 
-def describe(progress: Progress, latents: LatentSet) -> dict[str, Any]:
+def describe(progress: Progress, latents: Space) -> dict[str, Any]:
     """The config of a checkpoint's export but for what depends on the weights chosen: JSON-ready."""
     kept = progress.settings
     objective = kept["objective"]
@@ -76,7 +76,7 @@ def describe(progress: Progress, latents: LatentSet) -> dict[str, Any]:
     }
 
 
-def _codecs(latents: LatentSet) -> dict[str, dict[str, Any]]:
+def _codecs(latents: Space) -> dict[str, dict[str, Any]]:
     """Name, version, channels and licence of both, and what the statistics were fitted on, as `<name>-<version>`."""
     video, audio = video_codec(latents.settings["video_codec"]), audio_codec(latents.settings["audio_codec"])
     return {"video": _codec(video, latents.video_stats), "audio": _codec(audio, latents.audio_stats)}

@@ -15,7 +15,7 @@ def check_fits(folder: Path, settings: TrainSettings, latents: LatentSet) -> Non
     if progress.latents != latents.recipe:
         raise ConfigError(
             "checkpoint:latents",
-            f"{folder} was trained on latents {progress.latents[:16]}, not on {latents.recipe[:16]}: "
+            f"{folder} was trained on latents {progress.latents}, not on {latents.recipe}: "
             f"train in another OUT, move {folder.parents[1]} away, or name the old ones with --set latents=...",
         )
     if progress.settings.get("lora") != as_plain(settings)["lora"]:

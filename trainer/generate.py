@@ -20,6 +20,7 @@ from trainer.clocks import AUDIO_HOP, AUDIO_RATE, VIDEO_FPS, audio_latents_for, 
 from trainer.codecs import audio_codec, video_codec
 from trainer.codecs.stats import ChannelStats
 from trainer.data.draws import draw_normal
+from trainer.data.index import Rows
 from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample
 from trainer.documents import Conditions, Document
@@ -123,20 +124,26 @@ def _write_all(
 
 def _from_clips(latents: LatentSet, settings: TrainSettings, wanted: Sequence[Task]) -> list[Request]:
     g = settings.generate
-    pool = [*latents.samples(g.split), *(i for i in latents.samples("train") if i.split != g.split)]
+    pools = [latents.samples(split) for split in dict.fromkeys((g.split, "train"))]
     requests: list[Request] = []
     for place, task in enumerate(wanted):
-        able = [info for info in pool if task.name in info.tasks]
-        if not able:
+        able = np.concatenate([_serving(pool, task.name) for pool in pools])
+        if not len(able):
             raise ConfigError("generate:task", f"no clip can serve {task.name}: leave it out with --task")
         # Different tasks start at different clips, so that five samples show more than one of them.
         for n in range(g.samples):
-            info = able[(place + n) % len(able)]
-            sample = latents.load(info.key)
-            texts = latents.texts(info.key)
-            name = f"{task.name}-{info.key}" + (f"-{n}" if g.samples > 1 else "")
+            key = latents.index.key(int(able[(place + n) % len(able)]))
+            sample = latents.load(key)
+            texts = latents.texts(key)
+            name = f"{task.name}-{key}" + (f"-{n}" if g.samples > 1 else "")
             requests.append(Request(name, _document(sample, task, settings, n), _seconds(sample), texts))
     return requests
+
+
+def _serving(samples: Rows, task: str) -> np.ndarray:
+    """Rows of the samples that can serve a task, of whatever class, sorted: int64 (n,)."""
+    found = [samples.serving(*cell) for cell in samples.counts if cell[1] == task]
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *found]))
 
 
 def _prompted(latents: Space, settings: TrainSettings, prompts: Sequence[str], wanted: Sequence[Task]) -> list[Request]:

@@ -117,13 +117,15 @@ def _finished(old: Progress, settings: TrainSettings) -> Progress:
 
 
 def _check_channels(settings: TrainSettings, latents: LatentSet) -> None:
-    for medium, stats, channels in (
-        ("video", latents.video_stats, settings.model.video_channels),
-        ("audio", latents.audio_stats, settings.model.audio_channels),
+    for name, what, has in (
+        ("video_channels", "video", len(latents.video_stats.variance)),
+        ("audio_channels", "audio", len(latents.audio_stats.variance)),
+        ("text_dim", "captions", latents.text_width),
     ):
-        if len(stats.variance) != channels:
+        channels = getattr(settings.model, name)
+        if has not in (None, channels):
             raise ConfigError(
                 "config:channels",
-                f"model.{medium}_channels = {channels}, but the latents in {latents.folder} have "
-                f"{len(stats.variance)}: set it to that",
+                f"model.{name} = {channels}, but {what} of the latents in {latents.folder} have {has} channels: set it "
+                f"to {has}, or name other latents",
             )

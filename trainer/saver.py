@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
@@ -14,7 +15,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
 from manifests.errors import MachineError
-from trainer.checkpoint import PROGRESS, Progress, checkpoints, quiet, stage_folder, step_of
+from trainer.checkpoint import PROGRESS, Progress, checkpoints, stage_folder, step_of
 from trainer.parallel import World
 
 
@@ -34,6 +35,8 @@ class Saver:
         self._keep_last, self._keep_every, self._background = keep_last, keep_every, background
         self._group = dist.new_group(backend="gloo") if world.size > 1 else None
         self._pending: tuple[Future, Path, Progress] | None = None
+        # DCP's remark that one process saves alone comes from its thread, when `quiet` is over.
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
 
     def __enter__(self) -> "Saver":
         return self
@@ -50,10 +53,9 @@ class Saver:
             partial.mkdir(parents=True)
         if self._group is not None:
             dist.barrier(self._group)
-        with quiet():
-            future = dcp.async_save(
-                dict(state), checkpoint_id=partial, process_group=self._group, no_dist=self._group is None
-            )
+        future = dcp.async_save(
+            dict(state), checkpoint_id=partial, process_group=self._group, no_dist=self._group is None
+        )
         assert isinstance(future, Future)  # of the upload: without a stager of our own, staging is done by now
         self._pending = (future, partial, progress)
         if not self._background:

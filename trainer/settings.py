@@ -87,7 +87,8 @@ class TrainSettings(Settings):
 
     device: auto takes a GPU where there is one. precision: bf16 computes in bfloat16 with float32 master weights.
     lora: adapters on a frozen base, null to train the whole model.
-    latents: prefix of the recipe to train on, where OUT holds several; on_the_fly encodes shards as they are read.
+    latents: prefix of the recipe to train on, where OUT holds several; or, with a slash, a folder or URL of a finished
+    set, as s3://bucket/run/latents/<recipe>; on_the_fly encodes shards as they are read.
     log_every, save_every, heldout_every: in steps; heldout_every measures a small held-out loss inside the loop, also
     at the first and last step. keep_last: newest checkpoints of a stage that stay; those at multiples of keep_every
     steps always do. save_in_background: write files while steps go on. deterministic: kernels whose results never

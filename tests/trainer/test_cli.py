@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from trainer.cli import app
 from trainer.loop import train
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +32,7 @@ def test_train_prints_exactly_one_json_object(out):
     done = run("train", "--out", str(out), "--preset", "tiny", "--json", *(x for s in sets for x in ("--set", s)))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["step"] == 2
+    assert "UserWarning" not in done.stderr
 
 
 def test_a_wrong_key_is_one_line_with_the_nearest(tmp_path):
@@ -41,6 +45,17 @@ def test_missing_latents_name_the_command_to_run(tmp_path):
     done = run("evaluate", "--out", str(tmp_path), "--preset", "tiny")
     assert done.returncode == 2
     assert "klear-train encode" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_encode_hands_on_where_and_with_how_many(tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        "trainer.data.encode.encode", lambda out, settings, **how: given.update(how) or {"job": "encode"}
+    )
+    monkeypatch.setattr("pipeline.jobs.validate.check", lambda *what: None)
+    told = ["encode", "--out", str(tmp_path), "--workers", "3", "--address", "head:6379", "--json"]
+    assert CliRunner().invoke(app, told).exit_code == 0
+    assert given == {"workers": 3, "address": "head:6379"}
 
 
 def test_export_and_generate_from_it(out, tiny, tmp_path):

@@ -1,6 +1,7 @@
 """An export holds the checkpoint's weights bit for bit, needs nothing else, and takes the memory of one file."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,39 @@ def test_made_again_it_is_left_alone_and_nothing_else_is_overwritten(trained, tm
     (tmp_path / "mine").mkdir()
     with pytest.raises(ConfigError, match="another --to"):
         export(trained, 1, to=tmp_path / "mine")
+
+
+@pytest.mark.parametrize("damage", ["gone", "short", "no index"])
+def test_made_again_a_broken_one_is_refused_by_the_files_name(trained, tmp_path, damage):
+    folder = tmp_path / "model"
+    export(trained, 1, to=folder, max_gb=1e-4)
+    path = sorted(folder.glob("*.safetensors"))[1]
+    if damage == "no index":
+        path = folder / INDEX
+    if damage == "short":
+        os.truncate(path, path.stat().st_size - 1)
+    else:
+        path.unlink()
+    with pytest.raises(ConfigError, match=f"{path.name}.*remove the folder") as caught:
+        export(trained, 1, to=folder, max_gb=1e-4)
+    assert caught.value.code == "export:damaged"
+
+
+def test_the_final_name_is_given_when_all_files_are_written(trained, tmp_path, monkeypatch):
+    """What kills it half way finds no folder of that name, whether or not anybody can tidy up."""
+    folder, written = tmp_path / "made" / "model", []
+
+    def half_way(tensors, path, metadata):
+        if written:
+            assert not folder.exists(), "not before the last file"
+            raise KeyboardInterrupt
+        written.append(path)
+        save_file(tensors, path, metadata)
+
+    monkeypatch.setattr("safetensors.torch.save_file", half_way)
+    with pytest.raises(KeyboardInterrupt):
+        export(trained, 1, to=folder, max_gb=1e-4)
+    assert len(written) == 1 and list(folder.parent.iterdir()) == []
 
 
 def test_a_failed_export_leaves_nothing(tmp_path):

@@ -51,6 +51,28 @@ def test_an_interrupted_run_continues_bit_equal(out, tiny, monkeypatch):
     assert all(torch.equal(expected[n], w) for n, w in weights_of(out, tiny).items())
 
 
+@pytest.mark.parametrize(("name", "width"), [("text_dim", 384), ("video_channels", 9), ("audio_channels", 9)])
+def test_latents_of_another_width_are_refused_with_both_numbers(out, tiny, name, width):
+    had = getattr(tiny.model, name)
+    other = tiny.model_copy(update={"model": tiny.model.model_copy(update={name: width})})
+    with pytest.raises(ConfigError, match=f"model.{name} = {width}, .* have {had} channels: set it to {had}"):
+        train(other, out, 1)
+
+
+def test_clips_to_sample_are_the_held_out_ones_first_and_no_split_is_walked(out, tiny, monkeypatch):
+    from trainer.data.index import Rows
+    from trainer.data.latents import LatentSet, find_latents
+    from trainer.generate import _from_clips
+    from trainer.tasks import TASKS
+
+    latents = LatentSet(find_latents(out))
+    monkeypatch.setattr(Rows, "__iter__", lambda self: pytest.fail("a whole split is walked"))
+    many = tiny.model_copy(update={"generate": tiny.generate.model_copy(update={"samples": 6})})
+    made = _from_clips(latents, many, [TASKS["T2V"]])
+    keys = [request.document.sample.key for request in made]
+    assert keys == [*latents.keys("val"), *latents.keys("train")[:2]]
+
+
 def test_a_cut_off_save_is_not_seen(out, tiny):
     train(tiny, out, 1)
     partial = latest(out, 1).with_name(".partial-step-00000099")

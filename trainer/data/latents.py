@@ -27,42 +27,71 @@ from trainer.data.tensors import parse
 INDEX, SETTINGS = "index.parquet", "settings.json"
 ON_THE_FLY = "on_the_fly"
 """What `latents` says in the settings, for samples that are encoded when asked for."""
+STATISTICS = "/"
+"""In the recipe of samples that are encoded when asked for: what follows is that of their statistics, if another."""
 THREADS = 8
 """Reads under way together: what hides the latency of a bucket. A disk that is local needs fewer."""
 
+_LOOK = 4
+"""Samples that are looked at for the width of captions: one of them may be damaged."""
 
-def find_latents(out: AnyPath, recipe: str | None = None) -> AnyPath:
-    """The folder of finished latents under `out`; recipe: a prefix of its name, by default that of the last `encode`.
 
+def find_latents(out: AnyPath, named: str | None = None) -> AnyPath:
+    """The folder of a finished set of latents.
+
+    named: a prefix of its recipe, for one under OUT/latents; or, with a slash, a folder or URL: that of the set, or one
+    with a single set in it. By default that of the last `encode` under OUT.
     Raises ConfigError when there is none, or more than one.
     """
-    current = Catalog(out).current("latents") if recipe is None else None
-    prefix = current.folder.name if current else recipe or ""
-    folder = out / "latents"
+    place = _place(named)
+    if place is not None:
+        return place if files.exists(place / INDEX) else _only(place, "")
+    current = Catalog(out).current("latents") if named is None else None
+    return _only(out / "latents", current.folder.name if current else named or "")
+
+
+def find_again(out: AnyPath, latents: str | None, recipe: str) -> AnyPath:
+    """The set whose statistics a checkpoint belongs to. latents: its setting then. recipe: as `open_set` gave it then.
+
+    Raises ConfigError when it is not there any more.
+    """
+    name = recipe.rpartition(STATISTICS)[2]
+    way, _, rest = (latents or "").partition(":")
+    place = _place(rest if way == ON_THE_FLY else latents)
+    if place is None:
+        return _only(out / "latents", name)
+    return place if place.name == name and files.exists(place / INDEX) else _only(place, name)
+
+
+def _place(named: str | None) -> AnyPath | None:
+    return files.root(named) if named is not None and "/" in named else None
+
+
+def _only(folder: AnyPath, prefix: str) -> AnyPath:
     found = [folder / name for name in files.folders(folder) if name.startswith(prefix)]
     found = [path for path in found if files.exists(path / INDEX)]
     if len(found) == 1:
         return found[0]
-    wanted = f"latents with recipe {recipe!r}" if recipe else "latents"
+    wanted = f"latents with recipe {prefix!r}" if prefix else "latents"
     names = [p.name for p in found]
-    advice = f"name one of {names}" if found else "run `klear-train encode` first"
+    advice = f"name one of {names}" if found else "run `klear-train encode` first, or name where they are"
     raise ConfigError("latents:absent", f"{len(found)} finished {wanted} under {folder}: {advice}")
 
 
 def open_set(out: AnyPath, latents: str | None, settings: EncodeSettings) -> "LatentSet":
-    """What a run reads: precomputed latents (`latents`: a prefix of their recipe, or None), or `on_the_fly[:recipe]`.
+    """What a run reads: precomputed latents (`latents`: as `named` of `find_latents`), or `on_the_fly[:named]`.
 
-    On the fly, the statistics are those of the precomputed set of that recipe, by default of the newest.
+    On the fly, the statistics are those of the precomputed set so named, by default of the newest.
     Raises ConfigError as `find_latents`, `LatentSet` and `LiveSet`, and for a bucket on the fly.
     """
-    way, _, recipe = (latents or "").partition(":")
+    way, _, named = (latents or "").partition(":")
     if way != ON_THE_FLY:
         return LatentSet(find_latents(out, latents))
     from trainer.data.live import LiveSet
 
     if not files.is_local(out):
         raise ConfigError("out:bucket", f"latents = {latents!r}: shards are encoded from a disk, {out} is a bucket")
-    return LiveSet(out, settings, find_latents(out, recipe or None))
+    return LiveSet(out, settings, find_latents(out, named or None))
 
 
 class LatentSet:
@@ -169,6 +198,18 @@ class LatentSet:
         described = json.loads(members_of(self.folder / place.shard)[key]["json"].read())
         return {name: text for name, text in described["texts"].items() if text}
 
+    @cached_property
+    def text_width(self) -> int | None:
+        """Channels of the caption features, by the first sample; None where the first few cannot be read."""
+        for row in range(min(len(self), _LOOK)):
+            try:
+                features = parse(self._reader.read(self.index.place(row))).get("video_text")
+            except MediaError:
+                continue
+            if features is not None and features.ndim == 2:
+                return int(features.shape[1])
+        return None
+
     def _row(self, key: str) -> int:
         row = self.index.row(key)
         if row is None:
@@ -180,11 +221,12 @@ class LatentSet:
 
     def _checked(self, info: SampleInfo, raw: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """What the index promised is there. Raises MediaError."""
+        text = () if self.text_width is None else (self.text_width,)
         wanted: dict[str, tuple[int, ...]] = {
             "video": (*info.video, len(self.video_stats.mean)),
             "audio": (info.audio, len(self.audio_stats.mean)),
-            "video_text": (info.video_text,),
-            "audio_text": (info.audio_text,),
+            "video_text": (info.video_text, *text),
+            "audio_text": (info.audio_text, *text),
             "speech": (info.speech,),
         }
         for name, shape in wanted.items():

@@ -5,6 +5,7 @@ part of the data with `klear-train encode`.
 """
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from trainer.data.encode import planned
 from trainer.data.encode_settings import EncodeSettings
 from trainer.data.encoder import Encoder
 from trainer.data.index import Index
-from trainer.data.latents import LatentSet
+from trainer.data.latents import STATISTICS, LatentSet
 from trainer.data.sample import Sample
 from trainer.data.shards import Member, samples
 
@@ -39,6 +40,8 @@ class LiveSet(LatentSet):
         release, settings, table = planned(out, settings)
         self.folder = out / "shards" / release.name
         self.recipe = table.folder.name
+        if stats.name != self.recipe:
+            self.recipe += STATISTICS + stats.name
         self.settings: dict[str, Any] = settings.model_dump()
         self.encoder = Encoder(settings)
         fitted = load_stats(stats)
@@ -66,6 +69,11 @@ class LiveSet(LatentSet):
         """The texts of a sample, without the empty ones. Raises MediaError for an unknown key."""
         self._row(key)
         return {name: text for name, text in self._described(self._members[key])["texts"].items() if text}
+
+    @cached_property
+    def text_width(self) -> int | None:
+        """Channels of the caption features."""
+        return self.encoder.text.CHANNELS
 
     def _described(self, members: dict[str, Member]) -> dict[str, Any]:
         described: dict[str, Any] = json.loads(members["json"].read())

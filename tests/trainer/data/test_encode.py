@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,18 @@ import torch
 from manifests.errors import ConfigError, KlearError, MediaError
 from media.writer import write_mp4
 from pipeline.jobs import generation, tars
+from trainer.checkpoint import latest, read_progress
 from trainer.codecs import audio_codec, video_codec
 from trainer.codecs.fidelity import log_spectral_distance, psnr
+from trainer.codecs.stats import ChannelStats, load_stats, save_stats
 from trainer.data.encode import encode
 from trainer.data.encode_settings import EncodeSettings
-from trainer.data.encoder import speech_within
+from trainer.data.encoder import Encoder, speech_within
 from trainer.data.latents import LatentSet, find_latents, open_set
 from trainer.data.media import usable_frames
+from trainer.export import export
+from trainer.loop import train
+from trainer.settings import load_train_settings
 
 RATE = 44_100
 SETTINGS = EncodeSettings(width=64, height=48, max_s=1.0, fidelity_share=1.0)
@@ -175,6 +181,32 @@ def test_on_the_fly_gives_the_same_samples(shards: Path, outcome: dict[str, Any]
         assert live.load_raw(key)[name].dtype == stored.load_raw(key)[name].dtype
     with pytest.raises(ConfigError, match="statistics in .* are of logmel4-1"):
         open_set(shards, "on_the_fly", SETTINGS.model_copy(update={"audio_codec": "mdct"}))
+
+
+def test_a_model_trained_on_the_fly_is_exported_with_the_statistics_it_saw(shards: Path, tmp_path: Path) -> None:
+    """Those of a set of another recipe, and of no other set that lies there."""
+    out, encoder = tmp_path / "out", Encoder(SETTINGS)
+    shutil.copytree(shards / "shards", out / "shards")
+    g = torch.Generator().manual_seed(0)
+    for name in ("aaaa", "bbbb"):
+        raw = {codec: torch.randn(400, codec.CHANNELS, generator=g) for codec in (encoder.video, encoder.audio)}
+        fitted = [ChannelStats.fit(f"{c.NAME}-{c.VERSION}", c.SCALING, [rows]) for c, rows in raw.items()]
+        (out / "latents" / name).mkdir(parents=True)
+        save_stats(out / "latents" / name, dict(zip(("video", "audio"), fitted, strict=True)))
+        (out / "latents" / name / "index.parquet").write_bytes(b"")
+    sets = ["model.width=32", "model.ffn=48", "model.rope.axes=[6,4,4]", "model.video_channels=128"]
+    sets += ["model.audio_channels=320", "model.text_dim=384", "stages.0.steps=1", "stages.0.tokens=400"]
+    settings = load_train_settings("tiny", [*sets, "latents=on_the_fly:bbbb"]).model_copy(update={"encode": SETTINGS})
+    train(settings, out, 1)
+    progress = read_progress(latest(out, 1) or out)
+    assert progress.latents.endswith("/bbbb")
+    config = json.loads((Path(export(out, 1)["folder"]) / "config.json").read_text())
+    theirs = load_stats(out / "latents" / "bbbb")
+    assert {m: config["statistics"][m]["recipe"] for m in theirs} == {m: s.recipe for m, s in theirs.items()}
+    assert config["encode"]["width"] == 64 and config["codecs"]["video"]["name"] == "dct"
+    other = settings.model_copy(update={"latents": "on_the_fly:aaaa"})
+    with pytest.raises(ConfigError, match="was trained on latents .*/bbbb, not on .*/aaaa"):
+        train(other, out, 1)
 
 
 def test_each_clip_goes_to_its_class(shards: Path, outcome: dict[str, Any], one_by_one: None) -> None:

@@ -1,5 +1,6 @@
 """Reading latents: from a disk and a bucket, ahead and at once; damaged samples named, with shard, offset and cause."""
 
+import json
 import logging
 import threading
 import time
@@ -15,11 +16,17 @@ from safetensors.torch import load as peer_load
 from safetensors.torch import save
 
 from manifests import files
-from manifests.errors import KlearError, MediaError
+from manifests.errors import ConfigError, KlearError, MediaError
+from trainer.checkpoint import latest, read_progress
 from trainer.data.ahead import Ahead
-from trainer.data.latents import INDEX, LatentSet, find_latents
+from trainer.data.latents import INDEX, LatentSet, find_latents, open_set
 from trainer.data.sample import Sample
 from trainer.data.shards import samples as members_of
+from trainer.evaluate import evaluate
+from trainer.export import export
+from trainer.generate import generate
+from trainer.loop import train
+from trainer.settings import TrainSettings
 
 
 def _tensors(sample: Sample) -> dict[str, torch.Tensor]:
@@ -135,6 +142,10 @@ def _narrow_video(raw: dict[str, torch.Tensor]) -> None:
     raw["video"] = raw["video"][..., :-1].contiguous()
 
 
+def _narrow_captions(raw: dict[str, torch.Tensor]) -> None:
+    raw["audio_text"] = raw["audio_text"][:, :-1].contiguous()
+
+
 def _not_finite(raw: dict[str, torch.Tensor]) -> None:
     raw["video"].view(-1)[5] = float("nan")
 
@@ -147,6 +158,7 @@ def _not_finite(raw: dict[str, torch.Tensor]) -> None:
         (_long_header, "latents:header"),
         (_another(_short_audio), "latents:shape"),
         (_another(_narrow_video), "latents:shape"),
+        (_another(_narrow_captions), "latents:shape"),
         (_another(lambda raw: raw.pop("speech")), "latents:shape"),
         (_another(_not_finite), "latents:finite"),
     ],
@@ -226,6 +238,41 @@ def test_a_bucket_reads_like_a_disk(out: Path, bucket: str, monkeypatch: pytest.
     with pytest.raises(KlearError) as caught:
         latents.load(key)
     assert caught.value.code == "latents:absent"
+
+
+def test_a_run_reads_latents_that_lie_in_a_bucket(
+    out: Path, tiny: TrainSettings, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From training to an export, with nothing of them under OUT; by the set's URL, and by that of its folder."""
+    for name, value in [("ENDPOINT_URL", bucket), ("ACCESS_KEY_ID", "key"), ("SECRET_ACCESS_KEY", "secret")]:
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    sets = files.root("s3://latents/sets/latents")
+    for path in find_latents(out).iterdir():
+        data = path.read_bytes()
+        files.replace(sets / "0000test" / path.name, lambda file, data=data: file.write(data))
+    home = tmp_path / "home"
+    far = tiny.model_copy(update={"latents": str(sets), "generate": tiny.generate.model_copy(update={"steps": 2})})
+    assert train(far, home, 1)["step"] == 6
+    progress = read_progress(latest(home, 1) or home)
+    assert progress.latents == "0000test" and not (home / "latents").exists()
+    whole = far.model_copy(update={"latents": f"{sets}/0000test"})
+    assert evaluate(whole, home, 1)["samples"] and generate(whole, home, 1, tasks=["T2A"])["samples"]
+    files.replace(sets / "0001more" / INDEX, lambda file: file.write(b""))
+    made = export(home, 1)
+    config = json.loads((Path(made["folder"]) / "config.json").read_text())
+    assert config["training"]["latents"] == "0000test" and config["encode"]["video_codec"] == "dct"
+    with pytest.raises(ConfigError, match="2 finished latents under s3://.*name one of"):
+        open_set(home, str(sets), tiny.encode)
+
+
+def test_a_folder_of_latents_is_named_by_its_path(out: Path, tiny: TrainSettings, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    (out / "latents").rename(moved)
+    for named in (moved, moved / "0000test"):
+        assert open_set(tmp_path / "home", str(named), tiny.encode).recipe == "0000test"
+    with pytest.raises(ConfigError, match="0 finished latents under .*nowhere"):
+        open_set(out, str(tmp_path / "nowhere"), tiny.encode)
 
 
 def test_an_index_whose_place_lies_elsewhere_is_noticed(out: Path) -> None:
