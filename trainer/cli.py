@@ -181,11 +181,16 @@ def watch(
     out: Out,
     stage: Annotated[int | None, typer.Option("--stage", min=1, help="Default: the stage written to last.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Show the newest row and end.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """The live table of a run that another process trains, until its last step."""
+    """The live table of a run that another process trains, until its last step; with --json its newest row."""
+    from trainer.watch import newest_row
     from trainer.watch import watch as run
 
-    run(out, stage, once)
+    if as_json:
+        print(json.dumps(newest_row(out, stage)))
+    else:
+        run(out, stage, once)
 
 
 @app.command()

@@ -223,6 +223,7 @@ print(mib("VmHWM") - start)
 """
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_one_file(tmp_path):
     """400 MB of weights in files of 50 MB: the peak of the process grows by about one file (48 MiB), not by eight."""
     weights = {f"blocks.{i}": torch.randn(1000, 1000) for i in range(100)}

@@ -93,6 +93,7 @@ def test_it_learns_and_the_base_stays_bit_equal(out, tiny, base, monkeypatch):
 
 
 @needs_peft
+@pytest.mark.slow
 def test_a_resumed_run_is_bit_equal(out, tiny, base):
     settings = adapting(tiny, base, heads=True)
     whole = train(settings, out, 1)
@@ -106,7 +107,7 @@ def test_a_resumed_run_is_bit_equal(out, tiny, base):
 
 
 @needs_peft
-@pytest.mark.parametrize("heads", [False, True])
+@pytest.mark.parametrize("heads", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_adapters_in_pefts_files_and_merged_give_the_trained_model(out, tiny, base, tmp_path, heads):
     settings = adapting(tiny, base, heads=heads)
     train(settings, out, 1)

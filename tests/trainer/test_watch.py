@@ -14,7 +14,8 @@ from trainer import watch as module
 from trainer.board import Board, clock, facts, percent
 from trainer.loop import train
 from trainer.sinks import JsonLines, last_row, lines_file
-from trainer.watch import newest, watch
+from trainer.tasks import TASKS
+from trainer.watch import newest, newest_row, watch
 
 
 def shown(board: Board, width: int) -> list[str]:
@@ -98,3 +99,11 @@ def test_watch_follows_to_the_last_step(out, monkeypatch):
         lines.append(row | {"step": step, "time": time.time()})
     watcher.join(5)
     assert not watcher.is_alive() and "3 of 3" in screen.export_text()
+
+
+def test_the_newest_row_for_programs(out, tiny):
+    train(tiny, out, 1)
+    row = newest_row(out)
+    assert (row["stage"], row["step"]) == (1, 6) and set(row["task"]) <= set(TASKS)
+    with pytest.raises(ConfigError, match="no row yet"):
+        newest_row(out, 2)
