@@ -98,13 +98,18 @@ def _gathered(config: ModelConfig, recipe: Recipe, blocks: int, modulation: int,
     """Whole weights for a while, and whole gradients on their way to the shards."""
     size = 2 if recipe.bf16 else 4
     if recipe.shard == 1:
-        # Autocast keeps a bf16 copy of what it has multiplied with: of all blocks, or of the one made again.
+        # Autocast keeps a bf16 copy of what it has multiplied with: of all blocks, or of the one made again. AdaLN is
+        # computed in float32, from its own weights.
         alive = blocks / (1 if recipe.recompute == "none" else config.layers)
-        return {"weights in bf16": 2.0 * (alive + modulation + rest) if recipe.bf16 else 0.0}
-    unit = max(blocks, 0 if recipe.rows else modulation) / config.layers
+        return {"weights in bf16": 2.0 * (alive + rest) if recipe.bf16 else 0.0}
+    adaln = 0 if recipe.rows else modulation
+    # AdaLN's are units of their own, of float32.
+    unit = max(size * blocks, 4 * adaln) / config.layers
+    reduced = recipe.adapters or blocks
+    gradients = max((4 + size) * reduced, 0 if recipe.adapters else (4 + 4) * adaln)
     return {
-        "gathered weights": size * (LIVE_UNITS * unit + rest),
-        "gradients to reduce": (4 + size) * (recipe.adapters / config.layers if recipe.adapters else unit),
+        "gathered weights": LIVE_UNITS * unit + size * rest,
+        "gradients to reduce": gradients / config.layers,
     }
 
 

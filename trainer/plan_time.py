@@ -29,7 +29,8 @@ class Step:
 
 
 def traffic(config: ModelConfig, recipe: Recipe, step: Step) -> dict[str, float]:
-    """Bytes that a GPU receives in a step, by exchange. Copies add up their gradients once, after the last pass."""
+    """Bytes that a GPU receives in a step, by exchange. AdaLN's weights and vectors travel in float32, whatever the
+    precision. Copies add up their gradients once, after the last pass."""
     counts = counted(config)
     modulation = sum(n for name, n in counts.items() if name.startswith("blocks/modulation/"))
     kept = modulation if recipe.rows else 0
@@ -39,9 +40,9 @@ def traffic(config: ModelConfig, recipe: Recipe, step: Step) -> dict[str, float]
     copies = 2 * (recipe.replicas - 1) / recipe.replicas
     passes = 2 if recipe.recompute == "none" else 3
     outside = (recipe.context - 1) / recipe.context
-    tables = step.groups * config.width * (1 + 24 * config.layers) * size
+    tables = step.groups * config.width * (1 + 24 * config.layers) * 4
     return {
-        "all-gather of weights": 2 * size * travel * others * step.turns,
+        "all-gather of weights": 2 * (size * travel + (4 - size) * (modulation - kept)) * others * step.turns,
         "reduce-scatter of gradients": 4 * reduced * others * step.turns,
         "all-reduce between copies": 4 * copies * recipe.trained / recipe.shard,
         "all-to-all of context": passes * 4 * config.width * size * config.layers * outside * step.rows,

@@ -12,6 +12,8 @@ from trainer.settings import load_train_settings
 
 CONFIG = load_train_settings("tiny").model
 P = sum(counted(CONFIG).values())
+M = 2 * 4 * (6 * 64 * 64 + 6 * 64)
+"""AdaLN of two layers of four streams: 2 bytes more each way."""
 H100, A100 = GPUS["h100"], GPUS["a100"]
 STEP = Step(rows=100, turns=3, flops={"attention": 521 * 10**12, "ffn": 679 * 10**12}, waiting=1.0, groups=3)
 HSDP = Recipe(16, 8, 1, False, "full", True, 4, None, adapters=0, trained=P, momenta=0)
@@ -29,17 +31,17 @@ def test_everything_made_again_costs_a_third_more():
 def test_copies_add_up_their_gradients_once_a_step():
     """A GPU has P / 8 of them in float32; of two copies, a ring sends half of that and gets half of the sum."""
     moved = traffic(CONFIG, HSDP, STEP)
-    assert moved["all-gather of weights"] == pytest.approx(3 * 2 * 2 * P * 7 / 8)
+    assert moved["all-gather of weights"] == pytest.approx(3 * 2 * (2 * P + 2 * M) * 7 / 8)
     assert moved["reduce-scatter of gradients"] == pytest.approx(3 * 4 * P * 7 / 8)
     assert moved["all-reduce between copies"] == pytest.approx(4 * P / 8)
     found = seconds(CONFIG, HSDP, STEP, H100)["weights and gradients"]
-    assert found == pytest.approx(21 * P / 300e9 + P / 2 / 40e9)
+    assert found == pytest.approx((21 * P + 10.5 * M) / 300e9 + P / 2 / 40e9)
 
 
 def test_a_ring_over_nodes_runs_at_the_networks_rate():
     """The A100's: 160 GB/s of a node against 201 GB/s of NVLink."""
     found = seconds(CONFIG, FSDP, STEP, A100)["weights and gradients"]
-    assert found == pytest.approx(3 * 8 * P * 15 / 16 / 160e9)
+    assert found == pytest.approx(3 * (8 * P + 4 * M) * 15 / 16 / 160e9)
 
 
 @pytest.mark.parametrize(("context", "rate"), [(8, 300e9), (16, 40e9)])
@@ -53,9 +55,9 @@ def test_a_context_group_beyond_a_node_uses_the_network(context, rate):
 
 @pytest.mark.parametrize(("shard", "rate"), [(8, 300e9), (16, 40e9)])
 def test_so_do_adaln_vectors_of_a_shard_group(shard, rate):
-    """Of 3 noise levels, one vector in and 6 x 4 streams out of two layers, there and back, three times."""
+    """Of 3 noise levels, one vector in and 6 x 4 streams out of two layers in float32, there and back, thrice."""
     recipe = replace(HSDP, shard=shard, rows=True)
-    size = 2 * 3 * 64 * (1 + 48) * 2 * 3
+    size = 2 * 3 * 64 * (1 + 48) * 4 * 3
     assert seconds(CONFIG, recipe, STEP, H100)["context and AdaLN"] == pytest.approx(size / rate)
 
 
@@ -67,7 +69,7 @@ def test_groups_that_straddle_two_nodes_use_the_network():
 
 def test_adapters_alone_are_reduced():
     moved = traffic(CONFIG, replace(HSDP, adapters=1000, trained=1000), STEP)
-    assert moved["all-gather of weights"] == pytest.approx(3 * 2 * 2 * (P + 1000) * 7 / 8)
+    assert moved["all-gather of weights"] == pytest.approx(3 * 2 * (2 * (P + 1000) + 2 * M) * 7 / 8)
     assert moved["reduce-scatter of gradients"] == pytest.approx(3 * 4 * 1000 * 7 / 8)
     assert moved["all-reduce between copies"] == pytest.approx(4 * 1000 / 8)
 
