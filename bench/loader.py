@@ -24,11 +24,13 @@ from safetensors.torch import load
 
 from bench import harness
 from bench.loader_data import LARGE, SMALL, Kind, make
+from bench.markdown import table
 from trainer.data.latents import LatentSet
 from trainer.data.mixture import mixture_weights
 from trainer.data.stream import SampleStream
 
 WAYS = ("webdataset", "ours", "ours + normalise", "ours + normalise + read-ahead")
+HEADER = ("samples", "cache", "processes", "loader", "samples/s", "MB/s", "CPU-ms a sample", "of webdataset")
 _FORK = multiprocessing.get_context("fork")
 
 
@@ -51,19 +53,18 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    lines = ["| samples | cache | processes | loader | samples/s | MB/s | CPU-ms a sample | of webdataset |"]
-    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    lines: list[list[object]] = []
     for kind in (SMALL, LARGE):
         folder = make(given.scratch, kind)
         for cold in (False, True):
             for processes in (1, 2):
                 lines += rows(folder, kind, processes, cold, given.rounds)
     sizes = ", ".join(f"{k.name}: {_mean_size(given.scratch / k.name) / 1e6:.3f} MB" for k in (SMALL, LARGE))
-    text = "\n".join(lines) + f"\n\n{sizes}; {given.rounds} rounds, each way once a round, the median of each."
+    text = table(HEADER, lines) + f"\n\n{sizes}; {given.rounds} rounds, each way once a round, the median of each."
     harness.record(f"the loader against webdataset, {os.cpu_count()} cores", text, given.record)
 
 
-def rows(folder: Path, kind: Kind, processes: int, cold: bool, rounds: int) -> list[str]:
+def rows(folder: Path, kind: Kind, processes: int, cold: bool, rounds: int) -> list[list[object]]:
     """The lines of one setting."""
     told: dict[str, list[list[Told]]] = {way: [] for way in WAYS}
     for round_ in range(rounds):
@@ -75,20 +76,14 @@ def rows(folder: Path, kind: Kind, processes: int, cold: bool, rounds: int) -> l
     return [_line(way, kind, processes, cold, told[way], speed) for way in WAYS]
 
 
-def _line(way: str, kind: Kind, processes: int, cold: bool, told: list[list[Told]], speed: dict[str, float]) -> str:
+def _line(
+    way: str, kind: Kind, processes: int, cold: bool, told: list[list[Told]], speed: dict[str, float]
+) -> list[object]:
     parts = [part for one in told for part in one]
     each = sum(p.bytes for p in parts) / sum(p.samples for p in parts)
     cpu = statistics.median(sum(p.cpu_s for p in one) / sum(p.samples for p in one) for one in told)
-    cells = [
-        kind.name,
-        "cold" if cold else "warm",
-        processes,
-        way,
-        f"{speed[way]:.0f}",
-        f"{speed[way] * each / 1e6:.0f}",
-    ]
-    cells += [f"{cpu * 1e3:.2f}", f"{speed[way] / speed['webdataset']:.2f}"]
-    return "| " + " | ".join(map(str, cells)) + " |"
+    cells = [kind.name, "cold" if cold else "warm", processes, way, f"{speed[way]:.0f}"]
+    return [*cells, f"{speed[way] * each / 1e6:.0f}", f"{cpu * 1e3:.2f}", f"{speed[way] / speed['webdataset']:.2f}"]
 
 
 def _rate(parts: list[Told]) -> float:

@@ -15,11 +15,16 @@ import numpy as np
 
 from bench import harness
 from bench.loader_data import made_up
+from bench.markdown import table
 from trainer.data.index import Index
 from trainer.data.mixture import mixture_weights
 from trainer.data.stream import SampleStream
 
 FAR = 10**12
+HEADER = (
+    *("samples", "read CPU-s", "bytes a sample", "stream CPU-s", "its bytes a sample", "peak MiB more"),
+    *("key to row us", "a near draw us", "the first far draw ms"),
+)
 
 
 def main() -> None:
@@ -30,15 +35,13 @@ def main() -> None:
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     given.scratch.mkdir(exist_ok=True)
-    lines = ["| samples | read CPU-s | bytes a sample | stream CPU-s | its bytes a sample | peak MiB more |"]
-    lines[0] += " key to row us | a near draw us | the first far draw ms |"
-    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    lines = []
     for count in given.counts:
         path = given.scratch / f"made-up-{count}.parquet"
         if not path.exists():
             made_up(path, count)
-        lines.append("| " + " | ".join(in_a_process(path)) + " |")
-    text = "\n".join(lines) + "\n\nStream: 25 capabilities, five classes, all tasks.\n\n" + shuffles()
+        lines.append(in_a_process(path))
+    text = table(HEADER, lines) + "\n\nStream: 25 capabilities, five classes, all tasks.\n\n" + shuffles()
     harness.record("the index at scale, and the shuffle", text, given.record)
 
 
@@ -89,15 +92,14 @@ def shuffles(count: int = 100_000, buffer: int = 1000, shard: int = 400) -> str:
         "ours": np.array([permuted(i, count, "0/music/T2AV/0") for i in range(count)]),
         "webdataset, shards and buffer": _buffered(count, buffer, shard),
     }
-    lines = ["| order | mean distance of neighbours | of one shard | serial correlation | repeats in an epoch |"]
-    lines.append("| --- | --- | --- | --- | --- |")
+    header = ("order", "mean distance of neighbours", "of one shard", "serial correlation", "repeats in an epoch")
+    lines = []
     for name, order in orders.items():
         apart = np.abs(np.diff(order))
         same = (order[1:] // shard == order[:-1] // shard).mean()
         serial = np.corrcoef(order[1:], order[:-1])[0, 1]
-        cells = [name, f"{apart.mean() / count:.4f}", f"{same:.4f}", f"{serial:+.4f}", str(count - len(set(order)))]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n\n" + _class_correlation()
+        lines.append([name, f"{apart.mean() / count:.4f}", f"{same:.4f}", f"{serial:+.4f}", count - len(set(order))])
+    return table(header, lines) + "\n\n" + _class_correlation()
 
 
 def _buffered(count: int, buffer: int, shard: int) -> np.ndarray:
