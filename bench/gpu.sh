@@ -23,7 +23,7 @@ for name in "${@:-tests attention step overfit}"; do
   for one in $name; do
     case "$one" in
       tests) part tests 240 python3 -m pytest -q -p no:cacheprovider -m "not slow" tests/trainer/model tests/trainer/test_step.py \
-        tests/trainer/test_determinism.py tests/trainer/test_plan_memory.py tests/trainer/test_triggers.py tests/trainer/test_feed.py ;;
+        tests/trainer/test_determinism.py tests/trainer/plan/test_memory.py tests/trainer/observe tests/trainer/test_feed.py ;;
       attention) part attention 150 python3 -m bench.attention ;;
       step) part step 260 python3 -m bench.train_step --rounds "${ROUNDS:-5}" ;;
       overfit) part overfit "${OVERFIT_S:-300}" python3 -m bench.overfit --out "$OVERFIT" --results "$LOGS" --do train --at-once 5 \

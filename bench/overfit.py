@@ -8,7 +8,7 @@ distance for sound. The same for what the codecs alone make of the clips.
 python -m bench.overfit --media FOLDER [--out out/overfit] [--do prepare train judge] [--variants base mdct v p0 p1]
     [--steps 6000 --clips-per-step 4 --layers 2 --width 192 ...] [--at-once 1] [--record]
 
-`train` needs OUT/sets alone, so it can run on a lent machine with a GPU and no media; it writes one file a variant into
+`train` needs OUT/sets alone, so it can run on a machine with a GPU and no media; it writes one file a variant into
 --results. --at-once: variants that train beside each other, each in a process of its own.
 """
 

@@ -1,6 +1,6 @@
 """Train a variant on the sixteen clips with the real loop, and sample it from the sixteen captions.
 
-Needs OUT/sets/<variant> alone, and nothing that reads or plays media: a lent machine with torch can run it.
+Needs OUT/sets/<variant> alone, and nothing that reads or plays media: a machine with torch can run it.
 RESULTS/<variant>.safetensors: raw latents, `<key>.video` and `<key>.audio`, float32; what it took in the metadata.
 """
 

@@ -9,6 +9,7 @@ import errno
 import os
 import random
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -136,7 +137,7 @@ def _link(path: Path, write: Callable[[BinaryIO], object]) -> bool:
             os.link(temporary, path)
         except FileExistsError:
             return False
-    _sync_folder(path.parent)
+    _sync(path.parent)
     return True
 
 
@@ -151,7 +152,7 @@ def replace(path: AnyPath, write: Callable[[BinaryIO], object]) -> None:
 def _swap(path: Path, write: Callable[[BinaryIO], object]) -> None:
     with _written(path, write) as temporary:
         os.replace(temporary, path)  # noqa: PTH105
-    _sync_folder(path.parent)
+    _sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -177,8 +178,23 @@ def _written(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def publish_folder(partial: Path, final: Path) -> None:
+    """Give a written local folder its final name, once all its files are on the disk; an older one of that name gives
+    way. A reader sees all of a folder or nothing."""
+    old = final.with_name(f".old-{final.name}")
+    shutil.rmtree(old, ignore_errors=True)
+    for path in (*partial.iterdir(), partial):
+        _sync(path)
+    if final.exists():
+        final.rename(old)
+    partial.rename(final)
+    _sync(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -11,14 +11,15 @@ from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from manifests import files
 from manifests.errors import ConfigError
-from trainer import stored
 from trainer.checkpoint import PROGRESS, Progress, read_progress
 from trainer.codecs.stats import ChannelStats, load_stats
 from trainer.data.latents import ON_THE_FLY, SETTINGS, LatentSet, find_again, open_set
-from trainer.export_config import stats_of
+from trainer.export import stored
+from trainer.export.config import stats_of
+from trainer.export.pretrained import fill, read_config, reader
 from trainer.lora import LoraSettings, base_name
 from trainer.model.mmdit import MMDiT
-from trainer.pretrained import fill, read_config, reader
+from trainer.quiet import quietly
 from trainer.settings import TrainSettings, as_plain
 from trainer.space import LatentSpace, Space
 
@@ -66,7 +67,7 @@ def load_base(model: MMDiT, settings: TrainSettings) -> None:
         fill(model, base.folder, names)
         return
     parameters = dict(model.named_parameters())
-    with stored.quietly():
+    with quietly():
         state = {"ema": {kept: parameters[name].detach() for name, kept in names.items()}}
         dcp.load(state, checkpoint_id=base.folder, no_dist=not torch.distributed.is_initialized())
 
@@ -84,7 +85,7 @@ def read_base(base: Base, group: stored.Sizes, dtype: torch.dtype) -> dict[str, 
     if not base.is_export:
         return stored.Part(base.folder, "ema").read(group, dtype)
     tensors = {name: torch.empty(size, dtype=dtype) for name, size in group}
-    with stored.quietly():
+    with quietly():
         dcp.load(tensors, storage_reader=reader(base.folder), no_dist=True)
     return tensors
 

@@ -5,9 +5,7 @@ There is no random state to keep: every draw is a function of the stream positio
 """
 
 import json
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from trainer.guard import Guard
 from trainer.model.mmdit import MMDiT
 from trainer.optim import Optimizer
 from trainer.parallel import World
+from trainer.quiet import quietly
 from trainer.trainable import trainable
 
 PROGRESS = "progress.json"
@@ -95,7 +94,7 @@ def restore(folder: Path, model: MMDiT, optimizer: Optimizer, ema: Ema, guard: G
     progress = read_progress(folder)
     state = state_of(model, optimizer, ema, guard)
     try:
-        with quiet():
+        with quietly():
             dcp.load(state, checkpoint_id=folder, no_dist=world.size == 1)
     except (CheckpointException, RuntimeError) as error:
         why = str(error).strip().splitlines()[-1]
@@ -109,14 +108,6 @@ def restore(folder: Path, model: MMDiT, optimizer: Optimizer, ema: Ema, guard: G
 def load_ema(folder: Path, model: MMDiT) -> Progress:
     """Fill an unsharded model with a checkpoint's averaged weights."""
     state = {"ema": {name: p.detach() for name, p in trainable(model).items()}}
-    with quiet():
+    with quietly():
         dcp.load(state, checkpoint_id=folder, no_dist=True)
     return read_progress(folder)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without DCP's remark that a single process saves alone."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        yield

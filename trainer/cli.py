@@ -100,9 +100,9 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Parameters, FLOPs, memory, traffic, time and MFU of a run, without its GPUs; refuses what cannot fit."""
-    from trainer.plan import plan as make
-    from trainer.plan_clip import clips_of
-    from trainer.plan_show import refusal, show_plan
+    from trainer.plan.clip import clips_of
+    from trainer.plan.plan import plan as make
+    from trainer.plan.show import refusal, show_plan
     from trainer.settings import load_train_settings
 
     settings = load_train_settings(preset, sets or [])
@@ -144,7 +144,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a stage's weights as safetensors in the hub's layout, with all that is needed to use them."""
-    from trainer.export import export as run
+    from trainer.export.export import export as run
 
     _report(run(out, stage, weights, dtype, to, max_gb), as_json, _print_outcome)
 
@@ -184,8 +184,8 @@ def watch(
     as_json: Json = False,
 ) -> None:
     """The live table of a run that another process trains, until its last step; with --json its newest row."""
-    from trainer.watch import newest_row
-    from trainer.watch import watch as run
+    from trainer.observe.watch import newest_row
+    from trainer.observe.watch import watch as run
 
     if as_json:
         print(json.dumps(newest_row(out, stage)))

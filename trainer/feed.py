@@ -49,18 +49,17 @@ class Window:
 
 
 class Feed:
-    """The windows of a run from its position on, one a step. Use as a context.
+    """The windows of a run from its position on, one a step, without the positions left out. Use as a context.
 
     With `batch.prefetch` a thread cuts, loads, draws and packs them ahead; the windows are the same without it. While
     the feed is open the run's stream belongs to it.
     """
 
-    def __init__(self, run: Run, settings: TrainSettings, skip: frozenset[int] = frozenset()) -> None:
-        """skip: positions of the stream to leave out."""
+    def __init__(self, run: Run, settings: TrainSettings) -> None:
         self._run, self._settings = run, settings
         self._cost = training_cost(settings.model)
         self._ahead: Ahead[Window] | None = None
-        self._start(run.progress.position, skip)
+        self._start()
 
     def __enter__(self) -> "Feed":
         return self
@@ -79,11 +78,11 @@ class Feed:
         batches = tuple(batch.to(self._run.world.device) for batch in window.batches)
         return replace(window, batches=batches, waited_s=waited)
 
-    def reset(self, position: int, skip: frozenset[int]) -> None:
-        """Go on from another position, leaving out `skip`; windows made ahead are dropped."""
+    def reset(self) -> None:
+        """Go on from where the run's progress now stands; windows made ahead are dropped."""
         self.close()
         self._run.latents.forget()
-        self._start(position, skip)
+        self._start()
 
     def close(self) -> None:
         """End the thread."""
@@ -91,8 +90,9 @@ class Feed:
             self._ahead.close()
             self._ahead = None
 
-    def _start(self, position: int, skip: frozenset[int]) -> None:
-        self._windows = self._make(position, skip)
+    def _start(self) -> None:
+        progress = self._run.progress
+        self._windows = self._make(progress.position, frozenset(progress.left_out))
         if self._settings.batch.prefetch:
             self._ahead = Ahead(self._windows, self._settings.batch.prefetch)
 

@@ -25,10 +25,10 @@ from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample
 from trainer.documents import Conditions, Document
 from trainer.evaluate import load_averaged
+from trainer.export.pretrained import load_pretrained
 from trainer.model.mmdit import MMDiT
 from trainer.parallel import join_world
 from trainer.patches import CELL
-from trainer.pretrained import load_pretrained
 from trainer.readings import readings_of
 from trainer.sampler import Sampled, sample_documents
 from trainer.settings import TrainSettings

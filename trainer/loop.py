@@ -16,18 +16,18 @@ from trainer.feed import Feed, Window
 from trainer.garbage import collecting
 from trainer.gpus import peak_flops
 from trainer.heldout import chosen, measure, readable, totals
-from trainer.metrics import Metrics
 from trainer.objective import Reading
+from trainer.observe.metrics import Metrics
+from trainer.observe.sinks import check_sinks
+from trainer.observe.triggers import Triggers
 from trainer.parallel import join_world
 from trainer.readings import readings_of
 from trainer.rollback import look_back
 from trainer.run import Run, start_run
 from trainer.schedule import learning_rate
 from trainer.settings import TrainSettings
-from trainer.sinks import check_sinks
 from trainer.step import train_step
-from trainer.triggers import Triggers
-from trainer.unreadable import report_unreadable
+from trainer.unreadable import report_unreadable, report_unusable
 
 
 def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     world = join_world(settings.device, settings.parallel.context)
     plan = settings.stage(stage)
     latents = open_latents(settings, out)
+    report_unusable(latents.unusable, out, world)
     run = start_run(settings, out, stage, latents, world)
     readings = readings_of(latents, settings.objective, world.device, settings.model.patch)
     began, first = time.perf_counter(), run.progress
@@ -51,7 +52,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
         collecting(settings.gc_every) as collect,
         run.stop,
         run.saver,
-        _feed(run, settings) as feed,
+        Feed(run, settings) as feed,
     ):
         if run.progress.step == 0:
             _heldout(run, settings, readings, metrics)
@@ -68,7 +69,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
             collect(step)
             saving, leaving = last or step % settings.save_every == 0, run.stop.agreed()
             if (saving or leaving or logged) and look_back(run, settings):
-                feed.reset(run.progress.position, frozenset(run.progress.left_out))
+                feed.reset()
                 continue
             if last or step % settings.heldout_every == 0:
                 _heldout(run, settings, readings, metrics)
@@ -83,10 +84,6 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
 def _peak(device: torch.device) -> float | None:
     """FLOP/s of the device, for MFU; None where it is not known."""
     return peak_flops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
-
-
-def _feed(run: Run, settings: TrainSettings) -> Feed:
-    return Feed(run, settings, frozenset(run.progress.left_out))
 
 
 def _leave(run: Run) -> NoReturn:

@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from pipeline.settings import Settings
 from trainer.documents import DrawSettings
 from trainer.model.mmdit import Prediction
+from trainer.objective_presets import PRESETS, under
 from trainer.packing import PackedBatch, Targets
-from trainer.recipes import RECIPES, under
 from trainer.sigmas import Coupling, MediaSigmas
 
 SIGMA_FLOOR = 0.05
@@ -26,13 +26,13 @@ class ObjectiveSettings(Settings):
 
     `x` suits wide noisy channels: a narrow network cannot carry full-rank noise to its output, and need not.
     precondition: with `x`, the output is what content adds to the best linear estimate (`clean_estimate`).
-    recipe: whose modality weights and sigmas to start from (`trainer/recipes.py`); any key given beside it wins.
+    preset: whose modality weights and sigmas to start from (`trainer/objective_presets.py`); keys given beside it win.
     video_weight, audio_weight: of the two media's losses. drop: chance of dropping each caption in training.
     coupling: one sigma for both media (the paper), one each, or `mixed`: one each with chance `independent`.
     sigma: how each medium's is distributed.
     """
 
-    recipe: Literal["klear", "mova", "ovi"] = "klear"
+    preset: Literal["klear", "mova", "ovi"] = "klear"
     prediction: Literal["v", "x"] = "x"
     precondition: bool = True
     video_weight: float = Field(default=1.0, ge=0)
@@ -45,9 +45,9 @@ class ObjectiveSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, given: Any) -> Any:
-        """The recipe's keys below the given ones."""
-        name = given.get("recipe") if isinstance(given, dict) else None
-        return under(given, RECIPES[name]) if isinstance(name, str) and name in RECIPES else given
+        """The preset's keys below the given ones."""
+        name = given.get("preset") if isinstance(given, dict) else None
+        return under(given, PRESETS[name]) if isinstance(name, str) and name in PRESETS else given
 
     def draws(self, seed: int) -> DrawSettings:
         """What a document's draws depend on."""

@@ -49,6 +49,8 @@ def print_evaluation(result: Mapping[str, Any]) -> None:
     if "before" in result:
         before = ", ".join(f"{medium} {result['before'][medium]:.3f}" for medium in MEDIA)
         console.err.print(f"the stage before ended at {before}")
+    for key, reason in result["unreadable"].items():
+        console.say(f"{key} ({reason})", "unreadable", "bold yellow")
     console.err.print(f"{result['samples']} clips in {result['seconds']} s")
 
 

@@ -1,12 +1,12 @@
 """Writing checkpoints beside the training: a copy is taken at once, files are written while steps go on."""
 
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
+from manifests import files
 from manifests.errors import MachineError
 from trainer.checkpoint import PROGRESS, Progress, checkpoints, stage_folder, step_of
 from trainer.parallel import World
+from trainer.quiet import ALONE
 
 
 class Saver:
@@ -35,8 +37,8 @@ class Saver:
         self._keep_last, self._keep_every, self._background = keep_last, keep_every, background
         self._group = dist.new_group(backend="gloo") if world.size > 1 else None
         self._pending: tuple[Future, Path, Progress] | None = None
-        # DCP's remark that one process saves alone comes from its thread, when `quiet` is over.
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        # DCP's remark comes from its thread, when a `quietly` would be over.
+        warnings.filterwarnings("ignore", message=ALONE)
 
     def __enter__(self) -> "Saver":
         return self
@@ -83,8 +85,9 @@ class Saver:
                 "checkpoint:write", f"{partial} could not be written ({cause}); the one before it is whole"
             ) from error
         if self._world.first:
-            write_durably(partial / PROGRESS, json.dumps(asdict(progress), indent=1))
-            publish(partial, partial.with_name(partial.name.removeprefix(".partial-")))
+            note = json.dumps(asdict(progress), indent=1).encode()
+            files.replace(partial / PROGRESS, methodcaller("write", note))
+            files.publish_folder(partial, partial.with_name(partial.name.removeprefix(".partial-")))
             self._prune(progress.stage)
 
     def drop_after(self, stage: int, step: int) -> None:
@@ -103,31 +106,3 @@ class Saver:
         for folder in checkpoints(self._out, stage)[: -self._keep_last]:
             if self._keep_every is None or step_of(folder) % self._keep_every:
                 shutil.rmtree(folder)
-
-
-def publish(partial: Path, final: Path) -> None:
-    """Give a written folder its final name, for good; an older one of that name gives way."""
-    old = final.with_name(f".old-{final.name}")
-    shutil.rmtree(old, ignore_errors=True)
-    _sync(partial)
-    if final.exists():
-        final.rename(old)
-    partial.rename(final)
-    _sync(final.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write a small file and wait until it is on the disk."""
-    with path.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

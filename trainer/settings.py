@@ -15,11 +15,11 @@ from trainer.launch_ray import LaunchSettings
 from trainer.lora import LoraSettings
 from trainer.model.config import ModelConfig
 from trainer.objective import ObjectiveSettings
+from trainer.observe.sinks import LogSettings
+from trainer.observe.triggers import ProfileSettings
 from trainer.optim import OptimSettings
 from trainer.parallel import ParallelSettings
 from trainer.partition import BatchSettings
-from trainer.sinks import LogSettings
-from trainer.triggers import ProfileSettings
 
 PRESETS = Path(__file__).parent / "presets"
 

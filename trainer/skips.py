@@ -1,7 +1,7 @@
 """Skipped steps by name: which samples they were skipped for, on the screen, in a file, and left out of the stream."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from math import isfinite
@@ -55,8 +55,10 @@ def read_skips(guard: Guard, world: World) -> list[Skip | None]:
     ]
 
 
-def report_skips(skips: Iterable[Skip], out: Path, stage: int) -> None:
+def report_skips(skips: Sequence[Skip], out: Path, stage: int) -> None:
     """Say each, and append a line per named sample to OUT/report/skipped-stage-<n>.jsonl. The first process calls."""
+    if not skips:
+        return
     path = out / "report" / f"skipped-stage-{stage}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:

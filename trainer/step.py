@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from trainer.breakdown import Breakdown
 from trainer.gradients import clip, global_norm, gradients
 from trainer.guard import document_shares
 from trainer.objective import Reading, global_loss, loss_counts, media_losses
+from trainer.observe.breakdown import Breakdown
 from trainer.packing import PackedBatch
 from trainer.parallel import begin_pass, precision_context
 from trainer.run import Run

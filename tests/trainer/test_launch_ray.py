@@ -6,9 +6,9 @@ import torch
 from manifests.errors import ConfigError
 from trainer import launch_ray
 from trainer.checkpoint import latest
+from trainer.export.stored import Part
 from trainer.launch_ray import Workers, train_on_ray
 from trainer.loop import train
-from trainer.stored import Part
 
 
 @pytest.mark.slow

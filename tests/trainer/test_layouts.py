@@ -8,8 +8,8 @@ import torch
 from tests.trainer.test_saver import averaged
 from trainer.checkpoint import checkpoints, step_of
 from trainer.loop import train
+from trainer.observe.sinks import last_row, lines_file
 from trainer.settings import TrainSettings, as_plain
-from trainer.sinks import last_row, lines_file
 
 WAYS = {
     "context": (2, {"context": 2}),

@@ -1,32 +1,28 @@
 """LoRA: it starts as the base, learns, leaves the base alone, and comes out in peft's files and merged."""
 
 import importlib.util
-import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from manifests.errors import ConfigError
 from trainer.base import load_base, open_latents
 from trainer.checkpoint import latest, load_ema
 from trainer.evaluate import evaluate
-from trainer.export import export
+from trainer.export.export import export
+from trainer.export.pretrained import load_pretrained
+from trainer.export.stored import Part
 from trainer.loop import train
 from trainer.lora import LoraSettings, add_adapters, load_adapters
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.packing import pack
 from trainer.parallel import join_world
-from trainer.pretrained import load_pretrained
 from trainer.run import start_run
-from trainer.settings import TrainSettings, as_plain
-from trainer.stored import Part
+from trainer.settings import TrainSettings
 from trainer.trainable import trainable
 
 HAS_PEFT = importlib.util.find_spec("peft") is not None
@@ -145,25 +141,12 @@ def test_a_checkpoint_is_a_base_too_and_its_statistics_rule(out, tiny, tmp_path)
 
 @needs_peft
 @pytest.mark.slow
-def test_two_processes_train_the_adapters_of_one(out, tiny, base, tmp_path):
+def test_two_processes_train_the_adapters_of_one(out, tiny, base, launch):
     """FSDP2 with frozen and trained weights in one unit."""
     settings = adapting(tiny, base)
     one = train(settings, out, 1)
     shutil.rmtree(out / "checkpoints")
-    preset = tmp_path / "preset.yaml"
-    preset.write_text(yaml.safe_dump(json.loads(json.dumps(as_plain(settings)))))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "trainer"]
-    done = subprocess.run(
-        [*launch, "train", "--out", str(out), "--preset", str(preset), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        cwd=Path(__file__).parents[2],
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    two = json.loads(done.stdout)
+    two = launch(settings, 2)
     assert two["processes"] == 2
     for medium in ("video", "audio"):
         assert two["heldout"][-1][medium] == pytest.approx(one["heldout"][-1][medium], rel=1e-4)

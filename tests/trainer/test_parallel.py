@@ -1,44 +1,24 @@
 """FSDP2 over two gloo processes trains what one process trains."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from trainer.checkpoint import latest, load_ema
 from trainer.loop import train
 from trainer.model.mmdit import MMDiT
-from trainer.settings import as_plain
-from trainer.sinks import last_row, lines_file
+from trainer.observe.sinks import last_row, lines_file
 
 
-def test_two_processes_equal_one(out, tiny, tmp_path):
+def test_two_processes_equal_one(out, tiny, launch):
     """Through the command line, ranks with different streams present included."""
     one = train(tiny, out, 1)
     row = last_row(lines_file(out, 1))
     expected = MMDiT(tiny.model)
     load_ema(latest(out, 1), expected)
     shutil.rmtree(out / "checkpoints")
-    preset = tmp_path / "preset.yaml"
-    preset.write_text(yaml.safe_dump(json.loads(json.dumps(as_plain(tiny)))))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "trainer"]
-    done = subprocess.run(
-        [*launch, "train", "--out", str(out), "--preset", str(preset), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        cwd=Path(__file__).parents[2],
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    two = json.loads(done.stdout)
+    two = launch(tiny, 2)
     assert two["processes"] == 2 and two["samples"] == one["samples"]
     for medium in ("video", "audio"):
         assert abs(two["losses"][-1][medium] / one["losses"][-1][medium] - 1) < 1e-4

@@ -133,15 +133,15 @@ def test_the_default_is_the_papers(document):
         assert drawn.sigma_video == drawn.sigma_audio == draw_uniform(2, position, "sigma_v")
 
 
-def test_recipes_fill_what_is_not_given():
-    mova = load_train_settings("tiny", ["objective.recipe=mova", "objective.sigma.video.draw=logit_normal"]).objective
+def test_presets_fill_what_is_not_given():
+    mova = load_train_settings("tiny", ["objective.preset=mova", "objective.sigma.video.draw=logit_normal"]).objective
     assert (mova.video_weight, mova.audio_weight, mova.coupling) == (1.0, 0.2, "independent")
     assert (mova.sigma.video.shift, mova.sigma.audio.shift, mova.sigma.video.draw) == (5.0, 1.0, "logit_normal")
-    ovi = load_train_settings("tiny", ["objective.recipe=ovi", "objective.audio_weight=0.3"]).objective
+    ovi = load_train_settings("tiny", ["objective.preset=ovi", "objective.audio_weight=0.3"]).objective
     assert (ovi.video_weight, ovi.audio_weight, ovi.coupling) == (0.85, 0.3, "shared")
-    assert load_train_settings("tiny", ["objective.recipe=klear"]).objective == ObjectiveSettings()
+    assert load_train_settings("tiny", ["objective.preset=klear"]).objective == ObjectiveSettings()
     assert ObjectiveSettings(**mova.model_dump(mode="json")) == mova
-    with pytest.raises(ConfigError, match="objective.recipe = 'sora'"):
-        load_train_settings("tiny", ["objective.recipe=sora"])
+    with pytest.raises(ConfigError, match="objective.preset = 'sora'"):
+        load_train_settings("tiny", ["objective.preset=sora"])
     with pytest.raises(ConfigError, match="shift"):
         load_train_settings("tiny", ["objective.sigma.video.shift=0"])

@@ -28,9 +28,10 @@ from pipeline.work import work_off
 from trainer.codecs.stats import ChannelStats, save_stats
 from trainer.data.encode_settings import OUTSIDE, EncodeSettings
 from trainer.data.encode_work import INFO, SCHEMA, EncodeWorker
-from trainer.data.encoder import CELL, FIDELITY, Encoder
+from trainer.data.encoder import FIDELITY, Encoder
 from trainer.data.latents import INDEX, SETTINGS
 from trainer.data.shards import Member, samples
+from trainer.patches import CELL
 
 VERSION = 2
 

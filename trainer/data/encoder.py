@@ -16,10 +16,10 @@ from trainer.data.classes import Size, size_for
 from trainer.data.encode_settings import EncodeSettings
 from trainer.data.loudness import normalise_loudness
 from trainer.data.media import FPS, GROUP, RATE, Media, decode, usable_frames
+from trainer.patches import CELL
 from trainer.text import TextEncoder, text_encoder
 from trainer.text.speech import speech_bytes
 
-CELL = 16
 FIDELITY = ("psnr_db", "psnr_plain_db", "snr_db", "lsd_db")
 """Of the picture as decoded and without the deblocking filter; of the sound: signal to noise, log-spectral distance."""
 

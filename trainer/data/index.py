@@ -1,7 +1,7 @@
 """What is known of tens of millions of samples, in columns: 59 bytes a sample, no Python object until one is asked for.
 
 The key is the 16 bytes of the clip's id, sorted, so a sample is found by binary search. Names (split, class, tasks,
-shard) are numbers into short lists. `bench/loader.py --index` measures memory and start-up.
+shard) are numbers into short lists. `bench/loader_index.py` measures memory and start-up.
 """
 
 from collections.abc import Iterator, Sequence

@@ -6,8 +6,9 @@ OUT/latents/<recipe>/shard-00000.tar      <key>.json, <key>.latents.safetensors 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,9 +18,9 @@ from manifests.catalog import Catalog
 from manifests.errors import ConfigError, MediaError
 from manifests.files import AnyPath
 from trainer.codecs.stats import ChannelStats, load_stats
-from trainer.data.ahead import Ahead
 from trainer.data.encode_settings import EncodeSettings
 from trainer.data.index import Index, Place, Rows, unknown
+from trainer.data.read_ahead import ReadAhead
 from trainer.data.reader import ShardReader
 from trainer.data.sample import Sample, SampleInfo
 from trainer.data.tensors import parse
@@ -100,8 +101,11 @@ class LatentSet:
     settings: the `EncodeSettings` they were made with, as a dict. video_stats, audio_stats: their channel statistics.
     cache_bytes: how much normalised data to keep in memory; a small set is read once. threads, ahead: of `prefetch`:
     reads under way together, and samples it may hold. finite: refuse a sample with a number that is not finite (one
-    more pass over it).
+    more pass over it). unusable: keys of samples that cannot be encoded, with the reason of each, where that is found
+    out here; those of a stored set are in the table that `encode` wrote.
     """
+
+    unusable: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -123,7 +127,7 @@ class LatentSet:
         self.index = Index.read(folder / INDEX)
         self.finite = finite
         self._reader = ShardReader(folder)
-        self._ahead = Ahead(self._read, threads, ahead)
+        self._ahead = ReadAhead(self._read, threads, ahead)
         self._cache: dict[str, Sample] = {}
         self._room = cache_bytes
 

@@ -13,12 +13,12 @@ import torch
 
 from manifests.errors import ConfigError, KlearError, MediaError, cause_of
 from trainer.codecs.stats import load_stats
-from trainer.data.ahead import Ahead
 from trainer.data.encode import planned
 from trainer.data.encode_settings import EncodeSettings
 from trainer.data.encoder import Encoder
 from trainer.data.index import Index
 from trainer.data.latents import STATISTICS, LatentSet
+from trainer.data.read_ahead import ReadAhead
 from trainer.data.sample import Sample
 from trainer.data.shards import Member, samples
 
@@ -28,8 +28,10 @@ class LiveSet(LatentSet):
     a channel that hardly moves are those of rounded numbers, far from what it was before.
 
     out: folder of the run, on a disk. stats: folder of the statistics of channels. The JSON of every sample is read at
-    the start, which tells what it will be, so this is for some hundred thousand samples. Samples that are too short or
-    too small are not there.
+    the start, which tells what it will be, so this is for some hundred thousand samples. Samples that are too short,
+    too small or damaged are not there.
+
+    unusable: those by key, with the reason (code: message) of each.
     """
 
     def __init__(
@@ -49,8 +51,9 @@ class LiveSet(LatentSet):
         self._check_codecs(stats)
         self.finite = False
         self._members = {k: m for name in release.shard_names() for k, m in samples(self.folder / name).items()}
+        self.unusable: dict[str, str] = {}
         self.index = self._indexed()
-        self._ahead: Ahead[Sample] = Ahead(self._read, threads, 8 * threads)
+        self._ahead: ReadAhead[Sample] = ReadAhead(self._read, threads, 8 * threads)
         self._cache: dict[str, Sample] = {}
         self._room = cache_bytes
 
@@ -88,17 +91,19 @@ class LiveSet(LatentSet):
                 )
 
     def _indexed(self) -> Index:
-        rows = [row for key, members in self._members.items() if (row := self._indexed_one(key, members))]
+        rows: list[dict[str, Any]] = []
+        for key, members in self._members.items():
+            try:
+                rows.append(self._indexed_one(key, members))
+            except (KlearError, KeyError, ValueError) as error:
+                self.unusable[key] = ": ".join(cause_of(error))
         if not rows:
             raise ConfigError("latents:empty", f"no sample in {self.folder} is long and large enough")
         return Index.of(rows)
 
-    def _indexed_one(self, key: str, members: dict[str, Member]) -> dict[str, Any] | None:
-        """The row of a sample; None for one that cannot be encoded, or whose JSON is damaged."""
-        try:
-            described, mp4 = self._described(members), members["mp4"]
-            known = {name: described[name] for name in ("split", "audio_class", "tasks")}
-            lengths = self.encoder.lengths(described)
-        except (KlearError, KeyError, ValueError):
-            return None
+    def _indexed_one(self, key: str, members: dict[str, Member]) -> dict[str, Any]:
+        """The row of a sample. Raises KlearError, KeyError or ValueError where it cannot be encoded."""
+        described, mp4 = self._described(members), members["mp4"]
+        known = {name: described[name] for name in ("split", "audio_class", "tasks")}
+        lengths = self.encoder.lengths(described)
         return {"key": key, **known, **lengths, "shard": mp4.path.name, "offset": mp4.offset, "size": mp4.size}

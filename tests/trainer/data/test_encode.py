@@ -22,7 +22,7 @@ from trainer.data.encode_settings import EncodeSettings
 from trainer.data.encoder import Encoder, speech_within
 from trainer.data.latents import LatentSet, find_latents, open_set
 from trainer.data.media import usable_frames
-from trainer.export import export
+from trainer.export.export import export
 from trainer.loop import train
 from trainer.settings import load_train_settings
 
@@ -172,6 +172,7 @@ def test_on_the_fly_gives_the_same_samples(shards: Path, outcome: dict[str, Any]
     assert live.recipe == stored.recipe and known == list(stored.samples())
     with pytest.raises(MediaError, match=f"{_key('04')} in shard-00000.tar"):  # it is damaged, which nobody knew
         live.load(_key("04"))
+    assert set(live.unusable) == {_key("03")} and live.unusable[_key("03")].startswith("media:too_short: ")
     key = stored.keys("train")[0]
     live.prefetch([key])
     left, right = stored.load(key), live.load(key)
@@ -198,6 +199,7 @@ def test_a_model_trained_on_the_fly_is_exported_with_the_statistics_it_saw(shard
     sets += ["model.audio_channels=320", "model.text_dim=384", "stages.0.steps=1", "stages.0.tokens=400"]
     settings = load_train_settings("tiny", [*sets, "latents=on_the_fly:bbbb"]).model_copy(update={"encode": SETTINGS})
     train(settings, out, 1)
+    assert set(json.loads((out / "report" / "unusable.json").read_text())) == {_key("03")}
     progress = read_progress(latest(out, 1) or out)
     assert progress.latents.endswith("/bbbb")
     config = json.loads((Path(export(out, 1)["folder"]) / "config.json").read_text())

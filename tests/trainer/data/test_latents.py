@@ -18,12 +18,12 @@ from safetensors.torch import save
 from manifests import files
 from manifests.errors import ConfigError, KlearError, MediaError
 from trainer.checkpoint import latest, read_progress
-from trainer.data.ahead import Ahead
 from trainer.data.latents import INDEX, LatentSet, find_latents, open_set
+from trainer.data.read_ahead import ReadAhead
 from trainer.data.sample import Sample
 from trainer.data.shards import samples as members_of
 from trainer.evaluate import evaluate
-from trainer.export import export
+from trainer.export.export import export
 from trainer.generate import generate
 from trainer.loop import train
 from trainer.settings import TrainSettings
@@ -69,7 +69,7 @@ def test_read_ahead_is_bounded_and_forgets() -> None:
             done.append(key)
         return key.upper()
 
-    ahead = Ahead(fetch, threads=2, most=5)
+    ahead = ReadAhead(fetch, threads=2, most=5)
     ahead.announce("abcdefgh")
     gate.set()
     assert ahead.take("a") == "A" and ahead.take("h") == "H" and ahead.take("b") == "B"

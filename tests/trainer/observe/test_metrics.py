@@ -9,16 +9,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from manifests.errors import ConfigError
 from trainer import loop
-from trainer.breakdown import bucket_names
 from trainer.data.latents import LatentSet, find_latents
 from trainer.data.stream import Draw
 from trainer.feed import Window
 from trainer.loop import train
-from trainer.metrics import Metrics
+from trainer.observe.breakdown import bucket_names
+from trainer.observe.metrics import Metrics
+from trainer.observe.sinks import NAMES, JsonLines, LogSettings, check_sinks, last_row, lines_file, scalars_of
 from trainer.parallel import World
 from trainer.run import start_run
 from trainer.settings import TrainSettings
-from trainer.sinks import NAMES, JsonLines, LogSettings, check_sinks, last_row, lines_file, scalars_of
 from trainer.tasks import TASKS
 
 ALONE = World(0, 1, torch.device("cpu"))

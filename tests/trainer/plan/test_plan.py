@@ -9,14 +9,14 @@ from manifests.errors import ConfigError
 from trainer.batches import load_of
 from trainer.cli import app
 from trainer.gpus import GPUS, USABLE, peak_flops
-from trainer.plan import plan
-from trainer.plan_change import candidates
-from trainer.plan_clip import Clip, clips_of
-from trainer.plan_memory import weight_bytes
-from trainer.plan_recipe import recipe_of
-from trainer.plan_show import refusal
-from trainer.plan_step import Work, expected_step
-from trainer.plan_time import traffic
+from trainer.plan.change import candidates
+from trainer.plan.clip import Clip, clips_of
+from trainer.plan.layout import layout_of
+from trainer.plan.memory import weight_bytes
+from trainer.plan.plan import plan
+from trainer.plan.show import refusal
+from trainer.plan.step import Work, expected_step
+from trainer.plan.time import traffic
 from trainer.settings import PRESETS, load_train_settings
 from trainer.tasks import TASKS
 
@@ -34,9 +34,9 @@ def klear(*sets: str):
 def test_the_states_of_26_billion_parameters(gpus, expected):
     """16 bytes a parameter over the shards: the reference's table; 4 more for the average."""
     settings = klear()
-    found = weight_bytes(settings.model, recipe_of(settings, gpus, 26_758), ema=False)
+    found = weight_bytes(settings.model, layout_of(settings, gpus, 26_758), ema=False)
     assert sum(found[k] for k in ("parameters", "gradients", "moments")) / GIB == pytest.approx(expected, abs=0.1)
-    with_average = weight_bytes(settings.model, recipe_of(settings, gpus, 26_758))
+    with_average = weight_bytes(settings.model, layout_of(settings, gpus, 26_758))
     assert with_average["EMA"] == found["parameters"]
 
 
@@ -66,7 +66,7 @@ def test_gathering_adaln_more_than_doubles_the_traffic():
 def test_copies_and_context_add_their_traffic():
     settings = klear("parallel.shard=16", "parallel.context=4", MICRO)
     result = plan(settings, 64, "h100", [CLIP])
-    assert result["recipe"]["shard"] == 16 and result["fits"]
+    assert result["layout"]["shard"] == 16 and result["fits"]
     assert result["communication"]["all-reduce between copies"] > 0
     rows = result["step"]["tokens_per_s"] * result["step"]["seconds"]["step"] / 64
     expected = 3 * 4 * 4096 * 2 * 32 * 0.75 * rows
@@ -116,7 +116,7 @@ def test_the_preset_fits_as_it_is():
 def test_the_mixture_of_tasks_decides_a_step():
     settings = klear("mixture.tasks={T2AV: 3, T2A: 1}", "stages.0.tokens=400000", "batch.micro_tokens=32768")
     loads = {name: _load(name, settings) for name in ("T2AV", "T2A")}
-    step = expected_step(settings, recipe_of(settings, 8, 26_758), Work(loads, 1))
+    step = expected_step(settings, layout_of(settings, 8, 26_758), Work(loads, 1))
     assert step.rows * 8 <= 400_000 and step.turns == 2
 
 
@@ -126,9 +126,9 @@ def _load(task, settings):
 
 def test_traffic_of_one_gpu_is_none():
     settings = load_train_settings("local")
-    recipe = recipe_of(settings, 1, 10)
-    step = expected_step(settings, recipe, Work({"T2AV": _load("T2AV", settings)}, 1))
-    assert sum(traffic(settings.model, recipe, step).values()) == 0
+    layout = layout_of(settings, 1, 10)
+    step = expected_step(settings, layout, Work({"T2AV": _load("T2AV", settings)}, 1))
+    assert sum(traffic(settings.model, layout, step).values()) == 0
 
 
 def test_peaks_of_devices_by_the_drivers_name():
@@ -210,6 +210,6 @@ def test_suggestions_are_what_train_accepts():
     words = {word for change in tried for word in change.words}
     assert "optim.state_dtype=bf16" not in words and "parallel.shard=40" not in words
     assert {"parallel.context=8", "parallel.recompute=full", "--gpus 80", "parallel.shard=16"} <= words
-    assert all(384 % change.recipe.shard == 0 for change in tried)
+    assert all(384 % change.layout.shard == 0 for change in tried)
     first = next(change for change in tried if change.words == ("--gpus 80",))
-    assert first.recipe.shard == 8
+    assert first.layout.shard == 8

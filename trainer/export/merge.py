@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from trainer import stored
 from trainer.base import base_shapes, open_base, read_base
+from trainer.export import stored
 from trainer.lora import LoraSettings, peft_name
 
 _A, _B = ".lora_A.default.weight", ".lora_B.default.weight"

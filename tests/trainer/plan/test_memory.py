@@ -5,7 +5,7 @@ import gc
 import pytest
 import torch
 
-from tests.trainer.live_bytes import LiveBytes
+from tests.trainer.plan.live_bytes import LiveBytes
 from trainer.data.latents import LatentSet, find_latents
 from trainer.ema import Ema
 from trainer.feed import Feed
@@ -13,8 +13,8 @@ from trainer.lora import add_adapters
 from trainer.model.mmdit import MMDiT
 from trainer.optim import Optimizer
 from trainer.parallel import World
-from trainer.plan_memory import activation_bytes, data_bytes, weight_bytes
-from trainer.plan_recipe import recipe_of
+from trainer.plan.layout import layout_of
+from trainer.plan.memory import activation_bytes, data_bytes, weight_bytes
 from trainer.readings import readings_of
 from trainer.run import start_run
 from trainer.settings import TrainSettings, load_train_settings
@@ -30,8 +30,8 @@ def settings_for(precision: str, recompute: str, *more: str) -> TrainSettings:
 def planned(settings: TrainSettings, batch) -> dict[str, float]:
     """Bytes by component for this micro-batch on one device, without its data."""
     rows = tuple(len(ids) for ids in batch.packed.positions)
-    recipe = recipe_of(settings, 1, sum(rows))
-    return weight_bytes(settings.model, recipe) | activation_bytes(settings.model, recipe, sum(rows), rows[0] + rows[3])
+    layout = layout_of(settings, 1, sum(rows))
+    return weight_bytes(settings.model, layout) | activation_bytes(settings.model, layout, sum(rows), rows[0] + rows[3])
 
 
 def windows(settings: TrainSettings, out, device: torch.device):
@@ -87,7 +87,7 @@ def test_states_of_muon_and_of_adapters(sets):
     model = MMDiT(settings.model)
     add_adapters(model, settings.lora)
     optimizer, ema = Optimizer(model, settings.optim), Ema(model, 0.9)
-    plan = weight_bytes(settings.model, recipe_of(settings, 1, 1))
+    plan = weight_bytes(settings.model, layout_of(settings, 1, 1))
     assert plan["parameters"] == sum(p.nbytes for p in model.parameters())
     assert plan["gradients"] == sum(p.nbytes for p in model.parameters() if p.requires_grad)
     assert plan["moments"] == sum(t.nbytes for state in optimizer.state.values() for t in state.values())
@@ -108,7 +108,7 @@ def test_what_one_more_layer_keeps(out, precision, ffn):
             held.append(live.now)
         del prediction
         rows = sum(len(ids) for ids in batch.packed.positions)
-        plan = activation_bytes(settings.model, recipe_of(settings, 1, 1), rows, 0)
+        plan = activation_bytes(settings.model, layout_of(settings, 1, 1), rows, 0)
         planned_bytes.append(plan["activations"])
     # Autocast keeps copies of the weights in bf16; modulation is computed in float32.
     weights = 2 * sum(p.numel() for p in model.blocks[0].streams.parameters()) if precision == "bf16" else 0

@@ -15,7 +15,7 @@ def show_plan(plan: Mapping[str, Any]) -> None:
     console.rows(
         "A sample: forward and backward", ["clip", "task", "tokens", "TFLOP", "attention, %", "ffn and qkv, %"], body
     )
-    console.rows("Laid out over", ["what", "value"], [[name, str(value)] for name, value in plan["recipe"].items()])
+    console.rows("Laid out over", ["what", "value"], [[name, str(value)] for name, value in plan["layout"].items()])
     _sized(f"Memory of one {plan['gpu']['name']}", plan["memory"], 2**30, "GiB")
     _sized("A GPU receives in a step", plan["communication"], 1e9, "GB")
     _show_step(plan["step"], "A step of " + str(plan["step"]["tokens"]) + " tokens")

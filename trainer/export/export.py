@@ -1,6 +1,6 @@
 """`export`: a checkpoint's weights as sharded safetensors in the hub's layout, with all that is needed to use them.
 
-DIR/config.json                          see `trainer/export_config.py`
+DIR/config.json                          see `trainer/export/config.py`
     model.safetensors.index.json         which file holds which tensor
     model-00001-of-0000N.safetensors     at most `max_gb` GB each
 Only one file's tensors are in memory at a time, whatever the size of the model.
@@ -8,25 +8,26 @@ Only one file's tensors are in memory at a time, whatever the size of the model.
 
 import gc
 import json
-import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from manifests.errors import ConfigError
+from manifests.files import publish_folder
 from manifests.settings import checked
 from pipeline import console
-from trainer import stored
 from trainer.base import open_base, space_of
 from trainer.checkpoint import Progress, latest, read_progress, stage_folder
-from trainer.export_check import ADAPTER, check_whole
-from trainer.export_config import CONFIG, INDEX, describe
+from trainer.export import stored
+from trainer.export.check import ADAPTER, check_whole
+from trainer.export.config import CONFIG, INDEX, describe
+from trainer.export.merge import Adapters, Merged
 from trainer.lora import LoraSettings, adapter_config
-from trainer.merge import Adapters, Merged
 from trainer.settings import as_plain
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -62,7 +63,7 @@ def export(
     to = to or out / "export" / f"stage-{stage}-{progress.step:08d}-{weights}-{dtype}"
     fresh = not same_export(to, config)
     if fresh:
-        with Folder(to) as partial:
+        with whole(to) as partial:
             write_tensors(partial, source, DTYPES[dtype], float("inf") if weights == "lora" else max_gb)
             (partial / CONFIG).write_bytes(_text(config))
             if weights == "lora" and lora is not None:
@@ -152,26 +153,17 @@ def _text(config: Mapping[str, Any]) -> bytes:
     return (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-class Folder:
-    """A folder that appears whole: use as a context, which gives the one beside it to write into."""
-
-    def __init__(self, final: Path) -> None:
-        self._final = final
-        self._partial = final.with_name(f".partial-{final.name}")
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
-        return self._partial
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            return
-        for path in (*self._partial.iterdir(), self._partial):
-            _sync(path)
-        self._partial.rename(self._final)
-        _sync(self._final.parent)
+@contextmanager
+def whole(final: Path) -> Iterator[Path]:
+    """A folder to write into, which gets the name `final` when the block ends well, and else is gone."""
+    partial = final.with_name(f".partial-{final.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        publish_folder(partial, final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_tensors(to: Path, source: stored.Source, dtype: torch.dtype, max_gb: float) -> None:
@@ -193,14 +185,6 @@ def write_tensors(to: Path, source: stored.Source, dtype: torch.dtype, max_gb: f
             ticker.advance(1)
     index = {"metadata": {"total_size": total}, "weight_map": places}
     (to / INDEX).write_text(json.dumps(index, indent=1) + "\n")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _check(weights: str, dtype: str, max_gb: float) -> None:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainer.breakdown import Breakdown, bucket_names
 from trainer.data.latents import LatentSet, find_latents
 from trainer.feed import Feed
-from trainer.norm_shares import ParameterShares, place_of
 from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
+from trainer.observe.breakdown import Breakdown, bucket_names
+from trainer.observe.shares import ParameterShares, place_of
 from trainer.packing import pack
 from trainer.parallel import World
 from trainer.readings import readings_of

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
+class ReadAhead(Generic[T]):
     """Calls `fetch(key)` in threads for the keys that were announced. Any thread may announce and take.
 
     threads: fetches under way together. most: results that are held or under way, taken ones not counted.

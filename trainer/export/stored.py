@@ -1,9 +1,7 @@
 """The tensors of a checkpoint on disk, read by name without a model, an optimizer or a process group."""
 
 import pickle
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +11,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 from manifests.errors import ConfigError
+from trainer.quiet import quietly
 
 _METADATA = ".metadata"
 
@@ -63,14 +62,6 @@ class Part:
 def identity(folder: Path) -> str:
     """A digest that no other save shares: DCP gives every save an id of its own, which its index holds."""
     return blake2b((folder / _METADATA).read_bytes(), digest_size=16).hexdigest()
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Without DCP's remark that a single process reads alone."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is")
-        yield
 
 
 def natural(sizes: Mapping[str, torch.Size]) -> dict[str, torch.Size]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from trainer.gpus import GPUS
-from trainer.plan_recipe import Recipe
-from trainer.plan_time import Step, seconds, traffic
-from trainer.plan_trained import counted, newton_schulz_flops
+from trainer.plan.layout import Layout
+from trainer.plan.time import Step, seconds, traffic
+from trainer.plan.trained import counted, newton_schulz_flops
 from trainer.settings import load_train_settings
 
 CONFIG = load_train_settings("tiny").model
@@ -16,7 +16,7 @@ M = 2 * 4 * (6 * 64 * 64 + 6 * 64)
 """AdaLN of two layers of four streams: 2 bytes more each way."""
 H100, A100 = GPUS["h100"], GPUS["a100"]
 STEP = Step(rows=100, turns=3, flops={"attention": 521 * 10**12, "ffn": 679 * 10**12}, waiting=1.0, groups=3)
-HSDP = Recipe(16, 8, 1, False, "full", True, 4, None, adapters=0, trained=P, momenta=0)
+HSDP = Layout(16, 8, 1, False, "full", True, 4, None, adapters=0, trained=P, momenta=0)
 """Two nodes of a copy each."""
 FSDP = replace(HSDP, shard=16)
 
@@ -47,24 +47,24 @@ def test_a_ring_over_nodes_runs_at_the_networks_rate():
 @pytest.mark.parametrize(("context", "rate"), [(8, 300e9), (16, 40e9)])
 def test_a_context_group_beyond_a_node_uses_the_network(context, rate):
     """q, k, v and the result of 64 channels in bf16, in three passes through two layers."""
-    recipe = replace(HSDP, context=context)
+    layout = replace(HSDP, context=context)
     size = 3 * 4 * 64 * 2 * 2 * (context - 1) / context * 100
-    assert traffic(CONFIG, recipe, STEP)["all-to-all of context"] == pytest.approx(size)
-    assert seconds(CONFIG, recipe, STEP, H100)["context and AdaLN"] == pytest.approx(size / rate)
+    assert traffic(CONFIG, layout, STEP)["all-to-all of context"] == pytest.approx(size)
+    assert seconds(CONFIG, layout, STEP, H100)["context and AdaLN"] == pytest.approx(size / rate)
 
 
 @pytest.mark.parametrize(("shard", "rate"), [(8, 300e9), (16, 40e9)])
 def test_so_do_adaln_vectors_of_a_shard_group(shard, rate):
     """Of 3 noise levels, one vector in and 6 x 4 streams out of two layers in float32, there and back, thrice."""
-    recipe = replace(HSDP, shard=shard, rows=True)
+    layout = replace(HSDP, shard=shard, rows=True)
     size = 2 * 3 * 64 * (1 + 48) * 4 * 3
-    assert seconds(CONFIG, recipe, STEP, H100)["context and AdaLN"] == pytest.approx(size / rate)
+    assert seconds(CONFIG, layout, STEP, H100)["context and AdaLN"] == pytest.approx(size / rate)
 
 
 def test_groups_that_straddle_two_nodes_use_the_network():
-    recipe = replace(HSDP, gpus=24, shard=8, context=3)
-    size = traffic(CONFIG, recipe, STEP)["all-to-all of context"]
-    assert seconds(CONFIG, recipe, STEP, H100)["context and AdaLN"] == pytest.approx(size / 40e9)
+    layout = replace(HSDP, gpus=24, shard=8, context=3)
+    size = traffic(CONFIG, layout, STEP)["all-to-all of context"]
+    assert seconds(CONFIG, layout, STEP, H100)["context and AdaLN"] == pytest.approx(size / 40e9)
 
 
 def test_adapters_alone_are_reduced():

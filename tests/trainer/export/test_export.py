@@ -14,15 +14,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from manifests.errors import ConfigError
-from trainer import stored
 from trainer.checkpoint import latest, load_ema
 from trainer.data.latents import LatentSet, find_latents
-from trainer.export import Folder, export, grouped
-from trainer.export_config import CONFIG, INDEX
+from trainer.export import stored
+from trainer.export.config import CONFIG, INDEX
+from trainer.export.export import export, grouped, whole
+from trainer.export.pretrained import load_pretrained
 from trainer.generate import generate_from
 from trainer.loop import train
 from trainer.model.mmdit import MMDiT
-from trainer.pretrained import load_pretrained
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_the_final_name_is_given_when_all_files_are_written(trained, tmp_path, m
 
 
 def test_a_failed_export_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), Folder(tmp_path / "model") as partial:
+    with pytest.raises(KeyboardInterrupt), whole(tmp_path / "model") as partial:
         (partial / CONFIG).write_text("{}")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
@@ -204,7 +204,8 @@ def test_files_are_cut_by_size_and_a_large_tensor_goes_alone():
 PEAK = """
 import sys, torch
 from pathlib import Path
-from trainer import export, stored
+from trainer.export import stored
+from trainer.export.export import whole, write_tensors
 
 folder, to = Path(sys.argv[1]), Path(sys.argv[2])
 
@@ -217,8 +218,8 @@ part.read(list(part.sizes.items())[:1], torch.float32)  # what the libraries tak
 from safetensors.torch import save_file
 Path("/proc/self/clear_refs").write_text("5")
 start = mib("VmRSS")
-with export.Folder(to) as partial:
-    export.write_tensors(partial, part, torch.float32, 0.05)
+with whole(to) as partial:
+    write_tensors(partial, part, torch.float32, 0.05)
 print(mib("VmHWM") - start)
 """
 

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from trainer.sinks import AXES
+from trainer.observe.sinks import AXES
 
 MEDIA = ("video", "audio")
 
@@ -77,7 +77,7 @@ def facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, (name, form) in kinds.items():
         if row.get(key) is not None and row[key] == row[key]:
             yield name, form.format(row[key])
-    for key, name in (("skipped", "skipped steps"), ("bad", "bad rows")):
+    for key, name in (("skipped", "skipped steps"), ("bad", "bad rows"), ("unreadable", "unreadable samples")):
         if row.get(key):
             yield name, str(row[key])
 

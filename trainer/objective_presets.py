@@ -1,9 +1,9 @@
-"""How others balance the two media: modality weights and sigmas, as published, for `objective.recipe`."""
+"""How others balance the two media: modality weights and sigmas, as published, for `objective.preset`."""
 
 from collections.abc import Mapping
 from typing import Any
 
-RECIPES: Mapping[str, Mapping[str, Any]] = {
+PRESETS: Mapping[str, Mapping[str, Any]] = {
     "klear": {},
     "mova": {
         "audio_weight": 0.2,

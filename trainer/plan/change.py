@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 from manifests.errors import ConfigError
 from pipeline.settings import with_sets
-from trainer.plan_recipe import Recipe, recipe_of
+from trainer.plan.layout import Layout, layout_of
 from trainer.settings import TrainSettings, as_plain
 
 
 class Change(NamedTuple):
-    """words: for --set, or `--gpus N`. settings, recipe: what they lead to."""
+    """words: for --set, or `--gpus N`. settings, layout: what they lead to."""
 
     words: tuple[str, ...]
     settings: TrainSettings
-    recipe: Recipe
+    layout: Layout
 
 
 class Option(NamedTuple):
@@ -48,7 +48,7 @@ def _changed(
         return None
     try:
         changed = with_sets(TrainSettings, dict(as_plain(settings)), sets) if sets else settings
-        return Change((*more, *sets), changed, recipe_of(changed, gpus, document))
+        return Change((*more, *sets), changed, layout_of(changed, gpus, document))
     except ConfigError:
         return None
 

@@ -12,11 +12,11 @@ from torch import nn
 
 from manifests.errors import ConfigError
 from pipeline.settings import with_sets
-from trainer.export_config import CONFIG, FORMAT, INDEX, stats_of
+from trainer.export.config import CONFIG, FORMAT, INDEX, stats_of
 from trainer.model.mmdit import MMDiT
+from trainer.quiet import quietly
 from trainer.settings import TrainSettings
 from trainer.space import LatentSpace
-from trainer.stored import quietly
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A *gradient share* here is the part of sum |dL/d(output row)|^2 that falls to the rows of a cell: how loudly those rows
 speak at the network's output, before it mixes them; L is the step's weighted loss, so modality weights and token counts
 are in it. The shares of all cells add up to 1. It is exact and costs one pass over the output's gradient. It is not the
-share of a parameter's gradient, where rows may cancel: that is `trainer/norm_shares.py`, by parts of the network.
+share of a parameter's gradient, where rows may cancel: that is `trainer/observe/shares.py`, by parts of the network.
 
 On the device each micro-batch leaves (documents, 4) sums a medium; which cell a document belongs to is known on the
 host. Both meet on the host when a line is logged, where ranks are added up too.
@@ -18,8 +18,8 @@ from torch import nn
 
 from trainer.documents import Document
 from trainer.model.mmdit import Prediction
-from trainer.norm_shares import ParameterShares
 from trainer.objective import MediaLosses
+from trainer.observe.shares import ParameterShares
 from trainer.packing import PackedBatch
 from trainer.parallel import World
 from trainer.tasks import TASKS

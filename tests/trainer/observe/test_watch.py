@@ -10,12 +10,12 @@ from rich.console import Console
 
 from manifests.errors import ConfigError
 from pipeline import console
-from trainer import watch as module
-from trainer.board import Board, clock, facts, percent
 from trainer.loop import train
-from trainer.sinks import JsonLines, last_row, lines_file
+from trainer.observe import watch as module
+from trainer.observe.board import Board, clock, facts, percent
+from trainer.observe.sinks import JsonLines, last_row, lines_file
+from trainer.observe.watch import newest, newest_row, watch
 from trainer.tasks import TASKS
-from trainer.watch import newest, newest_row, watch
 
 
 def shown(board: Board, width: int) -> list[str]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from trainer.flops import Flops
 from trainer.gpus import GPUS_PER_NODE, Gpu
 from trainer.model.config import ModelConfig
-from trainer.plan_recipe import Recipe
-from trainer.plan_trained import counted, newton_schulz_flops
+from trainer.plan.layout import Layout
+from trainer.plan.trained import counted, newton_schulz_flops
 
 ELEMENTWISE = 400
 """Bytes of a GPU's memory that elementwise work of one row in one block reads and writes, forward and backward, per
@@ -28,59 +28,59 @@ class Step:
     groups: float
 
 
-def traffic(config: ModelConfig, recipe: Recipe, step: Step) -> dict[str, float]:
+def traffic(config: ModelConfig, layout: Layout, step: Step) -> dict[str, float]:
     """Bytes that a GPU receives in a step, by exchange. AdaLN's weights and vectors travel in float32, whatever the
     precision. Copies add up their gradients once, after the last pass."""
     counts = counted(config)
     modulation = sum(n for name, n in counts.items() if name.startswith("blocks/modulation/"))
-    kept = modulation if recipe.rows else 0
-    travel, size = sum(counts.values()) + recipe.adapters - kept, 2 if recipe.bf16 else 4
-    reduced = recipe.trained if recipe.adapters else travel
-    others = (recipe.shard - 1) / recipe.shard
-    copies = 2 * (recipe.replicas - 1) / recipe.replicas
-    passes = 2 if recipe.recompute == "none" else 3
-    outside = (recipe.context - 1) / recipe.context
+    kept = modulation if layout.rows else 0
+    travel, size = sum(counts.values()) + layout.adapters - kept, 2 if layout.bf16 else 4
+    reduced = layout.trained if layout.adapters else travel
+    others = (layout.shard - 1) / layout.shard
+    copies = 2 * (layout.replicas - 1) / layout.replicas
+    passes = 2 if layout.recompute == "none" else 3
+    outside = (layout.context - 1) / layout.context
     tables = step.groups * config.width * (1 + 24 * config.layers) * 4
     return {
         "all-gather of weights": 2 * (size * travel + (4 - size) * (modulation - kept)) * others * step.turns,
         "reduce-scatter of gradients": 4 * reduced * others * step.turns,
-        "all-reduce between copies": 4 * copies * recipe.trained / recipe.shard,
+        "all-reduce between copies": 4 * copies * layout.trained / layout.shard,
         "all-to-all of context": passes * 4 * config.width * size * config.layers * outside * step.rows,
-        "AdaLN vectors": 2 * tables * step.turns if recipe.rows else 0.0,
-        "Muon's matrices": 2 * 2 * recipe.momenta / recipe.shard * others,
+        "AdaLN vectors": 2 * tables * step.turns if layout.rows else 0.0,
+        "Muon's matrices": 2 * 2 * layout.momenta / layout.shard * others,
     }
 
 
-def seconds(config: ModelConfig, recipe: Recipe, step: Step, gpu: Gpu) -> dict[str, float]:
+def seconds(config: ModelConfig, layout: Layout, step: Step, gpu: Gpu) -> dict[str, float]:
     """Seconds of a step by what it does, and `step`: the longer of computing and FSDP's traffic, which overlap, and
     what overlaps with nothing."""
-    moved = traffic(config, recipe, step)
+    moved = traffic(config, layout, step)
     products = sum(step.flops.values()) - step.flops["attention"]
-    again = 4 / 3 if recipe.recompute == "full" else 1.0
-    context, vectors = _rate(recipe.context, recipe.gpus, gpu), _rate(recipe.shard, recipe.gpus, gpu)
+    again = 4 / 3 if layout.recompute == "full" else 1.0
+    context, vectors = _rate(layout.context, layout.gpus, gpu), _rate(layout.shard, layout.gpus, gpu)
     found = {
         "attention": again * step.flops["attention"] / gpu.attention * step.waiting,
         "products": again * products / gpu.gemm * step.waiting,
-        "elementwise": _elementwise(config, recipe, step) / gpu.copy * step.waiting,
-        "weights and gradients": _fsdp(moved, recipe, gpu),
+        "elementwise": _elementwise(config, layout, step) / gpu.copy * step.waiting,
+        "weights and gradients": _fsdp(moved, layout, gpu),
         "context and AdaLN": moved["all-to-all of context"] / context + moved["AdaLN vectors"] / vectors,
-        "optimizer": _optimizer(config, recipe, gpu) + moved["Muon's matrices"] / vectors,
+        "optimizer": _optimizer(config, layout, gpu) + moved["Muon's matrices"] / vectors,
     }
     computing = found["attention"] + found["products"] + found["elementwise"]
     overlapped = max(computing, found["weights and gradients"])
     return found | {"step": overlapped + found["context and AdaLN"] + found["optimizer"]}
 
 
-def _elementwise(config: ModelConfig, recipe: Recipe, step: Step) -> float:
-    again = 1.0 if recipe.recompute == "none" else 4 / 3
+def _elementwise(config: ModelConfig, layout: Layout, step: Step) -> float:
+    again = 1.0 if layout.recompute == "none" else 4 / 3
     return again * ELEMENTWISE * config.width * config.layers * step.rows
 
 
-def _optimizer(config: ModelConfig, recipe: Recipe, gpu: Gpu) -> float:
+def _optimizer(config: ModelConfig, layout: Layout, gpu: Gpu) -> float:
     """Norm and clip, update and average read and write 28 bytes a parameter, and its moments or momentum twice."""
-    adamw = (28 + 4 * recipe.moment_bytes) * (recipe.trained - recipe.momenta)
-    held = (adamw + (28 + 8) * recipe.momenta) / recipe.shard / gpu.copy
-    return held + (newton_schulz_flops(config, recipe.shard) / gpu.gemm if recipe.momenta else 0.0)
+    adamw = (28 + 4 * layout.moment_bytes) * (layout.trained - layout.momenta)
+    held = (adamw + (28 + 8) * layout.momenta) / layout.shard / gpu.copy
+    return held + (newton_schulz_flops(config, layout.shard) / gpu.gemm if layout.momenta else 0.0)
 
 
 def _inside(group: int, gpus: int) -> bool:
@@ -93,10 +93,10 @@ def _rate(group: int, gpus: int, gpu: Gpu) -> float:
     return gpu.link if _inside(group, gpus) else min(gpu.link, gpu.network / GPUS_PER_NODE)
 
 
-def _fsdp(moved: dict[str, float], recipe: Recipe, gpu: Gpu) -> float:
+def _fsdp(moved: dict[str, float], layout: Layout, gpu: Gpu) -> float:
     """A ring over a node's GPUs runs at the link's rate. Over several nodes all GPUs of a node take in the same bytes
     once, over all its network cards; copies are added up by each GPU over its own share of them."""
     inside = moved["all-gather of weights"] + moved["reduce-scatter of gradients"]
-    ring = inside / (gpu.link if _inside(recipe.shard, recipe.gpus) else min(gpu.link, gpu.network))
-    own = gpu.link if recipe.gpus <= GPUS_PER_NODE else min(gpu.link, gpu.network / GPUS_PER_NODE)
+    ring = inside / (gpu.link if _inside(layout.shard, layout.gpus) else min(gpu.link, gpu.network))
+    own = gpu.link if layout.gpus <= GPUS_PER_NODE else min(gpu.link, gpu.network / GPUS_PER_NODE)
     return ring + moved["all-reduce between copies"] / own

@@ -9,13 +9,13 @@ from trainer.batches import load_of
 from trainer.flops import training_flops
 from trainer.gpus import USABLE, Gpu, gpu_named
 from trainer.model.layout import PAD_ROWS, STREAMS
-from trainer.plan_change import Change, candidates
-from trainer.plan_clip import Clip, clips_of
-from trainer.plan_memory import activation_bytes, data_bytes, weight_bytes
-from trainer.plan_recipe import Recipe, recipe_of
-from trainer.plan_step import Work, expected_step, micro_batch
-from trainer.plan_time import Step, seconds, traffic
-from trainer.plan_trained import counted, counted_parts
+from trainer.plan.change import Change, candidates
+from trainer.plan.clip import Clip, clips_of
+from trainer.plan.layout import Layout, layout_of
+from trainer.plan.memory import activation_bytes, data_bytes, weight_bytes
+from trainer.plan.step import Work, expected_step, micro_batch
+from trainer.plan.time import Step, seconds, traffic
+from trainer.plan.trained import counted, counted_parts
 from trainer.settings import TrainSettings
 from trainer.tasks import TASKS
 
@@ -29,8 +29,8 @@ def plan(settings: TrainSettings, gpus: int, gpu: str, clips: Sequence[Clip] = (
     kind, clips = gpu_named(gpu), clips or clips_of(settings)
     every = [{name: load_of(c.info(), task, settings.model.patch) for name, task in TASKS.items()} for c in clips]
     work = Work(max(every, key=lambda tasks: max(load.tokens for load in tasks.values())), stage)
-    recipe = recipe_of(settings, gpus, work.largest.tokens)
-    fits = _fits(settings, recipe, work, kind)
+    layout = layout_of(settings, gpus, work.largest.tokens)
+    fits = _fits(settings, layout, work, kind)
     change = None if fits else _change(settings, gpus, work, kind)
     return {
         "parameters": counted_parts(settings.model) | {"items": counted(settings.model)},
@@ -41,57 +41,57 @@ def plan(settings: TrainSettings, gpus: int, gpu: str, clips: Sequence[Clip] = (
             for clip, tasks in zip(clips, every, strict=True)
         ],
         "gpu": asdict(kind),
-        **_at(settings, recipe, work, kind),
+        **_at(settings, layout, work, kind),
         "fits": fits,
         "change": list(change.words) if change else [],
-        "after": _at(change.settings, change.recipe, work, kind) if change else None,
+        "after": _at(change.settings, change.layout, work, kind) if change else None,
     }
 
 
-def _at(settings: TrainSettings, recipe: Recipe, work: Work, gpu: Gpu) -> dict[str, Any]:
-    """What depends on the recipe."""
-    memory = memory_of(settings, recipe, work)
-    step = expected_step(settings, recipe, work)
-    moved, time = traffic(settings.model, recipe, step), seconds(settings.model, recipe, step, gpu)
-    told = {"tokens": settings.stage(work.stage).tokens, "micro_batch_tokens": micro_batch(settings, recipe, work)}
+def _at(settings: TrainSettings, layout: Layout, work: Work, gpu: Gpu) -> dict[str, Any]:
+    """What depends on the layout."""
+    memory = memory_of(settings, layout, work)
+    step = expected_step(settings, layout, work)
+    moved, time = traffic(settings.model, layout, step), seconds(settings.model, layout, step, gpu)
+    told = {"tokens": settings.stage(work.stage).tokens, "micro_batch_tokens": micro_batch(settings, layout, work)}
     return {
-        "recipe": asdict(recipe),
+        "layout": asdict(layout),
         "memory": memory | {"total": sum(memory.values()), "usable": USABLE * gpu.memory},
         "communication": moved | {"total": sum(moved.values())},
-        "step": told | _told(recipe, step, time, gpu),
+        "step": told | _told(layout, step, time, gpu),
     }
 
 
-def memory_of(settings: TrainSettings, recipe: Recipe, work: Work) -> dict[str, float]:
+def memory_of(settings: TrainSettings, layout: Layout, work: Work) -> dict[str, float]:
     """Bytes on a GPU by component, with the largest micro-batch, full of the largest samples."""
     pads, model, largest = PAD_ROWS * len(STREAMS), settings.model, work.largest
-    tokens = micro_batch(settings, recipe, work)
-    rows = tuple(round((tokens / largest.tokens * n + PAD_ROWS) / recipe.context) for n in largest.rows)
-    total = round((tokens + pads) / recipe.context)
+    tokens = micro_batch(settings, layout, work)
+    rows = tuple(round((tokens / largest.tokens * n + PAD_ROWS) / layout.context) for n in largest.rows)
+    total = round((tokens + pads) / layout.context)
     return (
-        weight_bytes(model, recipe)
-        | activation_bytes(model, recipe, total, rows[0] + rows[3])
+        weight_bytes(model, layout)
+        | activation_bytes(model, layout, total, rows[0] + rows[3])
         | {"data": 2 * data_bytes(model, rows)}  # type: ignore[arg-type]
     )
 
 
-def _fits(settings: TrainSettings, recipe: Recipe, work: Work, gpu: Gpu) -> bool:
-    return sum(memory_of(settings, recipe, work).values()) <= USABLE * gpu.memory
+def _fits(settings: TrainSettings, layout: Layout, work: Work, gpu: Gpu) -> bool:
+    return sum(memory_of(settings, layout, work).values()) <= USABLE * gpu.memory
 
 
 def _change(settings: TrainSettings, gpus: int, work: Work, gpu: Gpu) -> Change | None:
     """The smallest change that fits; with more GPUs only where nothing else does. None when nothing would."""
     tried = candidates(settings, gpus, work.largest.tokens)
-    return next((c for c in tried if _fits(c.settings, c.recipe, work, gpu)), None)
+    return next((c for c in tried if _fits(c.settings, c.layout, work, gpu)), None)
 
 
-def _told(recipe: Recipe, step: Step, time: Mapping[str, float], gpu: Gpu) -> dict[str, Any]:
+def _told(layout: Layout, step: Step, time: Mapping[str, float], gpu: Gpu) -> dict[str, Any]:
     flops = sum(step.flops.values())
     return {
         "micro_batches": step.turns,
         "waiting": step.waiting,
         "flops_per_gpu": flops,
         "seconds": dict(time),
-        "tokens_per_s": step.rows * recipe.gpus / time["step"],
+        "tokens_per_s": step.rows * layout.gpus / time["step"],
         "mfu": flops / time["step"] / gpu.peak,
     }

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from manifests.errors import ConfigError
 from trainer.flops import Load, training_cost, training_flops
 from trainer.partition import Partition, partition
-from trainer.plan_recipe import Recipe
-from trainer.plan_time import Step
+from trainer.plan.layout import Layout
+from trainer.plan.time import Step
 from trainer.settings import TrainSettings
 
 
@@ -24,33 +24,33 @@ class Work:
         return max(self.loads.values(), key=lambda load: load.tokens)
 
 
-def expected_step(settings: TrainSettings, recipe: Recipe, work: Work) -> Step:
+def expected_step(settings: TrainSettings, layout: Layout, work: Work) -> Step:
     """A step of the stage: as many samples as its tokens hold."""
-    drawn, split = _split(settings, recipe, work)
+    drawn, split = _split(settings, layout, work)
     everything = sum(drawn, Load())
-    flops = {part: n // recipe.gpus for part, n in training_flops(everything, settings.model).items()}
+    flops = {part: n // layout.gpus for part, n in training_flops(everything, settings.model).items()}
     turns = len(split.slots[0])
-    groups = 1 + 2 * len(drawn) / (turns * recipe.data_size)
-    return Step(everything.tokens / recipe.gpus, turns, flops, split.waiting, groups)
+    groups = 1 + 2 * len(drawn) / (turns * layout.data_size)
+    return Step(everything.tokens / layout.gpus, turns, flops, split.waiting, groups)
 
 
-def micro_batch(settings: TrainSettings, recipe: Recipe, work: Work) -> int:
+def micro_batch(settings: TrainSettings, layout: Layout, work: Work) -> int:
     """Tokens of the largest micro-batch to have place for, on `context` GPUs together: `batch.micro_tokens`.
 
     Without that limit, the largest that the feed makes of the stage's tokens; a document goes in one piece.
     """
-    if recipe.micro_tokens is not None:
-        return recipe.micro_tokens
-    drawn, split = _split(settings, recipe, work)
+    if layout.micro_tokens is not None:
+        return layout.micro_tokens
+    drawn, split = _split(settings, layout, work)
     slots = (sum(drawn[i].tokens for i in slot) for rank in split.slots for slot in rank)
     return max(work.largest.tokens, *slots)
 
 
-def _split(settings: TrainSettings, recipe: Recipe, work: Work) -> tuple[list[Load], Partition]:
+def _split(settings: TrainSettings, layout: Layout, work: Work) -> tuple[list[Load], Partition]:
     cost = training_cost(settings.model)
     drawn = _samples(settings.mixture.tasks, work.loads, settings.stage(work.stage).tokens)
-    batch = settings.batch.model_copy(update={"micro_tokens": recipe.micro_tokens})
-    return drawn, partition([d.tokens for d in drawn], [cost(d) for d in drawn], recipe.data_size, batch)
+    batch = settings.batch.model_copy(update={"micro_tokens": layout.micro_tokens})
+    return drawn, partition([d.tokens for d in drawn], [cost(d) for d in drawn], layout.data_size, batch)
 
 
 def _samples(weights: Mapping[str, float], loads: Mapping[str, Load], budget: int) -> list[Load]:

@@ -9,8 +9,8 @@ import torch
 
 from trainer.garbage import collecting
 from trainer.loop import train
+from trainer.observe.triggers import ProfileSettings, Triggers
 from trainer.parallel import World
-from trainer.triggers import ProfileSettings, Triggers
 
 ALONE = World(0, 1, torch.device("cpu"))
 

@@ -9,8 +9,8 @@ from rich.live import Live
 
 from manifests.errors import ConfigError
 from pipeline import console
-from trainer.board import Board
-from trainer.sinks import last_row, lines_file
+from trainer.observe.board import Board
+from trainer.observe.sinks import last_row, lines_file
 
 POLL_S = 1.0
 

@@ -34,6 +34,7 @@ NAMES = {
     "fill": "batch/fill",
     "skipped": "guard/skipped",
     "bad": "guard/bad_rows",
+    "unreadable": "data/unreadable",
 }
 """Key of a row to its public name. throughput(tps) is of one device, as torchtitan's; samples/s are of all."""
 AXES = ("task", "class", "sigma")

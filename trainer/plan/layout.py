@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainer.divides import check_context, keeps_rows, shards_of
-from trainer.plan_trained import adapters, momenta, trained
+from trainer.plan.trained import adapters, momenta, trained
 from trainer.settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Layout:
     """gpus: all of them. shard: GPUs that share one copy of the weights. context: GPUs that share a micro-batch.
 
     rows: AdaLN weights are never gathered. recompute: see `trainer/recompute.py`. bf16: precision. moment_bytes: of
@@ -40,7 +40,7 @@ class Recipe:
         return self.gpus // self.context
 
 
-def recipe_of(settings: TrainSettings, gpus: int, document: int) -> Recipe:
+def layout_of(settings: TrainSettings, gpus: int, document: int) -> Layout:
     """What the settings ask for on this many GPUs. document: tokens of the largest sample, which goes in one piece.
 
     Raises ConfigError where `train` does: for numbers that do not divide, and for Muon with LoRA.
@@ -48,7 +48,7 @@ def recipe_of(settings: TrainSettings, gpus: int, document: int) -> Recipe:
     p, model, limit = settings.parallel, settings.model, settings.batch.micro_tokens
     check_context(p.context, gpus, model.heads)
     shard = shards_of(p.shard, gpus)
-    return Recipe(
+    return Layout(
         gpus=gpus,
         shard=shard,
         context=p.context,

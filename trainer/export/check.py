@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from manifests.errors import ConfigError
-from trainer.export_config import INDEX
+from trainer.export.config import INDEX
 
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 

@@ -1,14 +1,14 @@
 """What a GPU must hold to train: bytes by component, from what autograd keeps of each block.
 
-Tested against counted tensors (tests/trainer/test_plan_memory.py): whoever changes `StreamBlock` adapts `BLOCK` below.
+Tested against counted tensors (tests/trainer/plan/test_memory.py): whoever changes `StreamBlock` adapts `BLOCK` below.
 Compiled blocks keep less than this: the compiler makes cheap values again.
 """
 
 from typing import NamedTuple
 
 from trainer.model.config import ModelConfig
-from trainer.plan_recipe import Recipe
-from trainer.plan_trained import counted
+from trainer.plan.layout import Layout
+from trainer.plan.trained import counted
 
 
 class Kept(NamedTuple):
@@ -64,49 +64,49 @@ def row_bytes(config: ModelConfig, bf16: bool, products_only: bool = False) -> f
     return total
 
 
-def activation_bytes(config: ModelConfig, recipe: Recipe, rows: int, media_rows: int) -> dict[str, float]:
+def activation_bytes(config: ModelConfig, layout: Layout, rows: int, media_rows: int) -> dict[str, float]:
     """Bytes of activations for this many rows on a GPU, at the fullest moment. media_rows: those with a head."""
-    every, products = row_bytes(config, recipe.bf16), row_bytes(config, recipe.bf16, products_only=True)
-    inputs = config.width * (2 if recipe.bf16 else 4)
-    kept = {"none": every, "selective": inputs + products, "full": inputs}[recipe.recompute]
-    again = {"none": 0.0, "selective": every - products, "full": every}[recipe.recompute]
-    heads = media_rows * config.width * (14 if recipe.bf16 else 16)
+    every, products = row_bytes(config, layout.bf16), row_bytes(config, layout.bf16, products_only=True)
+    inputs = config.width * (2 if layout.bf16 else 4)
+    kept = {"none": every, "selective": inputs + products, "full": inputs}[layout.recompute]
+    again = {"none": 0.0, "selective": every - products, "full": every}[layout.recompute]
+    heads = media_rows * config.width * (14 if layout.bf16 else 16)
     return {
         "activations": rows * (config.layers * kept + 8 * config.head_dim) + heads,
         "block made again": rows * again,
-        "working memory": rows * config.width * WORKING[recipe.bf16],
+        "working memory": rows * config.width * WORKING[layout.bf16],
     }
 
 
-def weight_bytes(config: ModelConfig, recipe: Recipe, ema: bool = True) -> dict[str, float]:
+def weight_bytes(config: ModelConfig, layout: Layout, ema: bool = True) -> dict[str, float]:
     """Bytes of the weights and all that goes with them, on a GPU. A base that is frozen has its weights alone."""
     counts = counted(config)
     modulation = sum(n for name, n in counts.items() if name.startswith("blocks/modulation/"))
     blocks = sum(n for name, n in counts.items() if name.startswith("blocks/")) - modulation
     rest = sum(counts.values()) - blocks - modulation
-    moments = 2 * recipe.moment_bytes * (recipe.trained - recipe.momenta) + 4 * recipe.momenta
+    moments = 2 * layout.moment_bytes * (layout.trained - layout.momenta) + 4 * layout.momenta
     found = {
-        "parameters": 4 * (sum(counts.values()) + recipe.adapters) / recipe.shard,
-        "gradients": 4 * recipe.trained / recipe.shard,
-        "moments": moments / recipe.shard,
-        "EMA": 4 * recipe.trained / recipe.shard if ema else 0.0,
+        "parameters": 4 * (sum(counts.values()) + layout.adapters) / layout.shard,
+        "gradients": 4 * layout.trained / layout.shard,
+        "moments": moments / layout.shard,
+        "EMA": 4 * layout.trained / layout.shard if ema else 0.0,
     }
-    return found | _gathered(config, recipe, blocks + recipe.adapters, modulation, rest)
+    return found | _gathered(config, layout, blocks + layout.adapters, modulation, rest)
 
 
-def _gathered(config: ModelConfig, recipe: Recipe, blocks: int, modulation: int, rest: int) -> dict[str, float]:
+def _gathered(config: ModelConfig, layout: Layout, blocks: int, modulation: int, rest: int) -> dict[str, float]:
     """Whole weights for a while, and whole gradients on their way to the shards."""
-    size = 2 if recipe.bf16 else 4
-    if recipe.shard == 1:
+    size = 2 if layout.bf16 else 4
+    if layout.shard == 1:
         # Autocast keeps a bf16 copy of what it has multiplied with: of all blocks, or of the one made again. AdaLN is
         # computed in float32, from its own weights.
-        alive = blocks / (1 if recipe.recompute == "none" else config.layers)
-        return {"weights in bf16": 2.0 * (alive + rest) if recipe.bf16 else 0.0}
-    adaln = 0 if recipe.rows else modulation
+        alive = blocks / (1 if layout.recompute == "none" else config.layers)
+        return {"weights in bf16": 2.0 * (alive + rest) if layout.bf16 else 0.0}
+    adaln = 0 if layout.rows else modulation
     # AdaLN's are units of their own, of float32.
     unit = max(size * blocks, 4 * adaln) / config.layers
-    reduced = recipe.adapters or blocks
-    gradients = max((4 + size) * reduced, 0 if recipe.adapters else (4 + 4) * adaln)
+    reduced = layout.adapters or blocks
+    gradients = max((4 + size) * reduced, 0 if layout.adapters else (4 + 4) * adaln)
     return {
         "gathered weights": LIVE_UNITS * unit + size * rest,
         "gradients to reduce": gradients / config.layers,

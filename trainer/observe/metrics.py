@@ -13,13 +13,13 @@ import torch.distributed as dist
 from rich.live import Live
 
 from pipeline import console
-from trainer.board import Board
-from trainer.breakdown import Breakdown
 from trainer.feed import Window
+from trainer.observe.board import Board
+from trainer.observe.breakdown import Breakdown
+from trainer.observe.sinks import JsonLines, Sink, TensorBoard, WandB, lines_file, scalars_of
 from trainer.parallel import World
 from trainer.run import Run
 from trainer.settings import TrainSettings, as_plain
-from trainer.sinks import JsonLines, Sink, TensorBoard, WandB, lines_file, scalars_of
 
 GIB = 2**30
 TOLD = ("imbalance", "waiting", "fill")
@@ -68,17 +68,11 @@ class Metrics:
         yield
         self._since += time.perf_counter() - began
 
-    def add(
-        self,
-        step: int,
-        values: torch.Tensor,
-        window: Window,
-        lr: float,
-    ) -> None:
+    def add(self, step: int, values: torch.Tensor, window: Window, lr: float) -> None:
         """Note a step's values (3,): video and audio loss, gradient norm, NaN where the step was skipped.
 
-        window: what it was fed. A step that was done before (training went back) takes the place of its
-        first run. Every `log_every` steps, and at the last, all ranks put the row together.
+        window: what it was fed. A step that was done before (training went back) takes the place of its first run.
+        Every `log_every` steps, and at the last, all ranks put the row together.
         """
         if step <= self._step:
             self._rewind(step - 1)

@@ -1,0 +1,1 @@
+"""Trained weights for others to use: written, checked, read back."""
