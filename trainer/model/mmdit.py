@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from trainer.model.attention import Meeting
+from trainer.model.attention import Meeting, gather_rows
 from trainer.model.block import JointBlock, Rows
 from trainer.model.config import ModelConfig
 from trainer.model.exchange import Context
@@ -89,19 +89,40 @@ class MMDiT(nn.Module):
     def _through_blocks(
         self, tokens: list[torch.Tensor], tables: Tables, rope: Sequence[torch.Tensor], packed: Packed
     ) -> list[torch.Tensor]:
-        counts = [stream.shape[0] for stream in tokens]
         rows = [Rows(table, group) for table, group in zip(rope, packed.group)]
         if self.config.shared:
-            tokens, rows = [torch.cat(tokens)], [_as_one(rows, len(packed.sigmas))]
-            tables = [[torch.cat(streams)] for streams in tables]
-        kernel = pick(self.kernel, tokens[0].device, tokens[0].dtype)
-        meeting = Meeting(packed.order, packed.segments(), kernel, self.context)
+            return self._as_one(tokens, tables, rows, packed)
+        meeting = self._meeting(packed, tokens[0], packed.order)
         for block, modulation in zip(self.blocks, tables):
             tokens = block(tokens, modulation, rows, meeting)
-        return list(tokens[0].split(counts)) if self.config.shared else tokens
+        return tokens
+
+    def _as_one(
+        self, tokens: list[torch.Tensor], tables: Tables, rows: list[Rows], packed: Packed
+    ) -> list[torch.Tensor]:
+        """The blocks on one buffer of all streams, in document order where this process has all rows.
+
+        The tables of the streams are laid one after the other.
+        """
+        counts = [stream.shape[0] for stream in tokens]
+        x, row = torch.cat(tokens), _joined(rows, len(packed.sigmas))
+        ordered = self.context is None
+        if ordered:
+            x, row = gather_rows(x, packed.order), Rows(row.rope[packed.order], row.group[packed.order])
+        meeting = self._meeting(packed, x, None if ordered else packed.order)
+        for block, modulation in zip(self.blocks, tables):
+            (x,) = block([x], [torch.cat(modulation)], [row], meeting)
+        if ordered:
+            x = torch.empty_like(x).index_copy(0, packed.order, x)
+        return list(x.split(counts))
+
+    def _meeting(self, packed: Packed, x: torch.Tensor, order: torch.Tensor | None) -> Meeting:
+        rows = sum(packed.document_lengths)
+        kernel = pick(self.kernel, x.device, x.dtype)
+        return Meeting(rows, None if order is None else order[:rows], packed.segments(), kernel, self.context)
 
 
-def _as_one(rows: Sequence[Rows], groups: int) -> Rows:
-    """The rows of all streams as one buffer; the tables of the streams are laid one after the other."""
+def _joined(rows: Sequence[Rows], groups: int) -> Rows:
+    """The rows of all streams as one buffer's."""
     shifted = [row.group + groups * stream for stream, row in enumerate(rows)]
     return Rows(torch.cat([row.rope for row in rows]), torch.cat(shifted))
