@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from trainer.model.chunks import buffer_chunks
 from trainer.packing import PackedBatch, Targets
 
 
@@ -24,13 +25,15 @@ def split_rows(batch: PackedBatch, rank: int, size: int) -> PackedBatch:
     def mine(x: torch.Tensor) -> torch.Tensor:
         return x.chunk(size)[rank]
 
+    group = tuple(mine(x) for x in packed.group)
     return PackedBatch(
         replace(
             packed,
             order=_gathered(packed.order, rows, size),
             transcript_row=_local(packed.transcript_row, rows[2] // size, rank),
             positions=tuple(mine(x) for x in packed.positions),
-            group=tuple(mine(x) for x in packed.group),
+            group=group,
+            chunks=buffer_chunks(group, len(packed.chunks) == 1, len(packed.sigmas), None),
             video=mine(packed.video),
             audio=mine(packed.audio),
             video_text=mine(packed.video_text),

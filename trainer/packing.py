@@ -10,6 +10,7 @@ import torch
 from trainer.clocks import audio_duration_s, video_latents_for
 from trainer.data.sample import Sample
 from trainer.documents import Conditions, Document
+from trainer.model.chunks import buffer_chunks
 from trainer.model.config import ModelConfig
 from trainer.model.layout import (
     CAPTION,
@@ -98,9 +99,10 @@ def pack(
     text, kinds = zip(*(_cat_text(rows, i, config.text_dim, pads[1 + i]) for i in range(2)), strict=True)
     transcript, transcript_row = _cat_bytes(rows, config.bytes.kernel // 2, pads[2])
     groups, sigmas = _groups(rows, pads, room)
+    order = document_order(lengths, pads)  # type: ignore[arg-type]
     packed = Packed(
         lengths=lengths,  # type: ignore[arg-type]
-        order=document_order(lengths, pads),  # type: ignore[arg-type]
+        order=order,
         video=video.noisy,
         audio=audio.noisy,
         video_text=text[0],
@@ -112,6 +114,7 @@ def pack(
         positions=tuple(_pad_cat([r.positions[s] for r in rows], (3,), pads[s]) for s in range(len(STREAMS))),
         group=groups,
         sigmas=sigmas,
+        chunks=buffer_chunks(groups, config.shared, len(sigmas), order),
     )
     return PackedBatch(packed, video, audio, tuple(documents))
 

@@ -1,9 +1,10 @@
 """Processes and devices: who runs where, and how the model is sharded. The model itself knows none of this."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -27,7 +28,8 @@ class ParallelSettings(Settings):
     context: processes that share the tokens of the same documents (Ulysses; heads must be a multiple of it).
     modulation: `rows` never gathers AdaLN weights, `gather` gives each block's a unit of FSDP, `auto` is rows where
     they divide. recompute: activations made again in the backward pass. compile: blocks by torch.compile.
-    attention: a kernel, see `trainer.model.kernels.KERNELS`.
+    attention: a kernel, see `trainer.model.kernels.KERNELS`. elementwise: whether what stands between the products of a
+    block is torch's (compiled or not), or kernels in Triton (`trainer/model/fused`), which need a GPU and no compiler.
     """
 
     shard: int | None = Field(default=None, ge=1)
@@ -36,6 +38,7 @@ class ParallelSettings(Settings):
     recompute: Recompute = "none"
     compile: bool = False
     attention: str = "auto"
+    elementwise: Literal["torch", "triton"] = "torch"
 
 
 @dataclass(frozen=True)
@@ -117,15 +120,29 @@ def parallelize(model: MMDiT, world: World, settings: ParallelSettings, precisio
     The model may be on the meta device (`materialise` follows). Gradients are summed, not averaged: the loss is already
     divided by global counts. Raises ConfigError when the numbers of processes do not divide.
     """
+    run_of = _runner(settings, world.device)
     model.kernel = settings.attention
     model.context = _context(world, model.config.heads)
     for block in model.blocks:
         assert isinstance(block, JointBlock)
-        run = recomputing(block.run, settings.recompute, _draws(block))
+        run = recomputing(run_of(block), settings.recompute, _draws(block))
         block.runner = torch.compile(run, dynamic=True, fullgraph=True) if settings.compile else run
     if world.size > 1:
         _shard(model, world, settings, precision)
     return model
+
+
+def _runner(settings: ParallelSettings, device: torch.device) -> Callable[[JointBlock], Callable[..., Any]]:
+    """How a block runs, by who does its elementwise work."""
+    if settings.elementwise == "torch":
+        return lambda block: block.run
+    if settings.compile:
+        raise ConfigError("config:elementwise", "elementwise = 'triton' is not compiled: set compile=false")
+    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ConfigError("config:elementwise", "elementwise = 'triton' needs a CUDA device: set elementwise=torch")
+    from trainer.model.fused.block import run_fused
+
+    return lambda block: partial(run_fused, block)
 
 
 def _draws(block: nn.Module) -> bool:

@@ -18,7 +18,8 @@ class Meeting(NamedTuple):
     order: (N,) int64, those rows of the concatenated buffers (of all processes of a context), document by document;
     None where the one buffer has them in this order already, pads last. segments: (D,) int64 on the CPU, tokens of each
     document: the host needs them, and reading them never waits for the device. kernel: one of
-    `trainer.model.kernels.KERNELS`. context: the processes that share the rows, if any.
+    `trainer.model.kernels.KERNELS`. context: the processes that share the rows, if any. place: per buffer, for
+    `trainer/model/fused` only: (R_s,) int32, where its rows go, -1 for pads; None: where they lie.
     """
 
     rows: int
@@ -26,6 +27,7 @@ class Meeting(NamedTuple):
     segments: torch.Tensor
     kernel: str
     context: Context | None = None
+    place: tuple[torch.Tensor | None, ...] = (None,)
 
 
 def omni_attention(heads: Sequence[Heads], meeting: Meeting) -> list[torch.Tensor]:

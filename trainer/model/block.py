@@ -19,10 +19,14 @@ SHARED = ("shared",)
 
 
 class Rows(NamedTuple):
-    """What a block knows of a buffer's rows. rope: (R, 2, head_dim) float32. group: (R,) int64, row of the table."""
+    """What a block knows of a buffer's rows. rope: (R, 2, head_dim) float32. group: (R,) int64, row of the table.
+
+    chunks: (C, 3) int32, runs of a group (`trainer.model.chunks`).
+    """
 
     rope: torch.Tensor
     group: torch.Tensor
+    chunks: torch.Tensor
 
 
 class StreamBlock(nn.Module):

@@ -42,6 +42,8 @@ class Packed:
     positions: 4 x (R_s, 3) float32: (t, h, w) ids.
     group: 4 x (R_s,) int64: index into `sigmas` of the row's noise level.
     sigmas: (G,) float32 in [0, 1]: sigma per (document, noise level) group; group 0 is sigma 0 (clean tokens, pads).
+    chunks: per buffer that the blocks work on (4, or 1 of all streams where they share weights; its groups are then
+        stream * G + group, its rows in document order) (C, 3) int32: see `trainer.model.chunks.chunks_of`.
     """
 
     lengths: tuple[tuple[int, int, int, int], ...]
@@ -57,6 +59,7 @@ class Packed:
     positions: tuple[torch.Tensor, ...]
     group: tuple[torch.Tensor, ...]
     sigmas: torch.Tensor
+    chunks: tuple[torch.Tensor, ...]
 
     @property
     def document_lengths(self) -> tuple[int, ...]:

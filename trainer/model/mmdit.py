@@ -8,6 +8,7 @@ from torch import nn
 
 from trainer.model.attention import Meeting, gather_rows
 from trainer.model.block import JointBlock, Rows
+from trainer.model.chunks import one_group
 from trainer.model.config import ModelConfig
 from trainer.model.exchange import Context
 from trainer.model.kernels import pick
@@ -89,26 +90,28 @@ class MMDiT(nn.Module):
     def _through_blocks(
         self, tokens: list[torch.Tensor], tables: Tables, rope: Sequence[torch.Tensor], packed: Packed
     ) -> list[torch.Tensor]:
-        rows = [Rows(table, group) for table, group in zip(rope, packed.group)]
         if self.config.shared:
-            return self._as_one(tokens, tables, rows, packed)
-        meeting = self._meeting(packed, tokens[0], packed.order)
+            return self._as_one(tokens, tables, rope, packed)
+        rows = [Rows(*row) for row in zip(rope, packed.group, packed.chunks)]
+        places = tuple(self._places(packed).split([stream.shape[0] for stream in tokens]))
+        meeting = self._meeting(packed, tokens[0], packed.order)._replace(place=places)
         for block, modulation in zip(self.blocks, tables):
             tokens = block(tokens, modulation, rows, meeting)
         return tokens
 
     def _as_one(
-        self, tokens: list[torch.Tensor], tables: Tables, rows: list[Rows], packed: Packed
+        self, tokens: list[torch.Tensor], tables: Tables, rope: Sequence[torch.Tensor], packed: Packed
     ) -> list[torch.Tensor]:
         """The blocks on one buffer of all streams, in document order where this process has all rows.
 
         The tables of the streams are laid one after the other.
         """
         counts = [stream.shape[0] for stream in tokens]
-        x, row = torch.cat(tokens), _joined(rows, len(packed.sigmas))
+        x, turns, group = torch.cat(tokens), torch.cat(list(rope)), one_group(packed.group, len(packed.sigmas))
         ordered = self.context is None
         if ordered:
-            x, row = gather_rows(x, packed.order), Rows(row.rope[packed.order], row.group[packed.order])
+            x, turns, group = gather_rows(x, packed.order), turns[packed.order], group[packed.order]
+        row = Rows(turns, group, packed.chunks[0])
         meeting = self._meeting(packed, x, None if ordered else packed.order)
         for block, modulation in zip(self.blocks, tables):
             (x,) = block([x], [torch.cat(modulation)], [row], meeting)
@@ -121,8 +124,11 @@ class MMDiT(nn.Module):
         kernel = pick(self.kernel, x.device, x.dtype)
         return Meeting(rows, None if order is None else order[:rows], packed.segments(), kernel, self.context)
 
-
-def _joined(rows: Sequence[Rows], groups: int) -> Rows:
-    """The rows of all streams as one buffer's."""
-    shifted = [row.group + groups * stream for stream, row in enumerate(rows)]
-    return Rows(torch.cat([row.rope for row in rows]), torch.cat(shifted))
+    def _places(self, packed: Packed) -> torch.Tensor:
+        """Where each row of the four buffers goes: among the documents' rows, or, to be exchanged, where it lies."""
+        total = sum(len(group) for group in packed.group)
+        here = torch.arange(total, dtype=torch.int32, device=packed.order.device)
+        if self.context is not None:
+            return here
+        rows = sum(packed.document_lengths)
+        return torch.full_like(here, -1).index_copy(0, packed.order[:rows], here[:rows])
