@@ -48,6 +48,12 @@ def test_two_processes():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", ["triton", "triton, context all"])
+def test_two_processes_with_fused_blocks(way):
+    _check(differences(2, way))
+
+
+@pytest.mark.slow
 def test_four_processes():
     found = differences(4)
     assert len(found) == 11
