@@ -20,6 +20,30 @@ from trainer.model.streams.media import MediaEmbed, MediaHead
 Tables = list[list[torch.Tensor]]
 """Per block, per stream: (G, 6 * width) float32."""
 
+MEDIA = ("video", "audio")
+
+
+class Still(NamedTuple):
+    """What a pass reads besides the media and their noise levels: the same at every step of sampling.
+
+    texts: tokens of video text and of audio text, (R, width). rope: per buffer (R, 2, head_dim) float32.
+    order, segments: who attends to whom, as `Meeting` has them.
+    """
+
+    texts: tuple[torch.Tensor, torch.Tensor]
+    rope: list[torch.Tensor]
+    order: torch.Tensor
+    segments: torch.Tensor
+
+
+class Levels(NamedTuple):
+    """All AdaLN vectors of G noise levels, float32. blocks: per block, per buffer (its streams one after the other),
+    (G, 6 * width). heads: of video and of audio, (G, 2 * width).
+    """
+
+    blocks: Tables
+    heads: list[torch.Tensor]
+
 
 class Prediction(NamedTuple):
     """The network's output, pad rows included: video (R_v, C_v p^2) and audio (R_a, C_a), float32.
@@ -63,45 +87,61 @@ class MMDiT(nn.Module):
 
     def forward(self, packed: Packed) -> Prediction:
         """One pass over a packed micro-batch (see `Packed` for every shape)."""
-        condition = self.sigma(packed.sigmas)
-        rope = [rope_table(ids, self.config.head_dim, self.config.rope) for ids in packed.positions]
-        tokens = self._through_blocks(self.embed(packed), self.tables_of(condition), rope, packed)
-        video, audio = STREAMS.index("video"), STREAMS.index("audio")
-        return Prediction(
-            self.heads["video"](tokens[video], packed.video, condition, packed.group[video]),
-            self.heads["audio"](tokens[audio], packed.audio, condition, packed.group[audio]),
-        )
+        still = self.prepare(packed)
+        return self.run(packed.video, packed.audio, packed.group, still, self.levels(packed.sigmas))
 
-    def embed(self, packed: Packed) -> list[torch.Tensor]:
-        """The tokens of the four streams, 4 x (R_s, width), before the first block; all of one dtype."""
-        dtype = self.video.weight.dtype
-        tokens = [
-            self.video(packed.video.to(dtype)),
+    def prepare(self, packed: Packed) -> Still:
+        """The part of a pass that reads neither the media nor the noise levels."""
+        rope = [rope_table(ids, self.config.head_dim, self.config.rope) for ids in packed.positions]
+        texts = (
             self.video_text(packed.video_text, packed.video_text_kind),
             self.audio_text(packed.audio_text, packed.audio_text_kind, packed.transcript, packed.transcript_row),
-            self.audio(packed.audio.to(dtype)),
-        ]
+        )
+        return Still(texts, [torch.cat(rope)] if self.config.shared else rope, packed.order, packed.segments())
+
+    def levels(self, sigmas: torch.Tensor) -> Levels:
+        """The part of a pass that reads noise levels (G,) alone: each AdaLN matrix is read once for all of them."""
+        condition = self.sigma(sigmas)
+        blocks = self.tables_of(condition)
+        blocks = [[torch.cat(streams)] for streams in blocks] if self.config.shared else blocks
+        return Levels(blocks, [self.heads[medium].modulation(condition) for medium in MEDIA])  # type: ignore[operator]
+
+    def run(
+        self, video: torch.Tensor, audio: torch.Tensor, group: Sequence[torch.Tensor], still: Still, levels: Levels
+    ) -> Prediction:
+        """The rest of a pass. video, audio, group (into the rows of `levels`): as `Packed` has them."""
+        tokens = self._through_blocks(self.embed(video, audio, still.texts), group, still, levels)
+        first, last = STREAMS.index("video"), STREAMS.index("audio")
+        return Prediction(
+            self.heads["video"](tokens[first], video, levels.heads[0], group[first]),
+            self.heads["audio"](tokens[last], audio, levels.heads[1], group[last]),
+        )
+
+    def embed(
+        self, video: torch.Tensor, audio: torch.Tensor, texts: tuple[torch.Tensor, torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """The tokens of the four streams, 4 x (R_s, width), before the first block; all of one dtype."""
+        dtype = self.video.weight.dtype
+        tokens = [self.video(video.to(dtype)), *texts, self.audio(audio.to(dtype))]
         return [stream.to(tokens[0].dtype) for stream in tokens]
 
     def _tables(self, condition: torch.Tensor) -> Tables:
         return [block.modulation(condition) for block in self.blocks]  # type: ignore[operator]
 
     def _through_blocks(
-        self, tokens: list[torch.Tensor], tables: Tables, rope: Sequence[torch.Tensor], packed: Packed
+        self, tokens: list[torch.Tensor], group: Sequence[torch.Tensor], still: Still, levels: Levels
     ) -> list[torch.Tensor]:
         counts = [stream.shape[0] for stream in tokens]
-        rows = [Rows(table, group) for table, group in zip(rope, packed.group)]
         if self.config.shared:
-            tokens, rows = [torch.cat(tokens)], [_as_one(rows, len(packed.sigmas))]
-            tables = [[torch.cat(streams)] for streams in tables]
+            tokens, group = [torch.cat(tokens)], [_as_one(group, len(levels.heads[0]))]
+        rows = [Rows(table, numbers) for table, numbers in zip(still.rope, group)]
         kernel = pick(self.kernel, tokens[0].device, tokens[0].dtype)
-        meeting = Meeting(packed.order, packed.segments(), kernel, self.context)
-        for block, modulation in zip(self.blocks, tables):
-            tokens = block(tokens, modulation, rows, meeting)
+        meeting = Meeting(still.order, still.segments, kernel, self.context)
+        for block, tables in zip(self.blocks, levels.blocks):
+            tokens = block(tokens, tables, rows, meeting)
         return list(tokens[0].split(counts)) if self.config.shared else tokens
 
 
-def _as_one(rows: Sequence[Rows], groups: int) -> Rows:
-    """The rows of all streams as one buffer; the tables of the streams are laid one after the other."""
-    shifted = [row.group + groups * stream for stream, row in enumerate(rows)]
-    return Rows(torch.cat([row.rope for row in rows]), torch.cat(shifted))
+def _as_one(group: Sequence[torch.Tensor], levels: int) -> torch.Tensor:
+    """The groups of all streams as one buffer; the tables of the streams are laid one after the other."""
+    return torch.cat([numbers + levels * stream for stream, numbers in enumerate(group)])
