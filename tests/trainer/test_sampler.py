@@ -1,9 +1,11 @@
 """Sampling: steps that reuse equal whole passes, what runs how often, and guidance's arithmetic of rows."""
 
 from collections import Counter
+from functools import partial
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from manifests.errors import ConfigError
 from trainer.model.mmdit import MMDiT, Prediction
@@ -26,10 +28,10 @@ def readings(prediction: str, device: str = "cpu") -> dict[str, Reading]:
     return {m: Reading(prediction, prediction == "x", one, one) for m, one in ones.items()}
 
 
-def made(model, documents, reuse, guidance=2.0, precision="fp32", prediction="v"):
+def made(model, documents, reuse, guidance=2.0, precision="fp32", prediction="v", advance=lambda steps: None):
     device = next(model.parameters()).device.type
     read = readings(prediction, device)
-    return sample_documents(model, documents, read, STEPS, guidance, precision, reuse=reuse)
+    return sample_documents(model, documents, read, STEPS, guidance, precision, advance, reuse)
 
 
 def pairs(one, two):
@@ -128,6 +130,25 @@ def test_weights_cast_once_give_the_bits_of_autocast(model, document):
     assert kinds["blocks.0.streams.video.qkv.weight"] == kinds["audio_text.bytes.layers.0.bias"] == torch.bfloat16
     assert {d for n, d in kinds.items() if "modulation" in n or "sigma" in n or "norm" in n} == {torch.float32}
     assert all(torch.equal(x, y) for x, y in pairs(before, made(model, documents, "cache", precision="bf16")))
+
+
+def test_compiled_blocks_are_ready_after_the_first_step(config, document, monkeypatch):
+    """Nothing may be compiled while a graph is captured, which is at the second step."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    torch._dynamo.reset()
+    counters.clear()
+    models = [MMDiT(config.model_copy(update={"shared": True})).requires_grad_(False) for _ in range(2)]
+    for p in models[0].parameters():
+        p.normal_(std=0.1)
+    models[1].load_state_dict(models[0].state_dict())
+    parallelize(models[1], World(0, 1, torch.device("cpu")), ParallelSettings(compile=True))
+    documents = [document(i, task, 1.0) for i, task in enumerate(BATCHES[-1])]
+    seen: list[int] = []
+    plain = made(models[0], documents, "cache")
+    compiled = made(models[1], documents, "graph", advance=lambda _: seen.append(counters["stats"]["unique_graphs"]))
+    torch._dynamo.reset()
+    assert seen[0] > 0 and set(seen) == {seen[0]}
+    assert all(torch.allclose(x, y, atol=1e-5) for x, y in pairs(plain, compiled))
 
 
 @gpu

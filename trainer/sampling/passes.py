@@ -47,7 +47,7 @@ class WholePasses:
         packed = replace(self.packed, video=self.state.video, audio=self.state.audio, sigmas=sigmas)
         with precision_context(self.precision, sigmas.device):
             output = self.model(packed)
-        self.state = self.euler(self.state, output, sigmas.new_tensor(sigma), sigmas.new_tensor(following - sigma))
+        self.state = self.euler(self.state, output, sigmas.new_full((), sigma), sigmas.new_full((), following - sigma))
         self._at += 1
 
 
