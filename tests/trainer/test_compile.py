@@ -46,12 +46,16 @@ def _loss(model: MMDiT, batch) -> torch.Tensor:
     return global_loss(media_losses(model(batch.packed), batch, READINGS), loss_counts(batch), ObjectiveSettings())
 
 
-def test_a_stated_number_of_graphs_for_any_micro_batches(config, document, compiled):
-    _, model = compiled(layers=1)
+@pytest.mark.parametrize(
+    ("shared", "steps"),
+    [(False, 30), (True, 30), *(pytest.param(shared, 200, marks=pytest.mark.slow) for shared in (False, True))],
+)
+def test_a_stated_number_of_graphs_for_any_micro_batches(config, document, compiled, shared, steps):
+    _, model = compiled(layers=1, shared=shared)
     config = model.config
     random.seed(0)
     seen = []
-    for step in range(30):
+    for step in range(steps):
         tasks = random.choices(list(TASKS), k=0 if step == 15 else random.randint(1, 5))
         documents = [document(random.randrange(9), task) for task in tasks]
         _loss(model, pack(documents, config)).backward()

@@ -13,13 +13,16 @@ Heads = tuple[torch.Tensor, torch.Tensor]
 
 
 class Meeting(NamedTuple):
-    """Who attends to whom. order: (N,) int64 rows of the concatenated buffers, document by document (see `Packed`).
+    """Who attends to whom. rows: N, tokens of all documents together.
 
-    segments: (D,) int64 on the CPU, tokens of each document: the host needs them, and reading them never waits for
-    the device. kernel: one of `trainer.model.kernels.KERNELS`. context: the processes that share the rows, if any.
+    order: (N,) int64, those rows of the concatenated buffers (of all processes of a context), document by document;
+    None where the one buffer has them in this order already, pads last. segments: (D,) int64 on the CPU, tokens of each
+    document: the host needs them, and reading them never waits for the device. kernel: one of
+    `trainer.model.kernels.KERNELS`. context: the processes that share the rows, if any.
     """
 
-    order: torch.Tensor
+    rows: int
+    order: torch.Tensor | None
     segments: torch.Tensor
     kernel: str
     context: Context | None = None
@@ -35,13 +38,24 @@ def omni_attention(heads: Sequence[Heads], meeting: Meeting) -> list[torch.Tenso
     if meeting.context is not None:
         both = rows_to_heads(torch.cat([qk, v[:, None]], dim=1), meeting.context)
         qk, v = both[:, :2], both[:, 2]
-    total = v.shape[0]
-    q, k = gather_rows(qk, meeting.order).unbind(1)
-    out = attend(q, k, gather_rows(v, meeting.order), meeting.segments, meeting.kernel)
-    spread = out.new_zeros(total, *out.shape[1:]).index_copy(0, meeting.order, out)
+    q, k = _in_order(qk, meeting).unbind(1)
+    out = attend(q, k, _in_order(v, meeting), meeting.segments, meeting.kernel)
+    spread = _spread(out, v.shape[0], meeting)
     if meeting.context is not None:
         spread = heads_to_rows(spread, meeting.context)
     return list(spread.flatten(1).split(counts))
+
+
+def _in_order(x: torch.Tensor, meeting: Meeting) -> torch.Tensor:
+    """The documents' rows (N, ...) of the buffers' rows (R, ...)."""
+    return x[: meeting.rows] if meeting.order is None else gather_rows(x, meeting.order)
+
+
+def _spread(x: torch.Tensor, total: int, meeting: Meeting) -> torch.Tensor:
+    """The way back: (N, ...) to (total, ...), zeros in the pads."""
+    if meeting.order is None:
+        return torch.cat([x, x.new_zeros(total - meeting.rows, *x.shape[1:])])
+    return x.new_zeros(total, *x.shape[1:]).index_copy(0, meeting.order, x)
 
 
 def gather_rows(x: torch.Tensor, order: torch.Tensor) -> torch.Tensor:

@@ -29,8 +29,8 @@ class Packed:
 
     lengths: D tuples (n_video, n_video_text, n_audio_text, n_audio) of row counts. Host integers: reading them never
         waits for the device.
-    order: (N,) int64, N = sum of all lengths: rows of the concatenation [video; video_text; audio_text; audio] of
-        the four buffers, pads included, in document order: [V_0; TV_0; TA_0; A_0; V_1; ...].
+    order: (R,) int64, all rows of the concatenation [video; video_text; audio_text; audio] of the four buffers: first
+        the documents', one document after the other, [V_0; TV_0; TA_0; A_0; V_1; ...], then the pads.
     video: (R_v, C_v p^2) float32, x_sigma of p x p latent cells (`trainer/patches.py`); rows in (latent, h, w) order.
     audio: (R_a, C_a) float32, x_sigma, by time.
     video_text, audio_text: (R, text_dim) float32 caption features; zero where the row is no caption.
@@ -88,14 +88,14 @@ def _move(value: Any, device: torch.device) -> Any:
 def document_order(
     lengths: tuple[tuple[int, int, int, int], ...], pads: Sequence[int] = (PAD_ROWS,) * len(STREAMS)
 ) -> torch.Tensor:
-    """`Packed.order` for these lengths and this many pad rows of each stream: (N,) int64."""
+    """`Packed.order` for these lengths and this many pad rows of each stream: (R,) int64."""
     starts, start = [], 0
     for stream, rows in enumerate(pads):
         starts.append(start)
         start += sum(counts[stream] for counts in lengths) + rows
     pieces = []
-    for counts in lengths:
+    for counts in (*lengths, pads):
         for stream, count in enumerate(counts):
             pieces.append(torch.arange(starts[stream], starts[stream] + count))
             starts[stream] += count
-    return torch.cat(pieces) if pieces else torch.empty(0, dtype=torch.int64)
+    return torch.cat(pieces)

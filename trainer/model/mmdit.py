@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from trainer.model.attention import Meeting
+from trainer.model.attention import Meeting, gather_rows
 from trainer.model.block import JointBlock, Rows
 from trainer.model.config import ModelConfig
 from trainer.model.exchange import Context
@@ -26,13 +26,14 @@ MEDIA = ("video", "audio")
 class Still(NamedTuple):
     """What a pass reads besides the media and their noise levels: the same at every step of sampling.
 
-    texts: tokens of video text and of audio text, (R, width). rope: per buffer (R, 2, head_dim) float32.
-    order, segments: who attends to whom, as `Meeting` has them.
+    texts: tokens of video text and of audio text, (R, width). rope: per buffer of the blocks, (R, 2, head_dim) float32,
+    rows as they lie there. order: as `Packed` has it. rows: tokens of all documents. segments: as `Meeting` has them.
     """
 
     texts: tuple[torch.Tensor, torch.Tensor]
     rope: list[torch.Tensor]
     order: torch.Tensor
+    rows: int
     segments: torch.Tensor
 
 
@@ -97,7 +98,8 @@ class MMDiT(nn.Module):
             self.video_text(packed.video_text, packed.video_text_kind),
             self.audio_text(packed.audio_text, packed.audio_text_kind, packed.transcript, packed.transcript_row),
         )
-        return Still(texts, [torch.cat(rope)] if self.config.shared else rope, packed.order, packed.segments())
+        rope = [self._as_one(rope, packed.order)] if self.config.shared else rope
+        return Still(texts, rope, packed.order, sum(packed.document_lengths), packed.segments())
 
     def levels(self, sigmas: torch.Tensor) -> Levels:
         """The part of a pass that reads noise levels (G,) alone: each AdaLN matrix is read once for all of them."""
@@ -131,17 +133,31 @@ class MMDiT(nn.Module):
     def _through_blocks(
         self, tokens: list[torch.Tensor], group: Sequence[torch.Tensor], still: Still, levels: Levels
     ) -> list[torch.Tensor]:
-        counts = [stream.shape[0] for stream in tokens]
+        counts, order = [stream.shape[0] for stream in tokens], still.order
         if self.config.shared:
-            tokens, group = [torch.cat(tokens)], [_as_one(group, len(levels.heads[0]))]
+            group = [self._as_one(_shifted(group, len(levels.heads[0])), order)]
+            tokens = [self._as_one(tokens, order)]
         rows = [Rows(table, numbers) for table, numbers in zip(still.rope, group)]
         kernel = pick(self.kernel, tokens[0].device, tokens[0].dtype)
-        meeting = Meeting(still.order, still.segments, kernel, self.context)
+        apart = None if self.ordered else order[: still.rows]
+        meeting = Meeting(still.rows, apart, still.segments, kernel, self.context)
         for block, tables in zip(self.blocks, levels.blocks):
             tokens = block(tokens, tables, rows, meeting)
+        if self.ordered:
+            tokens = [torch.empty_like(tokens[0]).index_copy(0, order, tokens[0])]
         return list(tokens[0].split(counts)) if self.config.shared else tokens
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the blocks work on one buffer in document order: one set of weights, and all rows in this process."""
+        return self.config.shared and self.context is None
 
-def _as_one(group: Sequence[torch.Tensor], levels: int) -> torch.Tensor:
-    """The groups of all streams as one buffer; the tables of the streams are laid one after the other."""
-    return torch.cat([numbers + levels * stream for stream, numbers in enumerate(group)])
+    def _as_one(self, streams: Sequence[torch.Tensor], order: torch.Tensor) -> torch.Tensor:
+        """What the streams' rows have, as the one buffer that the blocks work on."""
+        joined = torch.cat(list(streams))
+        return gather_rows(joined, order) if self.ordered else joined
+
+
+def _shifted(group: Sequence[torch.Tensor], levels: int) -> list[torch.Tensor]:
+    """Groups into the tables of all streams, which are laid one after the other."""
+    return [numbers + levels * stream for stream, numbers in enumerate(group)]
