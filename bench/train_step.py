@@ -157,7 +157,7 @@ def _peer_inputs(batch: PackedBatch, device: torch.device) -> tuple[dict[str, to
     """One packed sequence [video; text; audio] without our pad rows; two timesteps and that of the captions."""
     v, tv, ta, a = batch.packed.lengths[0]
     pieces = torch.arange(v + tv + ta + a).split([v, tv + ta, a])
-    order = batch.packed.order.split([v, tv, ta, a])
+    order = batch.packed.order[: v + tv + ta + a].split([v, tv, ta, a])
     ids = torch.cat(batch.packed.positions)[torch.cat(order)]
     text = torch.cat([batch.packed.video_text[:tv], batch.packed.audio_text[:ta]])[None]
     counts = torch.tensor([v, tv + ta, a])

@@ -27,10 +27,11 @@ from trainer.documents import Conditions, Document
 from trainer.evaluate import load_averaged
 from trainer.export.pretrained import load_pretrained
 from trainer.model.mmdit import MMDiT
-from trainer.parallel import join_world
+from trainer.parallel import ParallelSettings, World, join_world, parallelize
 from trainer.patches import CELL
 from trainer.readings import readings_of
 from trainer.sampler import Sampled, sample_documents
+from trainer.sampling.weights import cast_products
 from trainer.settings import TrainSettings
 from trainer.space import Space
 from trainer.tasks import TASKS, Task, task_named
@@ -104,11 +105,13 @@ def generate_from(
 
 
 def _make(model: MMDiT, requests: Sequence[Request], settings: TrainSettings, space: Space) -> list[Sampled]:
-    g = settings.generate
-    readings = readings_of(space, settings.objective, next(model.parameters()).device, settings.model.patch)
+    g, precision, device = settings.generate, settings.precision, next(model.parameters()).device
+    readings = readings_of(space, settings.objective, device, settings.model.patch)
     documents = [request.document for request in requests]
+    parallelize(model, World(0, 1, device), ParallelSettings(compile=g.compile), precision)
+    cast_products(model, precision)
     with console.ticking(f"generate {len(documents)} samples", g.steps, "steps") as ticker:
-        return sample_documents(model, documents, readings, g.steps, g.guidance, settings.precision, ticker.advance)
+        return sample_documents(model, documents, readings, g.steps, g.guidance, precision, ticker.advance, g.reuse)
 
 
 def _write_all(

@@ -1,18 +1,28 @@
-"""Euler sampling of the flow, with classifier-free guidance by null captions."""
+"""Documents at sigma 1 to latents: one pass a step over all of them, with and without their captions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import Literal
 
 import torch
 
+from manifests.errors import ConfigError
 from trainer.documents import Document
-from trainer.model.layout import PAD_ROWS
+from trainer.model.kernels import pick
 from trainer.model.mmdit import MMDiT, Prediction
-from trainer.objective import Reading, velocity
-from trainer.packing import PackedBatch, Targets, pack
-from trainer.parallel import precision_context
+from trainer.objective import Reading
+from trainer.packing import PackedBatch, pack
 from trainer.patches import unpatchify
+from trainer.sampling.euler import Euler, euler_sigmas
+from trainer.sampling.passes import MOST_STEPS, CachedPasses, Passes, WholePasses
+from trainer.sampling.replay import Replayed
+
+Reuse = Literal["none", "cache", "graph"]
+"""What steps share. none: each is a whole forward pass. cache: captions, RoPE and the AdaLN of all levels are computed
+once. graph: and on a GPU the rest of a step is captured once and replayed as a CUDA graph (on a CPU: as `cache`)."""
+
+_COPYING = ("varlen", "flex")
+"""Kernels that copy lengths or masks to the device at every call, from host memory that a graph would not keep."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +31,6 @@ class Sampled:
 
     video: torch.Tensor | None
     audio: torch.Tensor | None
-
-
-def euler_sigmas(steps: int) -> list[float]:
-    """Levels from 1 to 0, steps + 1 of them, evenly spaced (the training's uniform sigma)."""
-    return [1 - i / steps for i in range(steps + 1)]
 
 
 @torch.no_grad()
@@ -37,58 +42,45 @@ def sample_documents(
     guidance: float,
     precision: str,
     advance: Callable[[int], None] = lambda steps: None,
+    reuse: Reuse = "cache",
 ) -> list[Sampled]:
     """From noise (sigma 1) to latents. documents: at sigma 1; their latents only give shapes and the clean tokens.
 
     advance: told of every step.
     guidance: v = v_null + guidance (v_caption - v_null), all captions dropped together; 1 needs no null pass.
+    Raises ConfigError for `graph` with an attention kernel that cannot be captured.
     """
     device = next(model.parameters()).device
-    guided = guidance != 1
-    both = [*documents, *(_without_captions(d) for d in documents)] if guided else list(documents)
+    both = [*documents, *(_without_captions(d) for d in documents)] if guidance != 1 else list(documents)
     batch = pack(both, model.config).to(device)
-    state = Prediction(batch.video.noisy, batch.audio.noisy)
+    euler = Euler.of(batch, readings, guidance)
+    passes: Passes = (WholePasses if reuse == "none" else CachedPasses)(model, batch, euler, precision)
+    step = passes.step
+    if reuse == "graph" and device.type == "cuda":
+        _check_kernel(model, precision)
+        step = Replayed(passes.step)
     levels = euler_sigmas(steps)
-    for sigma, following in pairwise(levels):
-        with precision_context(precision, device):
-            output = model(_at(batch, state, sigma).packed)
-        state = Prediction(
-            _advance(state.video, output.video, batch.video, sigma, following, guidance, readings["video"]),
-            _advance(state.audio, output.audio, batch.audio, sigma, following, guidance, readings["audio"]),
+    for first in range(0, steps, MOST_STEPS):
+        span = levels[first : first + MOST_STEPS + 1]
+        passes.load(span)
+        for _ in span[1:]:
+            step()
+            advance(1)
+    return [_outcome(batch, passes.state, i, document, model.config.patch) for i, document in enumerate(documents)]
+
+
+def _check_kernel(model: MMDiT, precision: str) -> None:
+    weight = model.video.weight
+    kernel = pick(model.kernel, weight.device, torch.bfloat16 if precision == "bf16" else weight.dtype)
+    if kernel in _COPYING:
+        raise ConfigError(
+            "generate:graph", f"attention = {kernel!r} cannot be captured: set attention=auto, or generate.reuse=cache"
         )
-        advance(1)
-    return [_outcome(batch, state, i, document, model.config.patch) for i, document in enumerate(documents)]
 
 
 def _without_captions(document: Document) -> Document:
     dropped = replace(document.conditions, drop_video_text=True, drop_audio_caption=True, drop_transcript=True)
     return replace(document, conditions=dropped)
-
-
-def _at(batch: PackedBatch, state: Prediction, sigma: float) -> PackedBatch:
-    """The batch with the present state at the present level; group 0 stays at sigma 0."""
-    sigmas = torch.full_like(batch.packed.sigmas, sigma)
-    sigmas[0] = 0.0
-    return replace(batch, packed=replace(batch.packed, video=state.video, audio=state.audio, sigmas=sigmas))
-
-
-def _advance(
-    state: torch.Tensor,
-    output: torch.Tensor,
-    targets: Targets,
-    sigma: float,
-    following: float,
-    guidance: float,
-    reading: Reading,
-) -> torch.Tensor:
-    """One Euler step of the rows that are being made; given rows and pads stay."""
-    level = torch.full_like(targets.sigma, sigma)
-    v = velocity(output, state, level, reading)
-    if guidance != 1:
-        rows = (len(v) - PAD_ROWS) // 2
-        mixed = v[rows : 2 * rows] + guidance * (v[:rows] - v[rows : 2 * rows])
-        v = torch.cat([mixed, mixed, v[2 * rows :]])
-    return state + (following - sigma) * v * targets.carries_loss[:, None]
 
 
 def _outcome(batch: PackedBatch, state: Prediction, i: int, document: Document, patch: int) -> Sampled:

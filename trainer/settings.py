@@ -20,6 +20,7 @@ from trainer.observe.triggers import ProfileSettings
 from trainer.optim import OptimSettings
 from trainer.parallel import ParallelSettings
 from trainer.partition import BatchSettings
+from trainer.sampler import Reuse
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -73,13 +74,19 @@ class RebalanceSettings(Settings):
 
 
 class GenerateSettings(Settings):
-    """Euler steps from noise to clean, guidance scale (1 is none), samples of each task."""
+    """Euler steps from noise to clean, guidance scale (1 is none), samples of each task.
+
+    reuse: what steps share (`trainer.sampler.Reuse`). compile: blocks by torch.compile. Neither changes a sample beyond
+    rounding; `graph` and `compile` are for a GPU.
+    """
 
     steps: int = Field(default=20, ge=1)
     guidance: float = Field(default=2.0, ge=0)
     samples: int = Field(default=1, ge=1)
     split: str = "val"
     duration_s: float = Field(default=2.0, gt=0, description="of a sample for --prompt, in seconds")
+    reuse: Reuse = "cache"
+    compile: bool = False
 
 
 class TrainSettings(Settings):

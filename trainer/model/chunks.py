@@ -32,10 +32,10 @@ def buffer_chunks(
     """
     if not shared:
         return tuple(chunks_of(group) for group in groups)
-    one = one_group(groups, levels)
+    one = torch.cat(shifted(groups, levels))
     return (chunks_of(one if order is None else one[order]),)
 
 
-def one_group(groups: Sequence[torch.Tensor], levels: int) -> torch.Tensor:
-    """Groups of the streams' rows in one buffer, whose table holds the streams' tables one after the other."""
-    return torch.cat([group + levels * stream for stream, group in enumerate(groups)])
+def shifted(groups: Sequence[torch.Tensor], levels: int) -> list[torch.Tensor]:
+    """Groups of the streams' rows as rows of all their tables, which are laid one after the other."""
+    return [group + levels * stream for stream, group in enumerate(groups)]

@@ -8,7 +8,7 @@ from torch import nn
 
 from trainer.model.attention import Meeting, gather_rows
 from trainer.model.block import JointBlock, Rows
-from trainer.model.chunks import one_group
+from trainer.model.chunks import shifted
 from trainer.model.config import ModelConfig
 from trainer.model.exchange import Context
 from trainer.model.kernels import pick
@@ -20,6 +20,31 @@ from trainer.model.streams.media import MediaEmbed, MediaHead
 
 Tables = list[list[torch.Tensor]]
 """Per block, per stream: (G, 6 * width) float32."""
+
+MEDIA = ("video", "audio")
+
+
+class Still(NamedTuple):
+    """What a pass reads besides the media and their noise levels: the same at every step of sampling.
+
+    texts: tokens of video text and of audio text, (R, width). rope: per buffer of the blocks, (R, 2, head_dim) float32,
+    rows as they lie there. order, chunks: as `Packed` has them. meeting: who attends to whom.
+    """
+
+    texts: tuple[torch.Tensor, torch.Tensor]
+    rope: list[torch.Tensor]
+    order: torch.Tensor
+    chunks: tuple[torch.Tensor, ...]
+    meeting: Meeting
+
+
+class Levels(NamedTuple):
+    """All AdaLN vectors of G noise levels, float32. blocks: per block, per buffer (its streams one after the other),
+    (G, 6 * width). heads: of video and of audio, (G, 2 * width).
+    """
+
+    blocks: Tables
+    heads: list[torch.Tensor]
 
 
 class Prediction(NamedTuple):
@@ -64,71 +89,86 @@ class MMDiT(nn.Module):
 
     def forward(self, packed: Packed) -> Prediction:
         """One pass over a packed micro-batch (see `Packed` for every shape)."""
-        condition = self.sigma(packed.sigmas)
-        rope = [rope_table(ids, self.config.head_dim, self.config.rope) for ids in packed.positions]
-        tokens = self._through_blocks(self.embed(packed), self.tables_of(condition), rope, packed)
-        video, audio = STREAMS.index("video"), STREAMS.index("audio")
-        return Prediction(
-            self.heads["video"](tokens[video], packed.video, condition, packed.group[video]),
-            self.heads["audio"](tokens[audio], packed.audio, condition, packed.group[audio]),
-        )
+        still = self.prepare(packed)
+        return self.run(packed.video, packed.audio, packed.group, still, self.levels(packed.sigmas))
 
-    def embed(self, packed: Packed) -> list[torch.Tensor]:
-        """The tokens of the four streams, 4 x (R_s, width), before the first block; all of one dtype."""
-        dtype = self.video.weight.dtype
-        tokens = [
-            self.video(packed.video.to(dtype)),
+    def prepare(self, packed: Packed) -> Still:
+        """The part of a pass that reads neither the media nor the noise levels."""
+        rope = [rope_table(ids, self.config.head_dim, self.config.rope) for ids in packed.positions]
+        texts = (
             self.video_text(packed.video_text, packed.video_text_kind),
             self.audio_text(packed.audio_text, packed.audio_text_kind, packed.transcript, packed.transcript_row),
-            self.audio(packed.audio.to(dtype)),
-        ]
+        )
+        rope = [self._as_one(rope, packed.order)] if self.config.shared else rope
+        return Still(texts, rope, packed.order, packed.chunks, self._meeting(packed))
+
+    def levels(self, sigmas: torch.Tensor) -> Levels:
+        """The part of a pass that reads noise levels (G,) alone: each AdaLN matrix is read once for all of them."""
+        condition = self.sigma(sigmas)
+        blocks = self.tables_of(condition)
+        blocks = [[torch.cat(streams)] for streams in blocks] if self.config.shared else blocks
+        return Levels(blocks, [self.heads[medium].modulation(condition) for medium in MEDIA])  # type: ignore[operator]
+
+    def run(
+        self, video: torch.Tensor, audio: torch.Tensor, group: Sequence[torch.Tensor], still: Still, levels: Levels
+    ) -> Prediction:
+        """The rest of a pass. video, audio, group (into the rows of `levels`): as `Packed` has them."""
+        tokens = self._through_blocks(self.embed(video, audio, still.texts), group, still, levels)
+        first, last = STREAMS.index("video"), STREAMS.index("audio")
+        return Prediction(
+            self.heads["video"](tokens[first], video, levels.heads[0], group[first]),
+            self.heads["audio"](tokens[last], audio, levels.heads[1], group[last]),
+        )
+
+    def embed(
+        self, video: torch.Tensor, audio: torch.Tensor, texts: tuple[torch.Tensor, torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """The tokens of the four streams, 4 x (R_s, width), before the first block; all of one dtype."""
+        dtype = self.video.weight.dtype
+        tokens = [self.video(video.to(dtype)), *texts, self.audio(audio.to(dtype))]
         return [stream.to(tokens[0].dtype) for stream in tokens]
 
     def _tables(self, condition: torch.Tensor) -> Tables:
         return [block.modulation(condition) for block in self.blocks]  # type: ignore[operator]
 
     def _through_blocks(
-        self, tokens: list[torch.Tensor], tables: Tables, rope: Sequence[torch.Tensor], packed: Packed
+        self, tokens: list[torch.Tensor], group: Sequence[torch.Tensor], still: Still, levels: Levels
     ) -> list[torch.Tensor]:
+        counts, order = [stream.shape[0] for stream in tokens], still.order
         if self.config.shared:
-            return self._as_one(tokens, tables, rope, packed)
-        rows = [Rows(*row) for row in zip(rope, packed.group, packed.chunks)]
-        places = tuple(self._places(packed).split([stream.shape[0] for stream in tokens]))
-        meeting = self._meeting(packed, tokens[0], packed.order)._replace(place=places)
-        for block, modulation in zip(self.blocks, tables):
-            tokens = block(tokens, modulation, rows, meeting)
-        return tokens
+            group = [self._as_one(shifted(group, len(levels.heads[0])), order)]
+            tokens = [self._as_one(tokens, order)]
+        rows = [Rows(*row) for row in zip(still.rope, group, still.chunks)]
+        kernel = pick(self.kernel, tokens[0].device, tokens[0].dtype)
+        meeting = still.meeting._replace(kernel=kernel)
+        for block, tables in zip(self.blocks, levels.blocks):
+            tokens = block(tokens, tables, rows, meeting)
+        if self.ordered:
+            tokens = [torch.empty_like(tokens[0]).index_copy(0, order, tokens[0])]
+        return list(tokens[0].split(counts)) if self.config.shared else tokens
 
-    def _as_one(
-        self, tokens: list[torch.Tensor], tables: Tables, rope: Sequence[torch.Tensor], packed: Packed
-    ) -> list[torch.Tensor]:
-        """The blocks on one buffer of all streams, in document order where this process has all rows.
-
-        The tables of the streams are laid one after the other.
-        """
-        counts = [stream.shape[0] for stream in tokens]
-        x, turns, group = torch.cat(tokens), torch.cat(list(rope)), one_group(packed.group, len(packed.sigmas))
-        ordered = self.context is None
-        if ordered:
-            x, turns, group = gather_rows(x, packed.order), turns[packed.order], group[packed.order]
-        row = Rows(turns, group, packed.chunks[0])
-        meeting = self._meeting(packed, x, None if ordered else packed.order)
-        for block, modulation in zip(self.blocks, tables):
-            (x,) = block([x], [torch.cat(modulation)], [row], meeting)
-        if ordered:
-            x = torch.empty_like(x).index_copy(0, packed.order, x)
-        return list(x.split(counts))
-
-    def _meeting(self, packed: Packed, x: torch.Tensor, order: torch.Tensor | None) -> Meeting:
+    def _meeting(self, packed: Packed) -> Meeting:
         rows = sum(packed.document_lengths)
-        kernel = pick(self.kernel, x.device, x.dtype)
-        return Meeting(rows, None if order is None else order[:rows], packed.segments(), kernel, self.context)
+        order = None if self.ordered else packed.order[:rows]
+        return Meeting(rows, order, packed.segments(), self.kernel, self.context, self._places(packed))
 
-    def _places(self, packed: Packed) -> torch.Tensor:
-        """Where each row of the four buffers goes: among the documents' rows, or, to be exchanged, where it lies."""
-        total = sum(len(group) for group in packed.group)
-        here = torch.arange(total, dtype=torch.int32, device=packed.order.device)
-        if self.context is not None:
-            return here
-        rows = sum(packed.document_lengths)
-        return torch.full_like(here, -1).index_copy(0, packed.order[:rows], here[:rows])
+    def _places(self, packed: Packed) -> tuple[torch.Tensor | None, ...]:
+        """Where each row of the buffers goes: among the documents' rows, or, to be exchanged, where it lies."""
+        if self.config.shared:
+            return (None,)
+        counts = [len(group) for group in packed.group]
+        places = torch.arange(sum(counts), dtype=torch.int32, device=packed.order.device)
+        if self.context is None:
+            rows = sum(packed.document_lengths)
+            places = torch.full_like(places, -1).index_copy(0, packed.order[:rows], places[:rows])
+        return places.split(counts)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the blocks work on one buffer in document order: one set of weights, and all rows in this process."""
+        return self.config.shared and self.context is None
+
+    def _as_one(self, streams: Sequence[torch.Tensor], order: torch.Tensor) -> torch.Tensor:
+        """What the streams' rows have, as the one buffer that the blocks work on."""
+        joined = torch.cat(list(streams))
+        return gather_rows(joined, order) if self.ordered else joined

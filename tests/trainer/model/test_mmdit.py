@@ -160,7 +160,9 @@ def test_modulation_is_float32_where_products_are_bf16(model, batch):
     exact = model.tables_of(model.sigma(batch.packed.sigmas))
     with torch.autocast("cpu", torch.bfloat16):
         tables = model.tables_of(model.sigma(batch.packed.sigmas))
-        assert model.embed(batch.packed)[0].dtype == torch.bfloat16
+        packed = batch.packed
+        tokens = model.embed(packed.video, packed.audio, model.prepare(packed).texts)
+        assert {stream.dtype for stream in tokens} == {torch.bfloat16}
     assert all(torch.equal(a, b) for x, y in zip(exact, tables) for a, b in zip(x, y))
 
 

@@ -24,9 +24,9 @@ class MediaHead(nn.Module):
         self.skip = nn.Linear(width, channels)
 
     def forward(
-        self, tokens: torch.Tensor, noisy: torch.Tensor, condition: torch.Tensor, group: torch.Tensor
+        self, tokens: torch.Tensor, noisy: torch.Tensor, table: torch.Tensor, group: torch.Tensor
     ) -> torch.Tensor:
-        """Tokens (R, width), x_sigma (R, channels), conditions (G, width), groups (R,) -> (R, channels) float32."""
-        shift, scale = lookup(self.modulation(condition), group, 2)
+        """Tokens (R, width), x_sigma (R, channels), `modulation`'s table, groups (R,) -> (R, channels) float32."""
+        shift, scale = lookup(table, group, 2)
         modulated = modulate(layer_norm(tokens), shift, scale).to(tokens.dtype)
         return torch.addcmul(self.project(modulated).float(), self.skip(modulated).float(), noisy)
