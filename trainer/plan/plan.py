@@ -9,6 +9,7 @@ from trainer.batches import load_of
 from trainer.flops import training_flops
 from trainer.gpus import USABLE, Gpu, gpu_named
 from trainer.model.layout import PAD_ROWS, STREAMS
+from trainer.plan.assumed import assumed
 from trainer.plan.change import Change, candidates
 from trainer.plan.clip import Clip, clips_of
 from trainer.plan.layout import Layout, layout_of
@@ -41,6 +42,7 @@ def plan(settings: TrainSettings, gpus: int, gpu: str, clips: Sequence[Clip] = (
             for clip, tasks in zip(clips, every, strict=True)
         ],
         "gpu": asdict(kind),
+        "assumed": assumed(kind, layout),
         **_at(settings, layout, work, kind),
         "fits": fits,
         "change": list(change.words) if change else [],
