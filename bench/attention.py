@@ -25,6 +25,7 @@ def shapes(longest: int) -> list[tuple[str, list[int]]]:
     single = [(f"1 x {n // 1024}k", [n]) for n in (1024, 2048, 4096, 8192, 16384, 32768, 65536)]
     packed = [
         ("16 x 1k", [1024] * 16),
+        ("16 x 256", [256] * 16),
         ("64 x 256", [256] * 64),
         ("32 of 0.3k to 2.2k", list(range(256, 2304, 64))),
         ("4 x 8k", [8192] * 4),
