@@ -22,8 +22,8 @@ def ceilings(float8: bool) -> Ceilings:
 
 
 def test_bytes_of_a_block_by_hand():
-    """Width 96, FFN 96, heads of 32. Forward: x in, tokens out; q, k in, out; product, x in, x, tokens out; GELU in, out;
-    product, x in, x out: 2 + 4 + 4 + 3 = 13 d and 2 f. Backward 3, (2 + 1) f, 4 + 2, 6, 4: 19 d and 3 f."""
+    """Width 96, FFN 96, heads of 32. Forward: x in, tokens out; q, k in, out; product, x in, x, tokens out; GELU in,
+    out; product, x in, x out: 2 + 4 + 4 + 3 = 13 d and 2 f. Backward 3, (2 + 1) f, 4 + 2, 6, 4: 19 d and 3 f."""
     assert (CONFIG.width, CONFIG.ffn, CONFIG.head_dim) == (96, 96, 32)
     assert block_bytes(CONFIG, 10) == 10 * (2 * (32 * 96 + 5 * 96) + 2 * 4 * 32)
 
