@@ -24,9 +24,9 @@ python3 -c 'import torch; print(torch.cuda.get_device_name(), torch.__version__)
 for name in "${@:-tests attention step generate}"; do
   for one in $name; do
     case "$one" in
-      tests) part tests 180 15 python3 -m pytest -q -p no:cacheprovider -m "not slow" tests/trainer/model tests/trainer/test_step.py \
-        tests/trainer/test_determinism.py tests/trainer/test_compile.py tests/trainer/plan/test_memory.py \
-        tests/trainer/observe tests/trainer/test_feed.py ;;
+      tests) # All files with a test for a GPU; whatever else is in them runs too.
+        mapfile -t files < <(grep -rl cuda tests/trainer --include='test_*.py' | sort)
+        part tests 180 15 python3 -m pytest -q -p no:cacheprovider -m "not slow" "${files[@]}" ;;
       attention) part attention 120 20 python3 -m bench.attention --seconds 90 ;;
       # It starts no part after 400 s, and the longest takes about a minute. shellcheck disable=SC2086
       step) part step 460 150 python3 -m bench.train_step --seconds 400 ${STEP:-} ;;

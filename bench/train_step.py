@@ -49,10 +49,11 @@ def turns(report: Report, bench: Bench, tokens: int, names: list[str]) -> None:
 
     report.part(f"sustained at {tokens:,} tokens", ceilings)
     report.part(f"peer at {tokens:,} tokens, compiled", peer)
-    for number, name in enumerate(names):
-        report.part(
+    profiled = False
+    for name in names:
+        profiled |= report.part(
             f"{name} at {tokens:,} tokens",
-            lambda name=name, first=number == 0: compare(  # type: ignore[misc]
+            lambda name=name, first=not profiled: compare(  # type: ignore[misc]
                 bench, tokens, name, models.get("peer"), known.get("here"), profiled=first
             ),
         )

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 from bench.step.device import free
 
 
+_NUMBER = re.compile(r"(?<!\w)\d[\d,.]*%?")
+
+
 class Part(NamedTuple):
     """What a part found. text: tables and sentences for people. values: JSON-ready."""
 
@@ -20,7 +23,7 @@ class Part(NamedTuple):
 class Report:
     """Runs parts until `seconds` are over; those that come later are left out, by name.
 
-    small: that it runs is all there is to say, so digits are hidden.
+    small: that it runs is all there is to say, so figures are hidden.
     """
 
     def __init__(self, seconds: float, small: bool) -> None:
@@ -42,7 +45,7 @@ class Report:
             traceback.print_exc()
             self._fail(name, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}")
         else:
-            self.texts.append(f"### {name}\n\n{re.sub('[0-9]', '#', found.text) if self.small else found.text}")
+            self.texts.append(f"### {name}\n\n{_NUMBER.sub('#', found.text) if self.small else found.text}")
             print(f"\n{self.texts[-1]}\n\n({time.monotonic() - began:.0f} s)", flush=True)
             line = json.dumps({"part": name, **found.values})
             if not self.small:

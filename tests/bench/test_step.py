@@ -80,8 +80,8 @@ def test_what_would_start_too_late_is_left_out_and_small_runs_tell_no_figures():
     late = Report(-1, small=False)
     assert not late.part("third", lambda: Part("", {})) and "left out" in late.failed["third"]
     small = Report(60, small=True)
-    small.part("fourth", lambda: Part("12.5 ms", {}))
-    assert small.texts == ["### fourth\n\n##.# ms"]
+    small.part("fourth", lambda: Part("bf16 12.5 ms, 1,000 tokens", {}))
+    assert small.texts == ["### fourth\n\nbf16 # ms, # tokens"]
 
 
 def test_a_variant_whose_setting_is_not_there_is_left_out():
