@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 
 from bench.harness import record
 from bench.markdown import table
+from bench.step.planned import MEASURED, TRAINED, predicted
+from bench.step.sizes import GRIDS, Sizes, clip_of, made_up_batch
 from manifests.errors import ConfigError
 from pipeline.settings import with_sets
+from trainer.flops import batch_load
 from trainer.gpus import gpu_named
 from trainer.plan.assumed import assumed
 from trainer.plan.clip import Clip, clips_of
@@ -112,6 +115,17 @@ def table_of(preset: str, clips: list[Clip] | None) -> str:
     return table(HEAD, rows)
 
 
+def one_gpu() -> str:
+    """The planner's step of the benchmark's model beside what was measured of such models on an H100."""
+    config, rows = Sizes().ours(), []
+    for tokens, (bare, peer) in MEASURED.items():
+        load = batch_load(made_up_batch(config, clip_of(GRIDS[tokens])).packed)
+        ms = predicted(config, load, gpu_named(GPU), 14 * TRAINED)["step"] * 1e3
+        rows.append([f"{tokens:,}", f"{ms:.1f}", *(f"{other:,.0f} ({ms / other - 1:+.1%})" for other in (bare, peer))])
+    head = ("tokens", "the planner's ms", "a bare compiled stack, measured", "the peer, measured")
+    return table(head, rows)
+
+
 def main() -> None:
     """A table a preset and clip, and what they assume."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -121,6 +135,7 @@ def main() -> None:
     for preset in PRESETS:
         for words, clips in (("848x480, 5 s", None), ("1280x720, 10 s", [LONG])):
             texts.append(f"### {preset}, clips of {words}\n\n{table_of(preset, clips)}")
+    texts.append(f"### One H100, 8 layers of width 3,072, optimizer included\n\n{one_gpu()}")
     settings = load_train_settings(PRESETS[0], ["parallel.compile=true"])
     told = assumed(gpu_named(GPU), layout_of(settings, 64, 1))
     texts.append("### Assumed\n\n" + table(["of", "what"], list(told.items())))

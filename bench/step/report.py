@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from bench.step.device import free
 
-
 _NUMBER = re.compile(r"(?<!\w)\d[\d,.]*%?")
 
 
