@@ -12,7 +12,6 @@ own weights for each stream follow the seconds of the presets of 26 B (`bench/ge
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +23,13 @@ from bench.generate_clips import CLIPS, pair_of
 from bench.generate_presets import preset_table, rates
 from bench.harness import record
 from bench.markdown import table
-from bench.train_step import Sizes, Step, _free, _peer_inputs, _wait, in_turn, our_step, peer_step
+from bench.step.device import free, wait
+from bench.step.ours import our_model
+from bench.step.peer import peer_inputs, peer_model
+from bench.step.running import Step
+from bench.step.sizes import SMALL, Sizes
+from bench.step.turns import in_turn
+from bench.step.variants import VARIANTS
 from trainer.model.config import ModelConfig
 from trainer.model.mmdit import MMDiT, Prediction
 from trainer.objective import Reading
@@ -51,7 +56,7 @@ class Ours:
     def of(cls, config: ModelConfig, grid: tuple[int, int, int], device: torch.device) -> "Ours":
         """Weights without zeros, in bf16."""
         pair = pair_of(config, grid)
-        model = our_step(config, pack([pair[0]], config), device)[1].requires_grad_(False).eval()
+        model = our_model(config, device, VARIANTS["bf16"]).requires_grad_(False).eval()
         widths = {"video": config.patch_channels, "audio": config.audio_channels}
         readings = {
             m: Reading("v", False, *(torch.ones(c, device=device) for _ in range(2))) for m, c in widths.items()
@@ -92,8 +97,8 @@ class Ours:
 def peer_steps(sizes: Sizes, config: ModelConfig, grid: tuple[int, int, int], device: torch.device) -> dict[str, Step]:
     """The peer's guided step, as a batch of two and as two calls."""
     batches = [pack([document], config) for document in pair_of(config, grid)]
-    model = peer_step(sizes, batches[0], device)[1].requires_grad_(False).eval()
-    full, bare = (_peer_inputs(batch, device)[0] for batch in batches)
+    model = peer_model(sizes, batches[0], device).requires_grad_(False).eval()
+    full, bare = ({name: x.to(device) for name, x in peer_inputs(batch).items()} for batch in batches)
     both = full | {name: torch.cat([x, x.flip(1)]) for name, x in full.items() if name.endswith("hidden_states")}
     state = Prediction(full["hidden_states"].float(), full["audio_hidden_states"].float())
 
@@ -123,11 +128,11 @@ def compare(sizes: Sizes, clip: str, grid: tuple[int, int, int], rounds: int, de
     ours, streams = Ours.of(config, grid, device), Ours.of(own, grid, device)
     steps = {"klear, whole passes": ours.whole(), "klear, cached": ours.cached(False), GRAPH: ours.cached(True)}
     steps |= {OWN: streams.cached(True)} | peer_steps(sizes, config, grid, device)
-    seconds = in_turn(steps, rounds, 5 if grid[1] < 20 else 2, device)
+    turns = in_turn(steps, rounds, 5 if grid[1] < 20 else 2, device)
     lengths = ours.batch.packed.document_lengths
     result: dict[str, Any] = {"clip": clip, "grid": grid, "tokens": lengths, "layers": sizes.layers}
-    result["ms"] = {name: statistics.median(times) * 1e3 for name, times in seconds.items()}
-    result["spread"] = {name: (max(times) - min(times)) * 1e3 for name, times in seconds.items()}
+    result["ms"] = {name: turn.median * 1e3 for name, turn in turns.items()}
+    result["spread"] = {name: turn.spread * 1e3 for name, turn in turns.items()}
     if device.type == "cuda":
         result["once_ms"] = once(ours, result["ms"][GRAPH], device)
         result["rates"] = rates(own, streams.batch.packed, result["ms"][OWN] / 1e3, device)
@@ -137,12 +142,12 @@ def compare(sizes: Sizes, clip: str, grid: tuple[int, int, int], rounds: int, de
 def once(ours: Ours, ms: float, device: torch.device) -> dict[str, float]:
     """What a sampling costs beside its steps of `ms` each: the part computed once with its first step, the capture."""
     found, names = {}, ("cache", "capture")
-    _wait(device)
+    wait(device)
     began = time.perf_counter()
     step = ours.cached(True)
     for name in names:
         step()
-        _wait(device)
+        wait(device)
         found[name] = (time.perf_counter() - began) * 1e3 - ms
         began = time.perf_counter()
     return found
@@ -171,7 +176,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="append the tables to bench/RESULTS.md")
     arguments = parser.parse_args()
     if arguments.small:
-        result = compare(Sizes(96, 1, 32, 64), "small", (2, 2, 10), arguments.rounds, torch.device("cpu"))
+        result = compare(SMALL, "small", (2, 2, 10), arguments.rounds, torch.device("cpu"))
         print(f"ran with {result['tokens']} tokens, all values finite; no figures: {', '.join(result['ms'])}")
         return
     if not torch.cuda.is_available():
@@ -179,7 +184,7 @@ def main() -> None:
     results = []
     for clip in arguments.clips:
         results.append(compare(Sizes(), clip, CLIPS[clip], arguments.rounds, torch.device("cuda")))
-        _free()
+        free()
     title = f"a guided sampling step beside the peer's, {torch.cuda.get_device_name()}, torch {torch.__version__}"
     record(title, text_of(results), arguments.record)
     print(json.dumps(results))

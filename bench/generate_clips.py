@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from bench.train_step import made_up_batch
+from bench.step.sizes import clip_of, made_up_batch
 from trainer.clocks import video_latents_for
 from trainer.documents import Document
 from trainer.model.config import ModelConfig
 from trainer.patches import CELL
+from trainer.tasks import TASKS
 
 Grid = tuple[int, int, int]
 Pair = tuple[Document, Document]
@@ -22,7 +23,7 @@ without captions 3 of text."""
 
 def pair_of(config: ModelConfig, grid: Grid) -> Pair:
     """A document at sigma 1, and the same without its captions."""
-    document = made_up_batch(config, grid).documents[0]
+    document = made_up_batch(config, clip_of(grid), TASKS["T2AV"]).documents[0]
     noisy = replace(document.conditions, sigma_video=1.0, sigma_audio=1.0)
     bare = replace(noisy, drop_video_text=True, drop_audio_caption=True, drop_transcript=True)
     return replace(document, conditions=noisy), replace(document, conditions=bare)

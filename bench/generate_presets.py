@@ -7,7 +7,7 @@ import torch
 
 from bench.generate_clips import Grid, pair_of
 from bench.markdown import table
-from bench.train_step import _rate
+from bench.step.device import sustained
 from trainer.documents import Document
 from trainer.flops import Load, batch_load, forward_flops
 from trainer.model.config import ModelConfig
@@ -30,13 +30,13 @@ def rates(config: ModelConfig, packed: Packed, step_s: float, device: torch.devi
     shape = sum(packed.document_lengths), config.heads, config.head_dim
     q, k, v = (torch.randn(shape, device=device, dtype=torch.bfloat16) for _ in range(3))
     segments = packed.segments()
-    attention = config.layers * _rate(lambda: attend(q, k, v, segments, "cudnn"), device)
+    attention = config.layers * sustained(lambda: attend(q, k, v, segments, "cudnn"), device, 0.5)
     flops = forward_flops(batch_load(packed), config)
     source, target = (torch.randn(2**29, device=device, dtype=torch.bfloat16) for _ in range(2))
     return {
         "attention": flops["attention"] / attention,
         "rest": _rest(flops) / (step_s - attention),
-        "copy": 2 * source.nbytes / _rate(lambda: target.copy_(source), device),
+        "copy": 2 * source.nbytes / sustained(lambda: target.copy_(source), device, 0.5),
     }
 
 

@@ -1,340 +1,116 @@
 """Seconds of a training step: ours and the fastest public single-tower audio-video transformer's, in turn.
 
 The peer is diffusers' MiniMaxH3Transformer3DModel: compiled per block, cuDNN attention, plain bf16 weights and AdamW
-states. Ours has the same width, heads, layers, tokens and (to a few percent, printed) parameters. Both take a whole
-step: forward, loss, backward, fused AdamW; learning rate 0, so that values stay finite and typical (NaN and zeros draw
-less power and run faster). Sustained ceilings of the same card in the same run stand beside: GEMM, attention, copy.
+states. Ours has the same width, heads, layers, tokens, noise levels and (to a few percent, printed) parameters. Both
+take a whole step: forward, loss, backward, fused AdamW. Beside them: what the same card sustains in the same run, the
+floor that follows, where the time goes, what the planner says; then peak memory, weights of each stream against shared
+ones, and the width of `klear_26b`. Every part is printed when it is done, with a line of JSON.
 
-    python -m bench.train_step --record            # on a GPU
+    python -m bench.train_step --record            # on a GPU, about seven minutes; needs diffusers 0.42.1
+    python -m bench.train_step --tokens 9152 --variants bf16,triton --parts turns
     python -m bench.train_step --small             # a few tokens on a CPU: that it runs, no figures
 """
 
 import argparse
-import gc
-import json
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import sys
 
 import torch
-from torch.nn import functional
 
 from bench.harness import record
 from bench.markdown import table
-from trainer.data.sample import Sample
-from trainer.documents import Conditions, Document
-from trainer.flops import batch_load, training_flops
-from trainer.model.config import BytesConfig, ModelConfig, RopeConfig
-from trainer.model.init import init_weights
-from trainer.model.kernels import attend
-from trainer.model.mmdit import MMDiT
-from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
-from trainer.packing import PackedBatch, pack
-from trainer.parallel import ParallelSettings, World, parallelize
-from trainer.tasks import TASKS
+from bench.step.bench import Bench
+from bench.step.ceilings import Ceilings
+from bench.step.compare import ceilings_at, compare, warm_peer
+from bench.step.device import forget
+from bench.step.memory import in_processes
+from bench.step.report import Part, Report
+from bench.step.running import Running
+from bench.step.sizes import GRIDS
+from bench.step.streams import streams_apart
+from bench.step.variants import VARIANTS, why_not
+from bench.step.wide import CUTS, wide
 
-PEAK = 989e12
-"""Dense bf16 FLOP/s of an H100 or H200 SXM by the vendor's datasheet: what MFU is counted against."""
-VIDEO_TEXT, AUDIO_TEXT, AUDIO = 512, 232, 216
-GRIDS = {9_152: (16, 16, 32), 32_192: (16, 32, 61)}
-"""Video latents (T, H, W) that fill the rest of these many tokens: about 480p and 832p at 5 s, two by two patches."""
-
-Step = Callable[[], torch.Tensor]
+PARTS = ("turns", "memory", "streams", "wide")
+SMALL_TOKENS = 1_000
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """width, layers, head: of both models. ffn: of the peer's SwiGLU; ours has two matrices of 1.5 times that."""
+def turns(report: Report, bench: Bench, tokens: int, names: list[str]) -> None:
+    """All about one length: ceilings, and each variant beside the peer, which stays compiled."""
+    known: dict[str, Ceilings] = {}
+    models: dict[str, Running] = {}
 
-    width: int = 3072
-    layers: int = 8
-    head: int = 128
-    ffn: int = 8192
+    def ceilings() -> Part:
+        part, known["here"] = ceilings_at(bench, tokens)
+        return part
 
-    @property
-    def heads(self) -> int:
-        """Attention heads."""
-        return self.width // self.head
+    def peer() -> Part:
+        models["peer"] = warm_peer(bench, tokens)
+        return Part(f"{models['peer'].parameters / 1e9:.2f} B parameters.", {"parameters": models["peer"].parameters})
 
-    def ours(self, shared: bool = True) -> ModelConfig:
-        """Our model of that size; AdaLN of a rank that gives it about the peer's AdaLN parameters."""
-        third = self.head // 3 // 2 * 2
-        return ModelConfig(
-            width=self.width,
-            layers=self.layers,
-            heads=self.heads,
-            ffn=self.ffn * 3 // 2,
-            modulation_rank=self.width // 3,
-            shared=shared,
-            video_channels=96,
-            audio_channels=40,
-            text_dim=1024,
-            bytes=BytesConfig(width=128),
-            rope=RopeConfig(axes=(third, third, third)),
+    report.part(f"sustained at {tokens:,} tokens", ceilings)
+    report.part(f"peer at {tokens:,} tokens, compiled", peer)
+    profiled = False
+    for name in names:
+        profiled |= report.part(
+            f"{name} at {tokens:,} tokens",
+            lambda name=name, first=not profiled: compare(  # type: ignore[misc]
+                bench, tokens, name, models.get("peer"), known.get("here"), profiled=first
+            ),
         )
 
 
-def made_up_batch(config: ModelConfig, grid: tuple[int, int, int]) -> PackedBatch:
-    """One T2AV document with a video of this grid: random latents and captions, two noise levels."""
-    g = torch.Generator().manual_seed(0)
-    video = torch.randn(*grid, config.video_channels, generator=g)
-    audio = torch.randn(AUDIO, config.audio_channels, generator=g)
-    texts = [torch.randn(n, config.text_dim, generator=g) for n in (VIDEO_TEXT, AUDIO_TEXT - 1)]
-    sample = Sample("0" * 32, "train", "sound", tuple(TASKS), video, audio, *texts, torch.empty(0, dtype=torch.uint8))
-    noise = [torch.randn(x.shape, generator=g) for x in (video, audio)]
-    return pack([Document(sample, TASKS["T2AV"], Conditions(0.6, 0.4, *noise))], config)
+def memory(bench: Bench, tokens: list[int]) -> Part:
+    """Ours and the peer's."""
+    found = in_processes(["bf16", "peer"], tokens, bench.small)
+    rows = [[model, *(f"{gib[n]:.1f}" for n in tokens)] for model, gib in found.items()]
+    return Part(table(["peak GiB, alone in its process", *(f"{n:,} tokens" for n in tokens)], rows), {"gib": found})
 
 
-def our_step(config: ModelConfig, batch: PackedBatch, device: torch.device) -> tuple[Step, MMDiT]:
-    """A step of our model, in bf16, compiled."""
-    torch.manual_seed(0)
-    model = MMDiT(config).to(device)
-    init_weights(model, 0)
-    _no_zeros(model)
-    model.bfloat16()
-    settings = ParallelSettings(compile=device.type == "cuda")
-    parallelize(model, World(0, 1, device), settings, "bf16")
-    readings = {
-        medium: Reading("v", False, torch.ones(c, device=device), torch.ones(c, device=device))
-        for medium, c in (("video", config.video_channels), ("audio", config.audio_channels))
-    }
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True)
-    on_device = batch.to(device)
-
-    def step() -> torch.Tensor:
-        losses = media_losses(model(on_device.packed), on_device, readings)
-        loss = global_loss(losses, loss_counts(on_device), ObjectiveSettings())
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return loss.detach()
-
-    return step, model
-
-
-def peer_step(sizes: Sizes, batch: PackedBatch, device: torch.device) -> tuple[Step, Any]:
-    """A step of the peer on the same numbers of tokens, compiled per block, cuDNN attention."""
-    from diffusers import MiniMaxH3Transformer3DModel
-
-    torch.manual_seed(0)
-    video, audio = batch.packed.video.shape[1], batch.packed.audio.shape[1]
-    model = MiniMaxH3Transformer3DModel(
-        num_attention_heads=sizes.heads,
-        attention_head_dim=sizes.head,
-        hidden_size=sizes.width,
-        num_layers=sizes.layers,
-        num_refiner_layers=0,
-        ffn_dim=sizes.ffn,
-        in_channels=video,
-        audio_in_channels=audio,
-        patch_size=(1, 1, 1),
-        text_dim=1024,
-        time_embed_hidden_dim=sizes.width,
-        time_embed_dim=sizes.width // 2,
-        rope_freq_dim=sizes.head // 8,
-    ).to(device, torch.bfloat16)
-    _no_zeros(model)
-    if device.type == "cuda":
-        model.set_attention_backend("_native_cudnn")
-        model.compile_repeated_blocks(fullgraph=True)
-    inputs, targets = _peer_inputs(batch, device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True)
-
-    def step() -> torch.Tensor:
-        outputs = model(**inputs, return_dict=False)
-        loss = sum(functional.mse_loss(x.float(), y) for x, y in zip(outputs, targets, strict=True))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return loss.detach()
-
-    return step, model
-
-
-def _peer_inputs(batch: PackedBatch, device: torch.device) -> tuple[dict[str, torch.Tensor], list[torch.Tensor]]:
-    """One packed sequence [video; text; audio] without our pad rows; two timesteps and that of the captions."""
-    v, tv, ta, a = batch.packed.lengths[0]
-    pieces = torch.arange(v + tv + ta + a).split([v, tv + ta, a])
-    order = batch.packed.order[: v + tv + ta + a].split([v, tv, ta, a])
-    ids = torch.cat(batch.packed.positions)[torch.cat(order)]
-    text = torch.cat([batch.packed.video_text[:tv], batch.packed.audio_text[:ta]])[None]
-    counts = torch.tensor([v, tv + ta, a])
-    targets = [batch.video.noise[:v] - batch.video.clean[:v], batch.audio.noise[:a] - batch.audio.clean[:a]]
-    inputs = {
-        "hidden_states": batch.packed.video[None, :v].bfloat16(),
-        "audio_hidden_states": batch.packed.audio[None, :a].bfloat16(),
-        "encoder_hidden_states": text.bfloat16(),
-        "timestep": torch.tensor([0.6, 0.4]),
-        "timestep_indices": torch.tensor([0, 0, 1]).repeat_interleave(counts),
-        "token_tags": torch.tensor([0, 1, 2]).repeat_interleave(counts),
-        "position_ids": ids,
-        "video_indices": pieces[0],
-        "text_indices": pieces[1],
-        "audio_indices": pieces[2],
-    }
-    return {k: x.to(device) for k, x in inputs.items()}, [t[None].to(device) for t in targets]
-
-
-def _no_zeros(model: torch.nn.Module) -> None:
-    """Weights as in the middle of training: what starts at zero would make the card draw less power."""
-    with torch.no_grad():
-        for p in model.parameters():
-            if not p.any():
-                p.normal_(std=0.02)
-
-
-def in_turn(steps: dict[str, Step], rounds: int, each: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of a step by name: `rounds` turns of A B, `each` steps a turn; raises RuntimeError on a bad value."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        for _ in range(3):
-            step()
-    for _ in range(rounds):
-        for name, step in steps.items():
-            _wait(device)
-            began = time.perf_counter()
-            for _ in range(each):
-                loss = step()
-            _wait(device)
-            seconds[name].append((time.perf_counter() - began) / each)
-            if not torch.isfinite(loss):
-                raise RuntimeError(f"{name}: the loss is {loss.item()}")
-    return seconds
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def peak_gib(make: Callable[[], tuple[Step, Any]]) -> float:
-    """Largest memory of two steps of a model alone."""
-    _free()
-    torch.cuda.reset_peak_memory_stats()
-    step, model = make()
-    step(), step()
-    peak = torch.cuda.max_memory_allocated() / 2**30
-    del step, model
-    _free()
-    return peak
-
-
-def _free() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def ceilings(sizes: Sizes, tokens: int, device: torch.device) -> dict[str, float]:
-    """Sustained rates: GEMM of the QKV shape, attention forward and backward (14 N^2 d), in TFLOP/s; copy, TB/s."""
-    x = torch.randn(tokens, sizes.width, device=device, dtype=torch.bfloat16)
-    w = torch.randn(3 * sizes.width, sizes.width, device=device, dtype=torch.bfloat16)
-    gemm = _rate(lambda: functional.linear(x, w), device)
-    q, k, v = (torch.randn(tokens, sizes.heads, sizes.head, device=device, dtype=torch.bfloat16) for _ in range(3))
-    for one in (q, k, v):
-        one.requires_grad_()
-    gradient, segments = torch.randn_like(q), torch.tensor([tokens, 0])
-
-    def attention() -> None:
-        torch.autograd.grad(attend(q, k, v, segments, "cudnn"), (q, k, v), gradient)
-
-    both = _rate(attention, device)
-    a, b = (torch.empty(2**30, device=device, dtype=torch.bfloat16) for _ in range(2))
-    copy = _rate(lambda: a.copy_(b), device)
-    return {
-        "gemm": 2 * tokens * 3 * sizes.width**2 / gemm / 1e12,
-        "attention": 14 * tokens**2 * sizes.width / both / 1e12,
-        "copy": 2 * a.nbytes / copy / 1e12,
-    }
-
-
-def _rate(work: Callable[[], object], device: torch.device, for_s: float = 1.0) -> float:
-    """Seconds of one call, sustained for about `for_s` seconds."""
-    for _ in range(3):
-        work()
-    _wait(device)
-    began, calls = time.perf_counter(), 0
-    while time.perf_counter() - began < for_s:
-        for _ in range(10):
-            work()
-        _wait(device)
-        calls += 10
-    return (time.perf_counter() - began) / calls
-
-
-def compare(sizes: Sizes, tokens: int, grid: tuple[int, int, int], rounds: int, device: torch.device) -> dict[str, Any]:
-    """Ours and the peer's at one length."""
-    config = sizes.ours()
-    batch = made_up_batch(config, grid)
-    ours, model = our_step(config, batch, device)
-    peer, other = peer_step(sizes, batch, device)
-    steps = {"klear": ours, "MiniMax-H3 (diffusers)": peer}
-    counts = [sum(p.numel() for p in m.parameters()) / 1e9 for m in (model, other)]
-    seconds = in_turn(steps, rounds, 5 if tokens < 20_000 else 2, device)
-    flops = sum(training_flops(batch_load(batch.packed), config).values())
-    result: dict[str, Any] = {"tokens": sum(batch.packed.lengths[0]), "flops": flops, "parameters": counts}
-    result["ms"] = {name: statistics.median(times) * 1e3 for name, times in seconds.items()}
-    result["spread"] = {name: (max(times) - min(times)) * 1e3 for name, times in seconds.items()}
-    del ours, peer, steps, model, other
-    _free()
-    if device.type == "cuda":
-        result["ceilings"] = ceilings(sizes, tokens, device)
-        result["gib"] = [
-            peak_gib(lambda: our_step(config, batch, device)),
-            peak_gib(lambda: peer_step(sizes, batch, device)),
-        ]
-    return result
-
-
-def rows_of(result: dict[str, Any]) -> list[list[object]]:
-    """The table's lines of one length."""
-    lines = []
-    memory = result.get("gib", [float("nan")] * 2)
-    for i, (name, ms) in enumerate(result["ms"].items()):
-        rate = result["tokens"] / ms * 1e3
-        mfu = result["flops"] / (ms / 1e3) / PEAK
-        lines.append(
-            [
-                f"{result['tokens']:,}",
-                name,
-                f"{result['parameters'][i]:.2f}",
-                f"{ms:.1f} ({result['spread'][name]:.1f})",
-                f"{rate:,.0f}",
-                f"{mfu:.1%}",
-                f"{memory[i]:.1f}",
-            ]
-        )
-    return lines
+def run(report: Report, bench: Bench, tokens: list[int], names: list[str], parts: list[str]) -> None:
+    """The parts, those that decide first."""
+    if "turns" in parts:
+        for n in tokens:
+            turns(report, bench, n, [name for name in names if n == min(tokens) or not VARIANTS[name].short])
+            forget()  # the peer is compiled for one length
+    if "memory" in parts:
+        report.part("peak memory", lambda: memory(bench, tokens))
+    if "streams" in parts:
+        for n in tokens:
+            report.part(f"weights of each stream at {n:,} tokens", lambda n=n: streams_apart(bench, n))  # type: ignore[misc]
+        forget()
+    if "wide" in parts:
+        for name in CUTS:
+            report.part(f"the width of klear_26b at {name}", lambda name=name: wide(bench, name))  # type: ignore[misc]
 
 
 def main() -> None:
-    """Both lengths, one table; a JSON line of everything."""
+    """Run and record; exit code 1 where a part failed or was left out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="a tiny size, to see that it runs")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each model")
     parser.add_argument("--tokens", type=int, nargs="*", choices=sorted(GRIDS), default=sorted(GRIDS))
-    parser.add_argument("--record", action="store_true", help="append the table to bench/RESULTS.md")
-    arguments = parser.parse_args()
-    if not arguments.small and not torch.cuda.is_available():
+    parser.add_argument("--variants", default="bf16,triton,float8-tensorwise,float8-rowwise,master")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--seconds", type=float, default=600, help="parts that would start later are left out")
+    parser.add_argument("--record", action="store_true", help="append what was found to bench/RESULTS.md")
+    given = parser.parse_args()
+    names = given.variants.split(",")
+    if unknown := [name for name in names if name not in VARIANTS]:
+        parser.error(f"no variant {unknown[0]!r}; there are {', '.join(VARIANTS)}")
+    if given.small and given.record:
+        parser.error("--small has nothing to record")
+    if not given.small and not torch.cuda.is_available():
         parser.error("no CUDA device: the figures are a GPU's; --small shows that it runs")
-    device = torch.device("cpu" if arguments.small else "cuda")
-    sizes = Sizes(96, 1, 32, 64) if arguments.small else Sizes()
-    grids = {1_000: (2, 2, 10)} if arguments.small else {n: GRIDS[n] for n in arguments.tokens}
-    results = [compare(sizes, n, grid, arguments.rounds, device) for n, grid in grids.items()]
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU, tiny: no figures"
-    head = ["tokens", "model", "B parameters", "ms a step (spread)", "tokens/s", "MFU", "peak GiB"]
-    text = table(head, [row for result in results for row in rows_of(result)])
-    for result in results:
-        if "ceilings" in result:
-            c = result["ceilings"]
-            text += (
-                f"\n\nSustained at {result['tokens']:,} tokens: GEMM {c['gemm']:.0f} TFLOP/s, attention forward and "
-                f"backward {c['attention']:.0f} TFLOP/s (14 N^2 d), copy {c['copy']:.2f} TB/s."
-            )
-    record(f"a training step beside the peer's, {name}, torch {torch.__version__}", text, arguments.record)
-    print(json.dumps(results))
+    torch._dynamo.config.recompile_limit = 64  # of one function: the variants share it
+    bench, report = Bench(given.rounds, given.small), Report(given.seconds, given.small)
+    for name in list(names):
+        if why := why_not(VARIANTS[name], not given.small):
+            print(f"{name}: left out, {why}", flush=True)
+            names.remove(name)
+    run(report, bench, [SMALL_TOKENS] if given.small else given.tokens, names, given.parts)
+    device = "CPU, tiny: no figures" if given.small else torch.cuda.get_device_name()
+    record(f"a training step beside the peer's, {device}, torch {torch.__version__}", report.text(), given.record)
+    sys.exit(1 if report.failed else 0)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def split_rows(batch: PackedBatch, rank: int, size: int) -> PackedBatch:
             transcript_row=_local(packed.transcript_row, rows[2] // size, rank),
             positions=tuple(mine(x) for x in packed.positions),
             group=group,
-            chunks=buffer_chunks(group, len(packed.chunks) == 1, len(packed.sigmas), None),
+            chunks=buffer_chunks(group, len(packed.sigmas), None),
             video=mine(packed.video),
             audio=mine(packed.audio),
             video_text=mine(packed.video_text),

@@ -114,7 +114,7 @@ def pack(
         positions=tuple(_pad_cat([r.positions[s] for r in rows], (3,), pads[s]) for s in range(len(STREAMS))),
         group=groups,
         sigmas=sigmas,
-        chunks=buffer_chunks(groups, config.shared, len(sigmas), order),
+        chunks=buffer_chunks(groups, len(sigmas), order),
     )
     return PackedBatch(packed, video, audio, tuple(documents))
 

@@ -23,17 +23,13 @@ def chunks_of(group: torch.Tensor) -> torch.Tensor:
     return torch.stack([first, last, values[run]], dim=1).int()
 
 
-def buffer_chunks(
-    groups: Sequence[torch.Tensor], shared: bool, levels: int, order: torch.Tensor | None
-) -> tuple[torch.Tensor, ...]:
+def buffer_chunks(groups: Sequence[torch.Tensor], levels: int, order: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
     """`Packed.chunks` of these groups of the four streams' rows, of `levels` noise levels.
 
-    order: of the rows in the one buffer of a `shared` model; None where they lie stream by stream.
+    order: of the rows where all streams are one buffer; None where they lie stream by stream.
     """
-    if not shared:
-        return tuple(chunks_of(group) for group in groups)
     one = torch.cat(shifted(groups, levels))
-    return (chunks_of(one if order is None else one[order]),)
+    return *(chunks_of(group) for group in groups), chunks_of(one if order is None else one[order])
 
 
 def shifted(groups: Sequence[torch.Tensor], levels: int) -> list[torch.Tensor]:

@@ -42,8 +42,8 @@ class Packed:
     positions: 4 x (R_s, 3) float32: (t, h, w) ids.
     group: 4 x (R_s,) int64: index into `sigmas` of the row's noise level.
     sigmas: (G,) float32 in [0, 1]: sigma per (document, noise level) group; group 0 is sigma 0 (clean tokens, pads).
-    chunks: per buffer that the blocks work on (4, or 1 of all streams where they share weights; its groups are then
-        stream * G + group, its rows in document order) (C, 3) int32: see `trainer.model.chunks.chunks_of`.
+    chunks: 5 x (C, 3) int32, see `trainer.model.chunks.chunks_of`: per stream, then of all streams as one buffer, whose
+        groups are stream * G + group and whose rows are in document order.
     """
 
     lengths: tuple[tuple[int, int, int, int], ...]

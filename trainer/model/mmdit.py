@@ -28,7 +28,7 @@ class Still(NamedTuple):
     """What a pass reads besides the media and their noise levels: the same at every step of sampling.
 
     texts: tokens of video text and of audio text, (R, width). rope: per buffer of the blocks, (R, 2, head_dim) float32,
-    rows as they lie there. order, chunks: as `Packed` has them. meeting: who attends to whom.
+    rows as they lie there. order: as `Packed` has it. chunks: per buffer, likewise. meeting: who attends to whom.
     """
 
     texts: tuple[torch.Tensor, torch.Tensor]
@@ -100,7 +100,9 @@ class MMDiT(nn.Module):
             self.audio_text(packed.audio_text, packed.audio_text_kind, packed.transcript, packed.transcript_row),
         )
         rope = [self._as_one(rope, packed.order)] if self.config.shared else rope
-        return Still(texts, rope, packed.order, packed.chunks, self._meeting(packed))
+        streams, joint = packed.chunks[:-1], packed.chunks[-1:]
+        chunks = joint if self.config.shared else streams
+        return Still(texts, rope, packed.order, chunks, self._meeting(packed))
 
     def levels(self, sigmas: torch.Tensor) -> Levels:
         """The part of a pass that reads noise levels (G,) alone: each AdaLN matrix is read once for all of them."""
@@ -138,7 +140,7 @@ class MMDiT(nn.Module):
         if self.config.shared:
             group = [self._as_one(shifted(group, len(levels.heads[0])), order)]
             tokens = [self._as_one(tokens, order)]
-        rows = [Rows(*row) for row in zip(still.rope, group, still.chunks)]
+        rows = [Rows(*row) for row in zip(still.rope, group, still.chunks, strict=True)]
         kernel = pick(self.kernel, tokens[0].device, tokens[0].dtype)
         meeting = still.meeting._replace(kernel=kernel)
         for block, tables in zip(self.blocks, levels.blocks):

@@ -14,7 +14,8 @@ class Layout:
 
     rows: AdaLN weights are never gathered. recompute: see `trainer/recompute.py`. bf16: precision. moment_bytes: of
     each of AdamW's two moments. micro_tokens: most tokens of a micro-batch, on `context` GPUs together; None: no limit.
-    adapters: parameters of LoRA, 0 without. trained: parameters that train. momenta: of those, moved by Muon.
+    adapters: parameters of LoRA, 0 without. trained: parameters that train. momenta: of those, moved by Muon. compiled:
+    whether the blocks are.
     """
 
     gpus: int
@@ -28,6 +29,7 @@ class Layout:
     adapters: int
     trained: int
     momenta: int
+    compiled: bool = False
 
     @property
     def replicas(self) -> int:
@@ -60,4 +62,5 @@ def layout_of(settings: TrainSettings, gpus: int, document: int) -> Layout:
         adapters=adapters(model, settings.lora),
         trained=trained(settings),
         momenta=momenta(settings),
+        compiled=p.compile,
     )

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from trainer.batches import load_of
-from trainer.flops import training_flops
+from trainer.flops import Load, training_flops
 from trainer.gpus import USABLE, Gpu, gpu_named
 from trainer.model.layout import PAD_ROWS, STREAMS
+from trainer.plan.assumed import assumed
 from trainer.plan.change import Change, candidates
 from trainer.plan.clip import Clip, clips_of
 from trainer.plan.layout import Layout, layout_of
@@ -27,8 +28,8 @@ def plan(settings: TrainSettings, gpus: int, gpu: str, clips: Sequence[Clip] = (
     clips: by default the largest of each class that the settings encode. Raises ConfigError for what `train` refuses.
     """
     kind, clips = gpu_named(gpu), clips or clips_of(settings)
-    every = [{name: load_of(c.info(), task, settings.model.patch) for name, task in TASKS.items()} for c in clips]
-    work = Work(max(every, key=lambda tasks: max(load.tokens for load in tasks.values())), stage)
+    every = _loads(settings, clips)
+    work = _largest(every, stage)
     layout = layout_of(settings, gpus, work.largest.tokens)
     fits = _fits(settings, layout, work, kind)
     change = None if fits else _change(settings, gpus, work, kind)
@@ -41,15 +42,31 @@ def plan(settings: TrainSettings, gpus: int, gpu: str, clips: Sequence[Clip] = (
             for clip, tasks in zip(clips, every, strict=True)
         ],
         "gpu": asdict(kind),
-        **_at(settings, layout, work, kind),
+        "assumed": assumed(kind, layout),
+        **at(settings, layout, work, kind),
         "fits": fits,
         "change": list(change.words) if change else [],
-        "after": _at(change.settings, change.layout, work, kind) if change else None,
+        "after": at(change.settings, change.layout, work, kind) if change else None,
     }
 
 
-def _at(settings: TrainSettings, layout: Layout, work: Work, gpu: Gpu) -> dict[str, Any]:
-    """What depends on the layout."""
+def work_of(settings: TrainSettings, clips: Sequence[Clip], stage: int = 1) -> Work:
+    """What is planned for: the largest of the clips."""
+    return _largest(_loads(settings, clips), stage)
+
+
+def _loads(settings: TrainSettings, clips: Sequence[Clip]) -> list[dict[str, Load]]:
+    """Of each clip, by task."""
+    return [{name: load_of(c.info(), task, settings.model.patch) for name, task in TASKS.items()} for c in clips]
+
+
+def _largest(loads: Sequence[Mapping[str, Load]], stage: int) -> Work:
+    return Work(max(loads, key=lambda tasks: max(load.tokens for load in tasks.values())), stage)
+
+
+def at(settings: TrainSettings, layout: Layout, work: Work, gpu: Gpu) -> dict[str, Any]:
+    """What depends on the layout: `layout`, `memory`, `communication`, `step`. It fits where memory's `total` is at
+    most its `usable`."""
     memory = memory_of(settings, layout, work)
     step = expected_step(settings, layout, work)
     moved, time = traffic(settings.model, layout, step), seconds(settings.model, layout, step, gpu)

@@ -21,7 +21,7 @@ def show_plan(plan: Mapping[str, Any]) -> None:
     _show_step(plan["step"], "A step of " + str(plan["step"]["tokens"]) + " tokens")
     if plan["after"]:
         _show_step(plan["after"]["step"], "The same with " + " ".join(plan["change"]))
-    console.err.print(f"rates: {plan['gpu']['source']}. Time is an estimate, not a measurement.")
+    console.rows("Assumed: time is an estimate, not a measurement", ["of", "what"], [*plan["assumed"].items()])
 
 
 def refusal(plan: Mapping[str, Any]) -> ConfigError | None:

@@ -8,9 +8,18 @@ from trainer.model.config import ModelConfig
 from trainer.plan.layout import Layout
 from trainer.plan.trained import counted, newton_schulz_flops
 
-ELEMENTWISE = 400
+ELEMENTWISE = {False: 400, True: 165}
 """Bytes of a GPU's memory that elementwise work of one row in one block reads and writes, forward and backward, per
-channel of the width: counted from the operators of `StreamBlock` in bf16, not compiled. An estimate."""
+channel of the width, by whether blocks are compiled. Not: counted from the operators of `StreamBlock` in bf16, an
+estimate. Compiled: of a bare block of one stream (norms, SwiGLU, RoPE, residuals; no AdaLN), from 12.2 ms at 9,152 rows
+and 44 ms at 32,192 measured on an H100 in 8 blocks of width 3,072, times 3.0 TB/s. `StreamBlock` itself: not yet."""
+
+UPDATE = 36
+"""Bytes that the end of a step reads and writes for a parameter, without AdamW's moments: the norm its gradient (4),
+clipping that twice (8), the update both and the weight again (12), the average the weight, and itself twice (12)."""
+
+MOMENTS = {4: 16, 2: 40}
+"""Bytes of reading and writing both moments of a parameter, by their size: half-size ones pass through float32."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,12 @@ def seconds(config: ModelConfig, layout: Layout, step: Step, gpu: Gpu) -> dict[s
     what overlaps with nothing."""
     moved = traffic(config, layout, step)
     products = sum(step.flops.values()) - step.flops["attention"]
-    again = 4 / 3 if layout.recompute == "full" else 1.0
+    full = layout.recompute == "full"
     context, vectors = _rate(layout.context, layout.gpus, gpu), _rate(layout.shard, layout.gpus, gpu)
     found = {
-        "attention": again * step.flops["attention"] / gpu.attention * step.waiting,
-        "products": again * products / gpu.gemm * step.waiting,
+        # A forward pass again: 4 S^2 d on top of 14, since the backward pass makes the scores again anyway.
+        "attention": (18 / 14 if full else 1.0) * step.flops["attention"] / gpu.attention * step.waiting,
+        "products": (4 / 3 if full else 1.0) * products / gpu.gemm * step.waiting,
         "elementwise": _elementwise(config, layout, step) / gpu.copy * step.waiting,
         "weights and gradients": _fsdp(moved, layout, gpu),
         "context and AdaLN": moved["all-to-all of context"] / context + moved["AdaLN vectors"] / vectors,
@@ -73,13 +83,12 @@ def seconds(config: ModelConfig, layout: Layout, step: Step, gpu: Gpu) -> dict[s
 
 def _elementwise(config: ModelConfig, layout: Layout, step: Step) -> float:
     again = 1.0 if layout.recompute == "none" else 4 / 3
-    return again * ELEMENTWISE * config.width * config.layers * step.rows
+    return again * ELEMENTWISE[layout.compiled] * config.width * config.layers * step.rows
 
 
 def _optimizer(config: ModelConfig, layout: Layout, gpu: Gpu) -> float:
-    """Norm and clip, update and average read and write 28 bytes a parameter, and its moments or momentum twice."""
-    adamw = (28 + 4 * layout.moment_bytes) * (layout.trained - layout.momenta)
-    held = (adamw + (28 + 8) * layout.momenta) / layout.shard / gpu.copy
+    adamw = (UPDATE + MOMENTS[layout.moment_bytes]) * (layout.trained - layout.momenta)
+    held = (adamw + (UPDATE + 8) * layout.momenta) / layout.shard / gpu.copy
     return held + (newton_schulz_flops(config, layout.shard) / gpu.gemm if layout.momenta else 0.0)
 
 

@@ -142,6 +142,8 @@ def test_the_command():
     assert run.exit_code == 0, run.output
     told = json.loads(run.stdout)
     assert told["parameters"]["blocks"] == 25_776_128_000 and told["fits"]
+    assert told["assumed"]["links"] == "300 GB/s a GPU each way inside a node of 8"
+    assert told["assumed"]["elementwise"].startswith("400 bytes")
     sized = CliRunner().invoke(
         app, ["plan", "--preset", "klear_26b", "--gpus", "8", "--size", "1280x720", "--size", "448x256", "--json"]
     )

@@ -1,0 +1,49 @@
+"""The ways that our model can run, by name; one whose setting this checkout has not is left out by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from trainer.parallel import ParallelSettings
+
+
+@dataclass(frozen=True)
+class Variant:
+    """parallel: settings over `ParallelSettings`. master: float32 weights and moments, products in bf16 by autocast;
+    otherwise weights, gradients and moments are bf16. float8: its products run in float8. short: at 9k tokens only.
+    """
+
+    parallel: Mapping[str, Any] = field(default_factory=dict)
+    master: bool = False
+    float8: bool = False
+    short: bool = False
+
+    def settings(self, compiled: bool) -> ParallelSettings:
+        """What `parallelize` takes. Raises ValidationError for values that the settings refuse."""
+        compiled = compiled and self.parallel.get("elementwise") != "triton"
+        return ParallelSettings.model_validate({"compile": compiled, **self.parallel})
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "bf16": Variant(),
+    "triton": Variant({"elementwise": "triton"}),
+    "float8-tensorwise": Variant({"float8": "tensorwise"}, float8=True, short=True),
+    "float8-rowwise": Variant({"float8": "rowwise"}, float8=True, short=True),
+    "float8-triton": Variant({"float8": "tensorwise", "elementwise": "triton"}, float8=True, short=True),
+    "master": Variant(master=True, short=True),
+}
+"""`bf16` is the main one: what the peer is compared with. All share one set of weights among the four streams."""
+
+
+def why_not(variant: Variant, compiled: bool) -> str | None:
+    """Why this checkout cannot run it; None when it can."""
+    missing = [name for name in variant.parallel if name not in ParallelSettings.model_fields]
+    if missing:
+        return f"there is no parallel.{missing[0]}"
+    try:
+        variant.settings(compiled)
+    except ValidationError as error:
+        return str(error.errors()[0]["msg"])
+    return None
