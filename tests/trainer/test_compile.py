@@ -16,7 +16,8 @@ from trainer.parallel import ParallelSettings, World, parallelize
 from trainer.tasks import TASKS
 
 GRAPHS = 2
-"""The usual micro-batch, and one without documents (a size of 0 is a constant to the compiler)."""
+"""The usual micro-batch, and one without documents (a size of 0 is a constant to the compiler). With float8 one more:
+the usual one on either side of `float8_rows`."""
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def compiled(config, monkeypatch):
     torch._dynamo.reset()
     counters.clear()
 
-    def make(recompute: str = "none", **changes) -> tuple[MMDiT, MMDiT]:
+    def make(recompute: str = "none", float8: str = "none", float8_rows: int = 1, **changes) -> tuple[MMDiT, MMDiT]:
         models = MMDiT(config.model_copy(update=changes)), MMDiT(config.model_copy(update=changes))
         for model in models:
             init_weights(model, 0)
@@ -35,7 +36,9 @@ def compiled(config, monkeypatch):
                 for p in model.parameters():
                     p.normal_(std=0.1)
         world = World(0, 1, torch.device("cpu"))
-        parallelize(models[1], world, ParallelSettings(compile=True, recompute=recompute))
+        settings = ParallelSettings(compile=True, recompute=recompute, float8=float8, float8_rows=float8_rows)
+        parallelize(models[1], world, settings, "bf16")
+        parallelize(models[0], world, settings.model_copy(update={"compile": False, "recompute": "none"}), "bf16")
         return models
 
     yield make
@@ -46,18 +49,32 @@ def _loss(model: MMDiT, batch) -> torch.Tensor:
     return global_loss(media_losses(model(batch.packed), batch, READINGS), loss_counts(batch), ObjectiveSettings())
 
 
-def test_a_stated_number_of_graphs_for_any_micro_batches(config, document, compiled):
-    _, model = compiled(layers=1)
+@pytest.mark.parametrize("float8", ["none", "rowwise"])
+def test_a_stated_number_of_graphs_for_any_micro_batches(config, document, compiled, float8):
+    _, model = compiled(float8=float8, float8_rows=48, layers=1)
     config = model.config
     random.seed(0)
     seen = []
     for step in range(30):
         tasks = random.choices(list(TASKS), k=0 if step == 15 else random.randint(1, 5))
         documents = [document(random.randrange(9), task) for task in tasks]
-        _loss(model, pack(documents, config)).backward()
+        _loss(model, pack(documents, config, multiple=1 if float8 == "none" else 16)).backward()
         seen.append(counters["stats"]["unique_graphs"])
-    assert seen[-1] <= GRAPHS, seen
+    assert seen[-1] <= GRAPHS + (float8 != "none"), seen
     assert seen[20] == seen[-1], "no new graphs after warm-up"
+
+
+@pytest.mark.parametrize("float8", ["tensorwise", "rowwise"])
+@pytest.mark.parametrize("recompute", ["none", pytest.param("selective", marks=pytest.mark.slow)])
+def test_compiled_float8_equals_plain(config, document, compiled, recompute, float8):
+    """To the bit: scales are powers of two, and aot_eager runs the same operators."""
+    plain, model = compiled(recompute, float8, shared=True, layers=1)
+    batch = pack([document(i, task, 0.2 + 0.1 * i) for i, task in enumerate(TASKS)], model.config, multiple=16)
+    for one in (plain, model):
+        with torch.autocast("cpu", torch.bfloat16):
+            _loss(one, batch).backward()
+    for (name, p), q in zip(plain.named_parameters(), model.named_parameters(), strict=True):
+        assert (p.grad is None and q[1].grad is None) or torch.equal(p.grad, q[1].grad), name
 
 
 @pytest.mark.parametrize(
