@@ -2,8 +2,9 @@
 
 The streams share their weights, so that all linears of the blocks are in float8.
 
-The yardsticks are runs that differ by rounding alone: float32, and bf16 from initial weights that were rounded to
-bfloat16. Real float8 rounding, on a CPU; what it gains in time only a GPU can say (`bench.train_step`).
+The yardsticks are runs that differ by rounding alone: float32, bf16 from initial weights that were rounded to bfloat16,
+and float32 from weights that are off by as much, at random. Real float8 rounding, on a CPU; what it gains in time only
+a GPU can say (`bench.train_step`).
 
     python -m bench.float8 [--steps 300] [--record]
 """
@@ -56,17 +57,20 @@ READINGS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """precision, float8: as in the settings. rounded: the initial weights are rounded to bfloat16."""
+    """precision, float8: as in the settings. rounded: the initial weights are rounded to bfloat16. off: they are off by
+    up to 2^-9 of themselves, each by a draw of this seed; 0: not."""
 
     precision: str = "bf16"
     float8: str = "none"
     rounded: bool = False
+    off: int = 0
 
 
 VARIANTS: Mapping[str, Variant] = {
     "bf16": Variant(),
     "fp32": Variant(precision="fp32"),
     "bf16, initial weights rounded": Variant(rounded=True),
+    **{f"fp32, initial weights off, {seed}": Variant(precision="fp32", off=seed) for seed in (1, 2, 3)},
     "float8 tensorwise": Variant(float8="tensorwise"),
     "float8 rowwise": Variant(float8="rowwise"),
 }
@@ -106,9 +110,12 @@ def train(variant: Variant, steps: int) -> Trained:
     """Train from the same start on the same steps."""
     model = MMDiT(CONFIG)
     init_weights(model, 0)
-    if variant.rounded:
-        for p in model.parameters():
+    generator = torch.Generator().manual_seed(variant.off)
+    for p in model.parameters():
+        if variant.rounded:
             p.data.copy_(p.data.bfloat16())
+        if variant.off:
+            p.data.mul_(1 + 2.0**-9 * torch.empty_like(p.data).uniform_(-1, 1, generator=generator))
     settings = ParallelSettings(float8=variant.float8, float8_rows=1)
     parallelize(model, World(0, 1, CPU), settings, variant.precision)
     optimizer, never = Optimizer(model, OptimSettings()), torch.zeros(())
