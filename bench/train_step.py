@@ -5,7 +5,7 @@ states. Ours has the same width, heads, layers, tokens and (to a few percent, pr
 step: forward, loss, backward, fused AdamW; learning rate 0, so that values stay finite and typical (NaN and zeros draw
 less power and run faster). Sustained ceilings of the same card in the same run stand beside: GEMM, attention, copy.
 
-    python -m bench.train_step --record            # on a GPU
+    python -m bench.train_step --record            # on a GPU; --float8 none tensorwise rowwise: in turn with bf16
     python -m bench.train_step --small             # a few tokens on a CPU: that it runs, no figures
 """
 
@@ -14,9 +14,10 @@ import gc
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import torch
 from torch.nn import functional
@@ -24,6 +25,7 @@ from torch.nn import functional
 from bench.harness import record
 from bench.markdown import table
 from trainer.data.sample import Sample
+from trainer.divides import Float8
 from trainer.documents import Conditions, Document
 from trainer.flops import batch_load, training_flops
 from trainer.model.config import BytesConfig, ModelConfig, RopeConfig
@@ -84,17 +86,19 @@ def made_up_batch(config: ModelConfig, grid: tuple[int, int, int]) -> PackedBatc
     texts = [torch.randn(n, config.text_dim, generator=g) for n in (VIDEO_TEXT, AUDIO_TEXT - 1)]
     sample = Sample("0" * 32, "train", "sound", tuple(TASKS), video, audio, *texts, torch.empty(0, dtype=torch.uint8))
     noise = [torch.randn(x.shape, generator=g) for x in (video, audio)]
-    return pack([Document(sample, TASKS["T2AV"], Conditions(0.6, 0.4, *noise))], config)
+    return pack([Document(sample, TASKS["T2AV"], Conditions(0.6, 0.4, *noise))], config, multiple=16)
 
 
-def our_step(config: ModelConfig, batch: PackedBatch, device: torch.device) -> tuple[Step, MMDiT]:
-    """A step of our model, in bf16, compiled."""
+def our_step(
+    config: ModelConfig, batch: PackedBatch, device: torch.device, float8: Float8 = "none"
+) -> tuple[Step, MMDiT]:
+    """A step of our model, in bf16 and where asked float8, compiled."""
     torch.manual_seed(0)
     model = MMDiT(config).to(device)
     init_weights(model, 0)
     _no_zeros(model)
     model.bfloat16()
-    settings = ParallelSettings(compile=device.type == "cuda")
+    settings = ParallelSettings(compile=device.type == "cuda", float8=float8)
     parallelize(model, World(0, 1, device), settings, "bf16")
     readings = {
         medium: Reading("v", False, torch.ones(c, device=device), torch.ones(c, device=device))
@@ -264,34 +268,41 @@ def _rate(work: Callable[[], object], device: torch.device, for_s: float = 1.0) 
     return (time.perf_counter() - began) / calls
 
 
-def compare(sizes: Sizes, tokens: int, grid: tuple[int, int, int], rounds: int, device: torch.device) -> dict[str, Any]:
-    """Ours and the peer's at one length."""
+def compare(
+    sizes: Sizes,
+    tokens: int,
+    grid: tuple[int, int, int],
+    rounds: int,
+    device: torch.device,
+    kinds: Sequence[Float8] = ("none",),
+) -> dict[str, Any]:
+    """Ours, of these kinds of float8, and the peer's at one length."""
     config = sizes.ours()
     batch = made_up_batch(config, grid)
-    ours, model = our_step(config, batch, device)
-    peer, other = peer_step(sizes, batch, device)
-    steps = {"klear": ours, "MiniMax-H3 (diffusers)": peer}
-    counts = [sum(p.numel() for p in m.parameters()) / 1e9 for m in (model, other)]
-    seconds = in_turn(steps, rounds, 5 if tokens < 20_000 else 2, device)
+    makers: dict[str, Callable[[], tuple[Step, Any]]] = {
+        "klear" if kind == "none" else f"klear, float8 {kind}": partial(our_step, config, batch, device, kind)
+        for kind in kinds
+    }
+    makers["MiniMax-H3 (diffusers)"] = partial(peer_step, sizes, batch, device)
+    made = {name: make() for name, make in makers.items()}
+    counts = [sum(p.numel() for p in model.parameters()) / 1e9 for _, model in made.values()]
+    seconds = in_turn({name: step for name, (step, _) in made.items()}, rounds, 5 if tokens < 20_000 else 2, device)
     flops = sum(training_flops(batch_load(batch.packed), config).values())
     result: dict[str, Any] = {"tokens": sum(batch.packed.lengths[0]), "flops": flops, "parameters": counts}
     result["ms"] = {name: statistics.median(times) * 1e3 for name, times in seconds.items()}
     result["spread"] = {name: (max(times) - min(times)) * 1e3 for name, times in seconds.items()}
-    del ours, peer, steps, model, other
+    del made
     _free()
     if device.type == "cuda":
         result["ceilings"] = ceilings(sizes, tokens, device)
-        result["gib"] = [
-            peak_gib(lambda: our_step(config, batch, device)),
-            peak_gib(lambda: peer_step(sizes, batch, device)),
-        ]
+        result["gib"] = [peak_gib(make) for make in makers.values()]
     return result
 
 
 def rows_of(result: dict[str, Any]) -> list[list[object]]:
     """The table's lines of one length."""
     lines = []
-    memory = result.get("gib", [float("nan")] * 2)
+    memory = result.get("gib", [float("nan")] * len(result["ms"]))
     for i, (name, ms) in enumerate(result["ms"].items()):
         rate = result["tokens"] / ms * 1e3
         mfu = result["flops"] / (ms / 1e3) / PEAK
@@ -315,6 +326,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a tiny size, to see that it runs")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, nargs="*", choices=sorted(GRIDS), default=sorted(GRIDS))
+    parser.add_argument("--float8", nargs="*", choices=get_args(Float8), default=["none"], help="of ours, each in turn")
     parser.add_argument("--record", action="store_true", help="append the table to bench/RESULTS.md")
     arguments = parser.parse_args()
     if not arguments.small and not torch.cuda.is_available():
@@ -322,7 +334,7 @@ def main() -> None:
     device = torch.device("cpu" if arguments.small else "cuda")
     sizes = Sizes(96, 1, 32, 64) if arguments.small else Sizes()
     grids = {1_000: (2, 2, 10)} if arguments.small else {n: GRIDS[n] for n in arguments.tokens}
-    results = [compare(sizes, n, grid, arguments.rounds, device) for n, grid in grids.items()]
+    results = [compare(sizes, n, grid, arguments.rounds, device, arguments.float8) for n, grid in grids.items()]
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU, tiny: no figures"
     head = ["tokens", "model", "B parameters", "ms a step (spread)", "tokens/s", "MFU", "peak GiB"]
     text = table(head, [row for result in results for row in rows_of(result)])
