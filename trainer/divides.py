@@ -1,7 +1,14 @@
 """Which numbers of processes a run divides among: what `train` refuses and `plan` must not promise. No torch."""
 
+from typing import Literal
+
 from manifests.errors import ConfigError
 from trainer.model.config import ModelConfig
+
+Float8 = Literal["none", "tensorwise", "rowwise"]
+
+ALIGN = 16
+"""What the contracted and the last side of a float8 product must be a multiple of, on a GPU."""
 
 
 def check_context(context: int, size: int, heads: int | None = None) -> None:
@@ -44,3 +51,22 @@ def keeps_rows(model: ModelConfig, modulation: str, shards: int) -> bool:
             f"among {shards} processes: set parallel.modulation=gather",
         )
     return able and modulation != "gather"
+
+
+def check_float8(kind: Float8, model: ModelConfig, precision: str) -> None:
+    """Raise ConfigError `config:float8` for widths that float8 products cannot have, and for precision fp32."""
+    if kind == "none":
+        return
+    if precision != "bf16":
+        raise ConfigError(
+            "config:float8",
+            f"parallel.float8 = {kind!r} takes the place of bf16 products, but precision = {precision!r}: set "
+            "precision=bf16",
+        )
+    for name in ("width", "ffn"):
+        if getattr(model, name) % ALIGN:
+            raise ConfigError(
+                "config:float8",
+                f"parallel.float8 = {kind!r} needs model.{name} to be a multiple of {ALIGN}, not "
+                f"{getattr(model, name)}: change it, or set parallel.float8=none",
+            )

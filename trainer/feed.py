@@ -147,7 +147,8 @@ def make_batch(
         drawn = draw_conditions(sample, draw.position, rule)
         drawn = drawn if read else replace(drawn, sigma_video=0.0, sigma_audio=0.0)
         documents.append(Document(sample, task_named(draw.task), drawn, draw.position))
-    whole = pack(documents, settings.model, multiple=run.world.context, room=room)
+    multiple = run.world.context * settings.parallel.row_align
+    whole = pack(documents, settings.model, multiple=multiple, room=room)
     return split_rows(whole, run.world.context_rank, run.world.context)
 
 

@@ -85,7 +85,8 @@ def pack(
     documents: Sequence[Document], config: ModelConfig, pad_rows: int = PAD_ROWS, multiple: int = 1, room: int = 1
 ) -> PackedBatch:
     """Lay the documents out as `Packed` says, with at least `pad_rows` pads a stream (0 only in the test that they
-    change nothing), and as many more as make its rows a multiple of `multiple`, for context parallelism to split.
+    change nothing), and as many more as make its rows a multiple of `multiple`, for context parallelism to split and
+    for float8 products.
 
     room: documents that have a place among the sigmas: their number must be equal in processes that exchange them.
 

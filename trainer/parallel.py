@@ -14,7 +14,8 @@ from torch import nn
 
 from manifests.errors import ConfigError
 from pipeline.settings import Settings
-from trainer.divides import check_context, keeps_rows, shards_of
+from trainer.divides import ALIGN, Float8, check_context, check_float8, keeps_rows, shards_of
+from trainer.float8 import use_float8
 from trainer.model.block import JointBlock
 from trainer.model.exchange import Context
 from trainer.model.mmdit import MMDiT
@@ -30,6 +31,10 @@ class ParallelSettings(Settings):
     they divide. recompute: activations made again in the backward pass. compile: blocks by torch.compile.
     attention: a kernel, see `trainer.model.kernels.KERNELS`. elementwise: whether what stands between the products of a
     block is torch's (compiled or not), or kernels in Triton (`trainer/model/fused`), which need a GPU and no compiler.
+    float8: products of the video's linears (or of the shared ones) in float8, with one scale a tensor and gradients in
+    e5m2, or one a row and column and all in e4m3. float8_rows: a buffer of fewer rows takes the bf16 product; the
+    default is an estimate (the casts of the weights cost what about 1,000 rows gain at an H100's rates), to be settled
+    by a benchmark on a GPU.
     """
 
     shard: int | None = Field(default=None, ge=1)
@@ -39,6 +44,13 @@ class ParallelSettings(Settings):
     compile: bool = False
     attention: str = "auto"
     elementwise: Literal["torch", "triton"] = "torch"
+    float8: Float8 = "none"
+    float8_rows: int = Field(default=2048, ge=1)
+
+    @property
+    def row_align(self) -> int:
+        """What each process's rows of a stream must be a multiple of: float8 contracts rows, for dW."""
+        return 1 if self.float8 == "none" else ALIGN
 
 
 @dataclass(frozen=True)
@@ -118,9 +130,11 @@ def parallelize(model: MMDiT, world: World, settings: ParallelSettings, precisio
     """Wrap the model's blocks, then shard it: FSDP2, a unit per block and one for the rest. In place; returns it.
 
     The model may be on the meta device (`materialise` follows). Gradients are summed, not averaged: the loss is already
-    divided by global counts. Raises ConfigError when the numbers of processes do not divide.
+    divided by global counts. Raises ConfigError when the numbers of processes do not divide, or float8 cannot be.
     """
     run_of = _runner(settings, world.device)
+    check_float8(settings.float8, model.config, precision)
+    use_float8(model, settings.float8, settings.float8_rows, world.device)
     model.kernel = settings.attention
     model.context = _context(world, model.config.heads)
     for block in model.blocks:

@@ -15,6 +15,7 @@ _PRODUCTS = frozenset(
         torch.ops.aten.mm.default,
         torch.ops.aten.addmm.default,
         torch.ops.aten.linear.default,
+        torch.ops.aten._scaled_mm.default,
         torch.ops._c10d_functional.all_to_all_single.default,
     }
 )

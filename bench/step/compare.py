@@ -71,7 +71,7 @@ def compare(
     if ceilings and not (variant.float8 and ceilings.float8 is None):
         floor = floor_of(ceilings, load, ours.optimizer_bytes, variant.float8)
     budgets = {one: budget_of(model.step, bench.device) for one, model in running.items() if model is ours or profiled}
-    plan = predicted(config, load, bench.gpu, ours.optimizer_bytes) if bench.gpu and not variant.float8 else None
+    plan = predicted(config, load, bench.gpu, ours.optimizer_bytes, variant.float8) if bench.gpu else None
     ms = {one: turn.median * 1e3 for one, turn in turns.items()}
     text = "\n\n".join([table(HEAD, rows), budget_table(budgets, floor or {}), _words(ms, floor, plan)])
     values: dict[str, Any] = {"tokens": load.tokens, "flops": flops, "ms": ms, "clocks": told}

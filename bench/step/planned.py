@@ -31,9 +31,13 @@ TRAINED = 1.6e9
 """Parameters of the peer. The bare stack's are not known; its optimizer took 10.4 ms, the peer's 11.8."""
 
 
-def predicted(config: ModelConfig, load: Load, gpu: Gpu, optimizer_bytes: float) -> dict[str, float]:
-    """Seconds by part, and `step`, their sum."""
-    step = Step(load.tokens, 1, training_flops(load, config), 1.0, load.groups)
+def predicted(
+    config: ModelConfig, load: Load, gpu: Gpu, optimizer_bytes: float, float8: bool = False
+) -> dict[str, float]:
+    """Seconds by part, and `step`, their sum. float8: the blocks' products, of all rows, run in it."""
+    flops = training_flops(load, config)
+    half = flops["projections"] + flops["ffn"] if float8 else 0
+    step = Step(load.tokens, 1, flops, 1.0, load.groups, half)
     told = seconds(config, ALONE, step, gpu)
     parts = {name: told[name] for name in ("products", "attention", "elementwise")}
     parts["optimizer"] = optimizer_bytes / gpu.copy

@@ -71,4 +71,4 @@ def made_up_batch(config: ModelConfig, info: SampleInfo, task: Task = GIVEN) -> 
     speech = torch.randint(0, 256, (info.speech,), dtype=torch.uint8, generator=g)
     sample = Sample(info.key, "train", info.audio_class, info.tasks, video, audio, *texts, speech)
     noise = [torch.randn(x.shape, generator=g) for x in (video, audio)]
-    return pack([Document(sample, task, Conditions(*SIGMAS, *noise))], config)
+    return pack([Document(sample, task, Conditions(*SIGMAS, *noise))], config, multiple=16)  # as float8 needs

@@ -56,6 +56,7 @@ INTERPRETED = {
     "triton, context all": {"elementwise": "triton", "context": 0},
 }
 """Ways that Triton's interpreter makes slow on a CPU: run when named, on few documents."""
+FLOAT8 = ("tensorwise", "rowwise")
 
 
 def start(model: MMDiT) -> None:
@@ -101,10 +102,9 @@ def differences(way: dict, tasks: Sequence[str], precision: str = "fp32") -> tup
     mine = documents[world.data_rank :: world.data_size]
     # Two micro-batches, of unlike sizes; the last process has nothing in its second.
     cut = len(mine) - 1 if world.data_rank < world.data_size - 1 else len(mine)
+    multiple = settings.context * settings.row_align
     batches = [
-        split_rows(
-            pack(part, CONFIG, multiple=settings.context, room=len(documents)), world.context_rank, settings.context
-        )
+        split_rows(pack(part, CONFIG, multiple=multiple, room=len(documents)), world.context_rank, settings.context)
         for part in (mine[:cut], mine[cut:])
     ]
     counts = world.sum(torch.stack([loss_counts(batch) for batch in batches]).sum(0))
@@ -149,7 +149,9 @@ def main() -> None:
     torch.set_num_threads(1)
     join_world("cpu")
     names = sys.argv[1:] or list(WAYS)
-    found = {"initial": [initial_difference()], "bf16": differences({}, TASKS, "bf16")} | {
+    found = {"initial": [initial_difference()], "bf16": differences({}, TASKS, "bf16")}
+    found |= {kind: differences({"float8": kind, "float8_rows": 1}, TASKS, "bf16") for kind in FLOAT8}
+    found |= {
         name: differences(INTERPRETED[name], TASKS[:3]) if name in INTERPRETED else differences(WAYS[name], TASKS)
         for name in names
     }

@@ -16,7 +16,8 @@ from trainer.parallel import ParallelSettings, World, parallelize
 from trainer.tasks import TASKS
 
 GRAPHS = 2
-"""The usual micro-batch, and one without documents (a size of 0 is a constant to the compiler)."""
+"""The usual micro-batch, and one without documents (a size of 0 is a constant to the compiler). With float8 one more:
+the usual one on either side of `float8_rows`."""
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def compiled(config, monkeypatch):
     torch._dynamo.reset()
     counters.clear()
 
-    def make(recompute: str = "none", **changes) -> tuple[MMDiT, MMDiT]:
+    def make(recompute: str = "none", float8: str = "none", float8_rows: int = 1, **changes) -> tuple[MMDiT, MMDiT]:
         models = MMDiT(config.model_copy(update=changes)), MMDiT(config.model_copy(update=changes))
         for model in models:
             init_weights(model, 0)
@@ -35,7 +36,9 @@ def compiled(config, monkeypatch):
                 for p in model.parameters():
                     p.normal_(std=0.1)
         world = World(0, 1, torch.device("cpu"))
-        parallelize(models[1], world, ParallelSettings(compile=True, recompute=recompute))
+        settings = ParallelSettings(compile=True, recompute=recompute, float8=float8, float8_rows=float8_rows)
+        parallelize(models[1], world, settings, "bf16")
+        parallelize(models[0], world, settings.model_copy(update={"compile": False, "recompute": "none"}), "bf16")
         return models
 
     yield make
@@ -48,7 +51,7 @@ def _loss(model: MMDiT, batch) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("shared", "steps"),
-    [(False, 30), (True, 30), *(pytest.param(shared, 200, marks=pytest.mark.slow) for shared in (False, True))],
+    [(False, 30), *(pytest.param(shared, 200, marks=pytest.mark.slow) for shared in (False, True))],
 )
 def test_a_stated_number_of_graphs_for_any_micro_batches(config, document, compiled, shared, steps):
     _, model = compiled(layers=1, shared=shared)
@@ -62,6 +65,39 @@ def test_a_stated_number_of_graphs_for_any_micro_batches(config, document, compi
         seen.append(counters["stats"]["unique_graphs"])
     assert seen[-1] <= GRAPHS, seen
     assert seen[20] == seen[-1], "no new graphs after warm-up"
+
+
+@pytest.mark.slow
+def test_float8_adds_one_graph(config, document, compiled):
+    _, model = compiled(float8="rowwise", float8_rows=250, shared=True, layers=1)
+    seen, rows = [], []
+    for count in (1, 5, 0, 1, 4, 5, 0):
+        batch = pack([document(i, "T2AV") for i in range(count)], model.config, multiple=16)
+        rows.append(sum(len(ids) for ids in batch.packed.positions))
+        _loss(model, batch).backward()
+        seen.append(counters["stats"]["unique_graphs"])
+    assert rows[0] < 250 < min(rows[1], rows[4])
+    assert seen == [1, 2, 3, 3, 3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("recompute", "float8"),
+    [
+        ("none", "tensorwise"),
+        pytest.param("none", "rowwise", marks=pytest.mark.slow),
+        pytest.param("selective", "tensorwise", marks=pytest.mark.slow),
+        pytest.param("selective", "rowwise", marks=pytest.mark.slow),
+    ],
+)
+def test_compiled_float8_equals_plain(config, document, compiled, recompute, float8):
+    """To the bit: scales are powers of two, and aot_eager runs the same operators."""
+    plain, model = compiled(recompute, float8, shared=True, layers=1)
+    batch = pack([document(i, task, 0.2 + 0.1 * i) for i, task in enumerate(TASKS)], model.config, multiple=16)
+    for one in (plain, model):
+        with torch.autocast("cpu", torch.bfloat16):
+            _loss(one, batch).backward()
+    for (name, p), q in zip(plain.named_parameters(), model.named_parameters(), strict=True):
+        assert (p.grad is None and q[1].grad is None) or torch.equal(p.grad, q[1].grad), name
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The FLOPs formula equals what PyTorch counts on the real model, forward and backward."""
 
 import pytest
+import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainer.flops import Load, backward_flops, batch_load, document_load, forward_flops, pad_load, training_flops
@@ -8,14 +9,16 @@ from trainer.model.config import ModelConfig
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
 from trainer.packing import PackedBatch, pack
+from trainer.parallel import ParallelSettings, World, parallelize
 from trainer.settings import load_train_settings
 from trainer.tasks import TASKS
 
 
-def counted(config: ModelConfig, batch: PackedBatch) -> tuple[int, int]:
+def counted(config: ModelConfig, batch: PackedBatch, float8: str = "none") -> tuple[int, int]:
     """FLOPs of the forward and of the backward pass as PyTorch counts them, less the look-ups of AdaLN's rows."""
     model = MMDiT(config)
     init_weights(model, 0)
+    parallelize(model, World(0, 1, torch.device("cpu")), ParallelSettings(float8=float8, float8_rows=1), "bf16")
     with FlopCounterMode(display=False) as forward:
         output = model(batch.packed)
     with FlopCounterMode(display=False) as backward:
@@ -61,6 +64,12 @@ def test_packed_documents_of_all_tasks(changes, config, document):
     documents = [document(i, task, drop_transcript=i == 1) for i, task in enumerate(TASKS)]
     batch = pack(documents, config, room=7)
     assert counted(config, batch) == formula(batch, config)
+
+
+@pytest.mark.parametrize("float8", ["tensorwise", "rowwise"])
+def test_float8_products_count_alike(float8, config, document):
+    batch = pack([document(0, "T2AV")], config, multiple=16)
+    assert counted(config, batch, float8) == formula(batch, config)
 
 
 def test_pads_cost_little_and_are_apart(config, document):

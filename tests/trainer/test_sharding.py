@@ -11,12 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.parallel_worker import FLOAT8
+
 ROUNDING = 2e-7
 """Largest difference of a gradient, whose own size is about 1, in float32."""
 
 
 BF16_ROUNDING = 5e-3
 """The same where matrix products are in bfloat16, which has 8 bits."""
+
+
+FLOAT8_ROUNDING = 1.5e-2
+"""The same in float8, which has 3 to 4 bits."""
 
 
 def differences(processes: int, *ways: str) -> dict[str, list[float]]:
@@ -37,7 +43,10 @@ def differences(processes: int, *ways: str) -> dict[str, list[float]]:
 
 def _check(found: dict[str, list[float]]) -> None:
     assert found.pop("initial") == [0.0]
-    assert found.pop("bf16")[0] < BF16_ROUNDING
+    bf16 = found.pop("bf16")[0]
+    assert bf16 < BF16_ROUNDING
+    for kind in FLOAT8:
+        assert bf16 < found.pop(kind)[0] < FLOAT8_ROUNDING, kind
     for way, (gradient, weight) in found.items():
         assert gradient < ROUNDING, (way, gradient)
         assert weight < 1e-3, (way, weight)  # of a step of 1e-2 that AdamW makes of the sign of tiny gradients
@@ -56,5 +65,5 @@ def test_two_processes_with_fused_blocks(way):
 @pytest.mark.slow
 def test_four_processes():
     found = differences(4)
-    assert len(found) == 11
+    assert len(found) == 13
     _check(found)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from trainer.divides import check_context, keeps_rows, shards_of
+from trainer.divides import check_context, check_float8, keeps_rows, shards_of
 from trainer.plan.trained import adapters, momenta, trained
 from trainer.settings import TrainSettings
 
@@ -15,7 +15,7 @@ class Layout:
     rows: AdaLN weights are never gathered. recompute: see `trainer/recompute.py`. bf16: precision. moment_bytes: of
     each of AdamW's two moments. micro_tokens: most tokens of a micro-batch, on `context` GPUs together; None: no limit.
     adapters: parameters of LoRA, 0 without. trained: parameters that train. momenta: of those, moved by Muon. compiled:
-    whether the blocks are.
+    whether the blocks are, or their elementwise work is in kernels of ours, which is taken to cost the same.
     """
 
     gpus: int
@@ -45,10 +45,12 @@ class Layout:
 def layout_of(settings: TrainSettings, gpus: int, document: int) -> Layout:
     """What the settings ask for on this many GPUs. document: tokens of the largest sample, which goes in one piece.
 
-    Raises ConfigError where `train` does: for numbers that do not divide, and for Muon with LoRA.
+    Raises ConfigError where `train` does: for numbers that do not divide, for Muon with LoRA, and for
+    float8 in fp32.
     """
     p, model, limit = settings.parallel, settings.model, settings.batch.micro_tokens
     check_context(p.context, gpus, model.heads)
+    check_float8(p.float8, model, settings.precision)
     shard = shards_of(p.shard, gpus)
     return Layout(
         gpus=gpus,
@@ -62,5 +64,5 @@ def layout_of(settings: TrainSettings, gpus: int, document: int) -> Layout:
         adapters=adapters(model, settings.lora),
         trained=trained(settings),
         momenta=momenta(settings),
-        compiled=p.compile,
+        compiled=p.compile or p.elementwise == "triton",
     )

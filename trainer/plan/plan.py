@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from manifests.errors import ConfigError
 from trainer.batches import load_of
 from trainer.flops import Load, training_flops
 from trainer.gpus import USABLE, Gpu, gpu_named
@@ -28,6 +29,8 @@ def plan(settings: TrainSettings, gpus: int, gpu: str, clips: Sequence[Clip] = (
     clips: by default the largest of each class that the settings encode. Raises ConfigError for what `train` refuses.
     """
     kind, clips = gpu_named(gpu), clips or clips_of(settings)
+    if settings.parallel.float8 != "none" and not kind.float8:
+        raise ConfigError("config:float8", f"a {kind.name} has no float8 products: set parallel.float8=none")
     every = _loads(settings, clips)
     work = _largest(every, stage)
     layout = layout_of(settings, gpus, work.largest.tokens)

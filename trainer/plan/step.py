@@ -31,7 +31,18 @@ def expected_step(settings: TrainSettings, layout: Layout, work: Work) -> Step:
     flops = {part: n // layout.gpus for part, n in training_flops(everything, settings.model).items()}
     turns = len(split.slots[0])
     groups = 1 + 2 * len(drawn) / (turns * layout.data_size)
-    return Step(everything.tokens / layout.gpus, turns, flops, split.waiting, groups)
+    float8 = _float8_flops(settings, everything, layout.gpus, turns)
+    return Step(everything.tokens / layout.gpus, turns, flops, split.waiting, groups, float8)
+
+
+def _float8_flops(settings: TrainSettings, everything: Load, gpus: int, turns: int) -> int:
+    """FLOPs on one GPU of the linears in float8: none where the mean micro-batch has fewer than `float8_rows` rows."""
+    p, model = settings.parallel, settings.model
+    rows = everything.rows if model.shared else (everything.rows[0], 0, 0, 0)
+    if p.float8 == "none" or sum(rows) / (gpus * turns) < p.float8_rows:
+        return 0
+    flops = training_flops(Load(rows), model)
+    return (flops["projections"] + flops["ffn"]) // gpus
 
 
 def micro_batch(settings: TrainSettings, layout: Layout, work: Work) -> int:

@@ -27,7 +27,7 @@ class Step:
     """One optimizer step, all means over GPUs. rows: that a GPU works on. turns: micro-batches one after another.
 
     flops: of training, by part, on one GPU. waiting: how much longer it takes than in perfect balance (`Partition`).
-    groups: noise levels of a micro-batch.
+    groups: noise levels of a micro-batch. float8: those of the flops that are in float8.
     """
 
     rows: float
@@ -35,6 +35,7 @@ class Step:
     flops: Flops
     waiting: float
     groups: float
+    float8: int = 0
 
 
 def traffic(config: ModelConfig, layout: Layout, step: Step) -> dict[str, float]:
@@ -62,15 +63,16 @@ def traffic(config: ModelConfig, layout: Layout, step: Step) -> dict[str, float]
 
 def seconds(config: ModelConfig, layout: Layout, step: Step, gpu: Gpu) -> dict[str, float]:
     """Seconds of a step by what it does, and `step`: the longer of computing and FSDP's traffic, which overlap, and
-    what overlaps with nothing."""
+    what overlaps with nothing. The casts to float8 are left out: compiled, they join what stands before them."""
     moved = traffic(config, layout, step)
-    products = sum(step.flops.values()) - step.flops["attention"]
+    products = sum(step.flops.values()) - step.flops["attention"] - step.float8
+    producing = products / gpu.gemm + (step.float8 / gpu.float8 if step.float8 else 0.0)
     full = layout.recompute == "full"
     context, vectors = _rate(layout.context, layout.gpus, gpu), _rate(layout.shard, layout.gpus, gpu)
     found = {
         # A forward pass again: 4 S^2 d on top of 14, since the backward pass makes the scores again anyway.
         "attention": (18 / 14 if full else 1.0) * step.flops["attention"] / gpu.attention * step.waiting,
-        "products": (4 / 3 if full else 1.0) * products / gpu.gemm * step.waiting,
+        "products": (4 / 3 if full else 1.0) * producing * step.waiting,
         "elementwise": _elementwise(config, layout, step) / gpu.copy * step.waiting,
         "weights and gradients": _fsdp(moved, layout, gpu),
         "context and AdaLN": moved["all-to-all of context"] / context + moved["AdaLN vectors"] / vectors,

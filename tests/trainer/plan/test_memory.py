@@ -45,11 +45,17 @@ def largest(window):
     return max(window.batches, key=lambda batch: sum(len(ids) for ids in batch.packed.positions))
 
 
-@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_step_holds_what_the_planner_says(out, precision, recompute):
+@pytest.mark.parametrize(
+    ("precision", "recompute", "float8"),
+    [
+        *((precision, kind, "none") for precision in ("fp32", "bf16") for kind in ("none", "selective", "full")),
+        ("bf16", "none", "rowwise"),
+    ],
+)
+def test_a_step_holds_what_the_planner_says(out, precision, recompute, float8):
     """All tensors of the second step, at the fullest moment."""
-    settings, cpu = settings_for(precision, recompute), torch.device("cpu")
+    settings = settings_for(precision, recompute, f"parallel.float8={float8}", "parallel.float8_rows=1")
+    cpu = torch.device("cpu")
     latents, (first, second) = windows(settings, out, cpu)
     assert len(second.batches) >= 2
     with LiveBytes() as live:

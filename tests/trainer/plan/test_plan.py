@@ -215,3 +215,21 @@ def test_suggestions_are_what_train_accepts():
     assert all(384 % change.layout.shard == 0 for change in tried)
     first = next(change for change in tried if change.words == ("--gpus 80",))
     assert first.layout.shard == 8
+
+
+def test_float8_counts_the_videos_linears_from_its_rows_on():
+    """A clip a micro-batch has 25,440 rows of video on a GPU; where four GPUs share them, 6,360."""
+    sets = ("precision=bf16", "stages.0.tokens=107032", "mixture.tasks={T2AV: 1}", MICRO, "parallel.float8=rowwise")
+    for rows, context, counts in ((25_440, 1, True), (25_441, 1, False), (6_361, 4, False), (6_360, 4, True)):
+        settings = klear(*sets, f"parallel.float8_rows={rows}", f"parallel.context={context}")
+        loads = {name: load_of(CLIP.info(), task, 1) for name, task in TASKS.items()}
+        step = expected_step(settings, layout_of(settings, 4, 26_758), Work(loads, 1))
+        linears = 32 * (8 * 4096**2 + 4 * 4096 * settings.model.ffn)
+        assert step.float8 == (3 * 25_440 * linears if counts else 0), (rows, context)
+
+
+def test_float8_is_refused_where_train_refuses_it():
+    with pytest.raises(ConfigError, match="A100 has no float8"):
+        plan(klear("parallel.float8=rowwise", "precision=bf16"), 64, "a100", [CLIP])
+    with pytest.raises(ConfigError, match="precision=bf16"):
+        plan(klear("parallel.float8=rowwise", "precision=fp32"), 64, "h100", [CLIP])

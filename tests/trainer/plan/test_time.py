@@ -41,6 +41,12 @@ def test_a_steps_end_by_hand(size, each):
     assert seconds(CONFIG, layout, STEP, H100)["optimizer"] == pytest.approx(each * P / 16 / 3e12)
 
 
+def test_float8_products_run_at_their_own_rate():
+    layout = replace(HSDP, recompute="none")
+    half = seconds(CONFIG, layout, replace(STEP, float8=679 * 10**12 // 2), H100)
+    assert half["products"] == pytest.approx(0.5 + 0.5 * 679 / 1250)
+
+
 def test_copies_add_up_their_gradients_once_a_step():
     """A GPU has P / 8 of them in float32; of two copies, a ring sends half of that and gets half of the sum."""
     moved = traffic(CONFIG, HSDP, STEP)
