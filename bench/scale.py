@@ -9,7 +9,7 @@ sizes of the moments and of micro-batches. The planner's rates are an H100's (`t
 import argparse
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from bench.harness import record
 from bench.markdown import table
@@ -23,6 +23,7 @@ from trainer.plan.assumed import assumed
 from trainer.plan.clip import Clip, clips_of
 from trainer.plan.layout import layout_of
 from trainer.plan.plan import at, plan, work_of
+from trainer.recompute import Recompute
 from trainer.settings import TrainSettings, as_plain, load_train_settings
 
 PRESETS = ("klear_26b", "klear_26b_wide")
@@ -52,7 +53,8 @@ def layouts(settings: TrainSettings, gpus: int) -> Iterator[tuple[str, ...]]:
     """All that is tried, as `--set` words."""
     limit = settings.batch.micro_tokens or 32_768
     shards = sorted({n for n in (8, 16, 32, 64, gpus) if n <= gpus})
-    for shard, context, kept, moments in product(shards, (1, 2, 4, 8), ("none", "selective", "full"), ("fp32", "bf16")):
+    kinds = get_args(Recompute)
+    for shard, context, kept, moments in product(shards, (1, 2, 4, 8), kinds, ("fp32", "bf16")):
         for tokens in {limit, limit * context}:
             yield (
                 f"parallel.shard={shard}",

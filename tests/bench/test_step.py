@@ -87,7 +87,7 @@ def test_what_would_start_too_late_is_left_out_and_small_runs_tell_no_figures():
 def test_a_variant_whose_setting_is_not_there_is_left_out():
     assert why_not(VARIANTS["bf16"], False) is None
     assert why_not(Variant({"nothing": 1}), False) == "there is no parallel.nothing"
-    assert "'none', 'selective' or 'full'" in (why_not(Variant({"recompute": "some"}), False) or "")
+    assert "'none', 'selective', 'attention' or 'full'" in (why_not(Variant({"recompute": "some"}), False) or "")
 
 
 def test_a_budget_adds_up():

@@ -45,6 +45,7 @@ WAYS = {
     "gather": {"modulation": "gather"},
     "full": {"recompute": "full"},
     "selective": {"recompute": "selective"},
+    "attention": {"recompute": "attention"},
     "hsdp": {"shard": 2},
     "hsdp gather": {"shard": 2, "modulation": "gather"},
     "context 2": {"context": 2},

@@ -228,7 +228,7 @@ def test_gradients_of_a_model_are_near_those_in_bf16(config, document, kind):
     assert 0 < max(off) < 0.15, off
 
 
-@pytest.mark.parametrize("recompute", ["selective", "full"])
+@pytest.mark.parametrize("recompute", ["selective", "attention", "full"])
 def test_what_is_made_again_is_the_same(config, document, recompute):
     batch = pack([document(i, task) for i, task in enumerate(TASKS)], config, multiple=16)
     whole, again = (on_cpu(random_model(config), recompute=kind) for kind in ("none", recompute))

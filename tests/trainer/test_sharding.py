@@ -53,7 +53,7 @@ def _check(found: dict[str, list[float]]) -> None:
 
 
 def test_two_processes():
-    _check(differences(2, "fsdp", "gather", "selective", "context all"))
+    _check(differences(2, "fsdp", "gather", "selective", "attention", "context all"))
 
 
 @pytest.mark.slow
@@ -65,5 +65,5 @@ def test_two_processes_with_fused_blocks(way):
 @pytest.mark.slow
 def test_four_processes():
     found = differences(4)
-    assert len(found) == 13
+    assert len(found) == 14
     _check(found)

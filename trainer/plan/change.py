@@ -65,8 +65,8 @@ def _kinds(settings: TrainSettings, gpus: int, document: int) -> list[list[Optio
     p, limit = settings.parallel, settings.batch.micro_tokens
     shards = [s for s in sorted({16, gpus}) if s > (p.shard or gpus) and gpus % s == 0]
     contexts = [c for c in (2, 4, 8) if c > p.context]
-    prices = {"selective": 1.5, "full": 3.0}
-    kept = {"none": ["selective", "full"], "selective": ["full"], "full": []}[p.recompute]
+    prices = {"none": 0.0, "selective": 1.5, "attention": 2.6, "full": 3.0}
+    kept = [kind for kind, price in prices.items() if price > prices[p.recompute]]
     smaller = -(-document // 1024) * 1024
     return [
         [Option(0.9, f"parallel.shard={s}") for s in shards],

@@ -1,10 +1,10 @@
 """How a run is laid out over GPUs: what the planner needs of the settings."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from trainer.divides import check_context, check_float8, keeps_rows, shards_of
 from trainer.plan.trained import adapters, momenta, trained
+from trainer.recompute import Recompute
 from trainer.settings import TrainSettings
 
 
@@ -22,7 +22,7 @@ class Layout:
     shard: int
     context: int
     rows: bool
-    recompute: Literal["none", "selective", "full"]
+    recompute: Recompute
     bf16: bool
     moment_bytes: int
     micro_tokens: int | None

@@ -69,12 +69,14 @@ def activation_bytes(config: ModelConfig, layout: Layout, rows: int, media_rows:
     """Bytes of activations for this many rows on a GPU, at the fullest moment. media_rows: those with a head."""
     every, products = row_bytes(config, layout.bf16), row_bytes(config, layout.bf16, products_only=True)
     inputs = config.width * (2 if layout.bf16 else 4)
-    kept = {"none": every, "selective": inputs + products, "full": inputs}[layout.recompute]
-    again = {"none": 0.0, "selective": every - products, "full": every}[layout.recompute]
+    # Attention's result, and the log-sum-exp of its heads.
+    attention = inputs + 4 * config.heads
+    kept = {"none": every, "selective": inputs + products, "attention": inputs + attention, "full": inputs}
+    again = {"none": 0.0, "selective": every - products, "attention": every - attention, "full": every}
     heads = media_rows * config.width * (14 if layout.bf16 else 16)
     return {
-        "activations": rows * (config.layers * kept + 8 * config.head_dim) + heads,
-        "block made again": rows * again,
+        "activations": rows * (config.layers * kept[layout.recompute] + 8 * config.head_dim) + heads,
+        "block made again": rows * again[layout.recompute],
         "working memory": rows * config.width * WORKING[layout.bf16],
     }
 

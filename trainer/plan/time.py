@@ -67,12 +67,13 @@ def seconds(config: ModelConfig, layout: Layout, step: Step, gpu: Gpu) -> dict[s
     moved = traffic(config, layout, step)
     products = sum(step.flops.values()) - step.flops["attention"] - step.float8
     producing = products / gpu.gemm + (step.float8 / gpu.float8 if step.float8 else 0.0)
-    full = layout.recompute == "full"
+    # A forward pass again; of attention 4 S^2 d on top of 14, since its backward pass makes the scores again anyway.
+    attending = (18 / 14 if layout.recompute == "full" else 1.0) * step.flops["attention"]
+    again = 4 / 3 if layout.recompute in {"attention", "full"} else 1.0
     context, vectors = _rate(layout.context, layout.gpus, gpu), _rate(layout.shard, layout.gpus, gpu)
     found = {
-        # A forward pass again: 4 S^2 d on top of 14, since the backward pass makes the scores again anyway.
-        "attention": (18 / 14 if full else 1.0) * step.flops["attention"] / gpu.attention * step.waiting,
-        "products": (4 / 3 if full else 1.0) * producing * step.waiting,
+        "attention": attending / gpu.attention * step.waiting,
+        "products": again * producing * step.waiting,
         "elementwise": _elementwise(config, layout, step) / gpu.copy * step.waiting,
         "weights and gradients": _fsdp(moved, layout, gpu),
         "context and AdaLN": moved["all-to-all of context"] / context + moved["AdaLN vectors"] / vectors,

@@ -91,7 +91,7 @@ def test_fused_equals_plain_within_rounding_in_bf16(config, mixed, shared):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+@pytest.mark.parametrize("recompute", ["none", "selective", "attention", "full"])
 def test_fused_equals_plain_for_all_tasks(config, document, recompute):
     batch = pack([document(i, task, 0.1 + 0.2 * i) for i, task in enumerate(TASKS)], config)
     assert_equal(twins(config, recompute=recompute), batch, 2e-5)

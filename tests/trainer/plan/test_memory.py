@@ -49,6 +49,7 @@ def largest(window):
     ("precision", "recompute", "float8"),
     [
         *((precision, kind, "none") for precision in ("fp32", "bf16") for kind in ("none", "selective", "full")),
+        ("bf16", "attention", "none"),
         ("bf16", "none", "rowwise"),
     ],
 )
@@ -133,7 +134,7 @@ def test_the_data_of_a_micro_batch(out):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+@pytest.mark.parametrize("recompute", ["none", "selective", "attention", "full"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_gpu_allocates_what_the_planner_says(out, precision, recompute):
     """At a width where the allocator's rounding does not matter."""
