@@ -1,12 +1,13 @@
 """From the stream to a step's samples: which draws, and what each of them costs."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trainer.data.sample import SampleInfo
 from trainer.data.stream import Draw
 from trainer.flops import Load, Rows, document_load
-from trainer.model.layout import STREAMS
+from trainer.model.config import ModelConfig
+from trainer.model.layout import STREAMS, registers
 from trainer.patches import grid_of
 from trainer.tasks import Task, task_named
 
@@ -19,26 +20,43 @@ class Stream(Protocol):
         ...
 
 
-def rows_of(info: SampleInfo, task: Task, patch: int = 1) -> Rows:
-    """Rows a stream of a sample in a task, none dropped; a transcript has one end mark. patch: of the model.
+class Grain(NamedTuple):
+    """How samples become rows: `ModelConfig.patch` and `ModelConfig.length`."""
+
+    patch: int = 1
+    length: int = 1
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> "Grain":
+        """That of a model."""
+        return cls(config.patch, config.length)
+
+
+PLAIN = Grain()
+
+
+def rows_of(info: SampleInfo, task: Task, grain: Grain = PLAIN) -> Rows:
+    """Rows a stream of a sample in a task, registers too; nothing dropped; a transcript has one end mark.
 
     Raises ConfigError when patches do not divide its picture.
     """
-    latents, height, width = grid_of(info.video, patch)
+    latents, height, width = grid_of(info.video, grain.patch)
     counts = (latents * height * width, info.video_text, info.audio_text + info.speech + 1, info.audio)
     present = (count if task.has(stream) else 0 for stream, count in zip(STREAMS, counts, strict=True))
-    return tuple(present)  # type: ignore[return-value]
+    video, video_text, audio_text, audio = present
+    more = registers((video, video_text, audio_text, audio), grain.length)
+    return video, video_text + more[0], audio_text + more[1], audio
 
 
-def tokens_of(info: SampleInfo, task: Task, patch: int = 1) -> int:
+def tokens_of(info: SampleInfo, task: Task, grain: Grain = PLAIN) -> int:
     """Tokens of a sample in a task, all streams, as `rows_of` counts them."""
-    return sum(rows_of(info, task, patch))
+    return sum(rows_of(info, task, grain))
 
 
-def load_of(info: SampleInfo, task: Task, patch: int = 1) -> Load:
+def load_of(info: SampleInfo, task: Task, grain: Grain = PLAIN) -> Load:
     """What the model does for a sample in a task, nothing dropped."""
     symbols = info.speech + 1 if task.has("audio_text") else 0
-    return document_load(rows_of(info, task, patch), symbols)
+    return document_load(rows_of(info, task, grain), symbols)
 
 
 def cut(
@@ -47,7 +65,7 @@ def cut(
     budget: int,
     info: Callable[[str], SampleInfo],
     skip: frozenset[int] = frozenset(),
-    patch: int = 1,
+    grain: Grain = PLAIN,
 ) -> tuple[list[Draw], list[int], int]:
     """A step's draws from `position` on: as many as fit `budget` tokens, at least one; `skip`: positions to leave out.
 
@@ -60,7 +78,7 @@ def cut(
         while position in skip:
             position += 1
         draw = stream.at(position)
-        count = tokens_of(info(draw.key), task_named(draw.task), patch)
+        count = tokens_of(info(draw.key), task_named(draw.task), grain)
         if draws and total + count > budget:
             return draws, tokens, position
         draws.append(draw)

@@ -9,7 +9,7 @@ import torch
 
 from manifests.errors import MediaError
 from trainer.ahead import Ahead
-from trainer.batches import cut, load_of
+from trainer.batches import Grain, cut, load_of
 from trainer.context import split_rows
 from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample, blank
@@ -98,18 +98,18 @@ class Feed:
 
     def _make(self, position: int, skip: frozenset[int]) -> Iterator[Window]:
         """Windows on the host, from a position on; in pinned memory where the device is a GPU."""
-        world, patch = self._run.world, self._settings.model.patch
+        world, grain = self._run.world, Grain.of(self._settings.model)
         budget = self._settings.stage(self._run.progress.stage).tokens
         if world.device.type == "cuda":
             torch.cuda.set_device(world.device)  # a new thread would pin its memory on device 0
         while True:
-            draws, tokens, position = cut(self._run.stream, position, budget, self._run.latents.info, skip, patch)
+            draws, tokens, position = cut(self._run.stream, position, budget, self._run.latents.info, skip, grain)
             split = self._split(draws, tokens)
             yield self._window(draws, split, sum(tokens), position)
 
     def _split(self, draws: Sequence[Draw], tokens: Sequence[int]) -> Partition:
-        info, patch = self._run.latents.info, self._settings.model.patch
-        flops = [self._cost(load_of(info(draw.key), task_named(draw.task), patch)) for draw in draws]
+        info, grain = self._run.latents.info, Grain.of(self._settings.model)
+        flops = [self._cost(load_of(info(draw.key), task_named(draw.task), grain)) for draw in draws]
         return partition(tokens, flops, self._run.world.data_size, self._settings.batch)
 
     def _window(self, draws: Sequence[Draw], split: Partition, tokens: int, position: int) -> Window:

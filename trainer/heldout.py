@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from manifests.errors import MediaError
-from trainer.batches import tokens_of
+from trainer.batches import Grain, tokens_of
 from trainer.data.draws import draw_normal
 from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample, SampleInfo
@@ -109,7 +109,7 @@ def measure(
     model.eval()
     work = [(info, task, sigma) for info, task in pairs for sigma in fixed_sigmas(settings.evaluate.sigmas)]
     tallies: dict[Cell, Tally] = defaultdict(Tally)
-    for group in _groups(work, settings.evaluate.tokens, settings.model.patch):
+    for group in _groups(work, settings.evaluate.tokens, Grain.of(settings.model)):
         documents = [heldout_document(latents.load(info.key), task, sigma) for info, task, sigma in group]
         batch = pack(documents, settings.model).to(device)
         with torch.no_grad(), precision_context(settings.precision, device), whole_documents(model):
@@ -136,12 +136,12 @@ def totals(tallies: dict[Cell, Tally], **where: str) -> Tally:
 
 
 def _groups(
-    work: list[tuple[SampleInfo, str, float]], budget: int, patch: int
+    work: list[tuple[SampleInfo, str, float]], budget: int, grain: Grain
 ) -> Iterator[list[tuple[SampleInfo, str, float]]]:
     group: list[tuple[SampleInfo, str, float]] = []
     used = 0
     for item in work:
-        tokens = tokens_of(item[0], TASKS[item[1]], patch)
+        tokens = tokens_of(item[0], TASKS[item[1]], grain)
         if group and used + tokens > budget:
             yield group
             group, used = [], 0

@@ -16,6 +16,7 @@ from trainer.feed import Feed, Window
 from trainer.garbage import collecting
 from trainer.gpus import peak_flops
 from trainer.heldout import chosen, measure, readable, totals
+from trainer.lengths import make_ready
 from trainer.objective import Reading
 from trainer.observe.metrics import Metrics
 from trainer.observe.sinks import check_sinks
@@ -44,6 +45,7 @@ def train(settings: TrainSettings, out: Path, stage: int) -> dict[str, Any]:
     latents = open_latents(settings, out)
     report_unusable(latents.unusable, out, world)
     run = start_run(settings, out, stage, latents, world)
+    make_ready(run, settings)
     readings = readings_of(latents, settings.objective, world.device, settings.model.patch)
     began, first = time.perf_counter(), run.progress
     with (

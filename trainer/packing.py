@@ -23,11 +23,15 @@ from trainer.model.layout import (
     TRANSCRIPT,
     Packed,
     document_order,
+    registers,
 )
 from trainer.model.rope import audio_positions, text_positions, video_positions
 from trainer.patches import grid_of, patchify
 
 Part = TypeVar("Part", "Packed", "Targets")
+
+Text = tuple[torch.Tensor, torch.Tensor]
+"""Features of a caption (m, D), and the kinds of all rows of its stream (n,), the caption's first."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +146,14 @@ class _Media:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of one document, streams in order."""
+    """The rows of one document, streams in order. registers: of them in the audio text, at its end."""
 
     media: tuple[_Media, _Media]
-    text: tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    text: tuple[Text, Text]
     symbols: torch.Tensor
     positions: tuple[torch.Tensor, ...]
     sigmas: tuple[float, float]
+    registers: int
 
 
 def _rows(document: Document, config: ModelConfig) -> _Rows:
@@ -159,13 +164,23 @@ def _rows(document: Document, config: ModelConfig) -> _Rows:
     audio = _media(media_rows(sample, 1, patch), drawn.noise_audio, drawn.sigma_audio, *_cut(document, 1, patch))
     video_text = _caption(sample.video_text, drawn.drop_video_text, task.has("video_text"))
     audio_text, symbols = _audio_text(sample, drawn, task.has("audio_text"))
+    counts = (len(video.clean), len(video_text[1]), len(audio_text[1]), len(audio.clean))
+    more = registers(counts, config.length)
+    video_text, audio_text = _longer(video_text, more[0]), _longer(audio_text, more[1])
     return _Rows(
         (video, audio),
         (video_text, audio_text),
         symbols,
         _positions(sample, len(video.clean), len(video_text[1]), len(audio_text[1]), len(audio.clean), config),
         (drawn.sigma_video, drawn.sigma_audio),
+        more[1],
     )
+
+
+def _longer(text: Text, more: int) -> Text:
+    """With so many registers after it."""
+    features, kinds = text
+    return features, torch.cat([kinds, torch.full((more,), PAD)])
 
 
 def _cut(document: Document, medium: int, patch: int) -> tuple[bool, int]:
@@ -183,7 +198,7 @@ def _media(clean: torch.Tensor, noise: torch.Tensor, sigma: float, present: bool
     return _Media(clean[:count], noise[:count], levels)
 
 
-def _caption(features: torch.Tensor, drop: bool, present: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def _caption(features: torch.Tensor, drop: bool, present: bool) -> Text:
     """Features (m, D) and kinds (n,) of one caption, n = m; or no features and one null row: dropped, or empty."""
     if not present:
         return features[:0], torch.empty(0, dtype=torch.int64)
@@ -192,9 +207,7 @@ def _caption(features: torch.Tensor, drop: bool, present: bool) -> tuple[torch.T
     return features, torch.full((len(features),), CAPTION)
 
 
-def _audio_text(
-    sample: Sample, drawn: Conditions, present: bool
-) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
+def _audio_text(sample: Sample, drawn: Conditions, present: bool) -> tuple[Text, torch.Tensor]:
     """The rows [audio caption ; transcript], of which the caption's have features, and the transcript's symbols.
 
     Symbols are empty when the transcript is dropped or absent.
@@ -253,7 +266,8 @@ def _cat_bytes(rows: Sequence[_Rows], gap: int, pad_rows: int) -> tuple[torch.Te
     for r in rows:
         end = start + len(r.text[1][1])
         symbols += [r.symbols, between]
-        targets += [torch.arange(end - len(r.symbols), end), torch.full((gap,), last)]
+        spoken = end - r.registers
+        targets += [torch.arange(spoken - len(r.symbols), spoken), torch.full((gap,), last)]
         start = end
     pads = max(pad_rows, 1)
     return torch.cat([*symbols, torch.full((pads,), -1)]), torch.cat([*targets, torch.full((pads,), last)])

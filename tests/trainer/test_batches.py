@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import ConfigError
-from trainer.batches import cut, load_of, tokens_of
+from trainer.batches import Grain, cut, load_of, tokens_of
 from trainer.data.sample import SampleInfo
 from trainer.data.stream import SampleStream
 from trainer.flops import document_load, training_cost
@@ -53,10 +53,10 @@ def test_a_sample_over_the_budget_still_goes_alone():
 
 def test_patches_quarter_the_video_tokens_and_must_divide_the_picture():
     info = SampleInfo("00", "sound", tuple(TASKS), video=(3, 4, 6), audio=10, video_text=2)
-    assert tokens_of(info, TASKS["T2V"]) - tokens_of(info, TASKS["T2V"], 2) == 3 * (24 - 6)
-    assert load_of(info, TASKS["T2AV"], 2).rows == (18, 2, 1, 10)
+    assert tokens_of(info, TASKS["T2V"]) - tokens_of(info, TASKS["T2V"], Grain(patch=2)) == 3 * (24 - 6)
+    assert load_of(info, TASKS["T2AV"], Grain(patch=2)).rows == (18, 2, 1, 10)
     with pytest.raises(ConfigError, match="encode at 96 x 64 pixels"):
-        tokens_of(SampleInfo("01", "sound", (), video=(3, 5, 6)), TASKS["T2V"], 2)
+        tokens_of(SampleInfo("01", "sound", (), video=(3, 5, 6)), TASKS["T2V"], Grain(patch=2))
 
 
 counts = st.lists(st.integers(1, 40), min_size=1, max_size=60)

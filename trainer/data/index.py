@@ -137,6 +137,10 @@ class Index:
         mine = self._columns["audio_class"][rows] == _code(self._names["audio_class"], audio_class)
         return rows[mine & able[self._task_codes[rows]]]
 
+    def sizes(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Columns of `rows` by their names in `SampleInfo`: how much there is of each medium and text."""
+        return {name: self._columns[name][rows] for name in ("video", "audio", "video_text", "audio_text", "speech")}
+
     def counts(self, rows: np.ndarray) -> dict[Capability, int]:
         """How many of `rows` can serve each capability, in sorted order."""
         kinds = len(self._tasks)
@@ -189,6 +193,10 @@ class Rows(Sequence[SampleInfo]):
     def counts(self) -> dict[Capability, int]:
         """How many can serve each capability, in sorted order."""
         return self.source.counts(self.rows)
+
+    def sizes(self) -> dict[str, np.ndarray]:
+        """What `SampleInfo` says of each, in columns: video (n, 3), audio, video_text, audio_text, speech (n,)."""
+        return self.source.sizes(self.rows)
 
 
 def _read(file: pq.ParquetFile) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:

@@ -41,7 +41,8 @@ class ModelConfig(Settings):
     6d x d AdaLN matrix per stream and block, else the rank of its factorisation.
     shared: one set of QKV, FFN and norms for all four streams of a block; AdaLN stays each stream's own.
     *_channels: channels of one latent cell. patch: a video token covers patch x patch cells. text_dim: channels of the
-    caption features.
+    caption features. length: a document's tokens are a multiple of it, by registers (learned rows without a meaning of
+    their own) at the end of a text: cuDNN's attention builds a plan for every new length, so there should be few.
     """
 
     width: int = Field(default=256, ge=8)
@@ -54,6 +55,7 @@ class ModelConfig(Settings):
     audio_channels: int = Field(default=320, ge=1)
     text_dim: int = Field(default=384, ge=1)
     patch: int = Field(default=1, ge=1)
+    length: int = Field(default=1, ge=1)
     bytes: BytesConfig = BytesConfig()
     rope: RopeConfig = RopeConfig()
 

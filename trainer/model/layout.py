@@ -13,10 +13,18 @@ PAD_ROWS = 16
 """Rows at the end of every buffer that belong to no document, attend to nothing and carry no loss."""
 
 PAD, CAPTION, NULL_CAPTION, TRANSCRIPT, NULL_TRANSCRIPT = range(5)
-"""Kinds of a text row. A null row stands for a dropped text ("unknown"); an empty transcript is its end mark alone."""
+"""Kinds of a text row. PAD inside a document is a register (`ModelConfig.length`). A null row stands for a dropped text
+("unknown"); an empty transcript is its end mark alone."""
 
 END_BYTE = 256
 """The mark that ends every transcript, after the byte values 0..255."""
+
+
+def registers(rows: tuple[int, int, int, int], length: int) -> tuple[int, int]:
+    """How many registers a document of these rows gets in its video text and in its audio text (one of them, if any),
+    so that its tokens are a multiple of `length`. None where it has no text."""
+    more = -sum(rows) % length
+    return (more, 0) if rows[1] else (0, more if rows[2] else 0)
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Packed:
     audio: (R_a, C_a) float32, x_sigma, by time.
     video_text, audio_text: (R, text_dim) float32 caption features; zero where the row is no caption.
     video_text_kind, audio_text_kind: (R,) int64, PAD .. NULL_TRANSCRIPT. A document's audio text is
-        [audio caption ; transcript], each one row when dropped.
+        [audio caption ; transcript ; registers], each of the two one row when dropped.
     transcript: (B,) int64, bytes of the transcripts with an END_BYTE after each, -1 between documents (a gap of at
         least half a convolution kernel, so that transcripts do not see each other) and as padding.
     transcript_row: (B,) int64: the audio_text row each byte becomes; bytes that are -1 point at the last (pad) row.

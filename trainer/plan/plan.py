@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from manifests.errors import ConfigError
-from trainer.batches import load_of
+from trainer.batches import Grain, load_of
 from trainer.flops import Load, training_flops
 from trainer.gpus import USABLE, Gpu, gpu_named
 from trainer.model.layout import PAD_ROWS, STREAMS
@@ -60,7 +60,8 @@ def work_of(settings: TrainSettings, clips: Sequence[Clip], stage: int = 1) -> W
 
 def _loads(settings: TrainSettings, clips: Sequence[Clip]) -> list[dict[str, Load]]:
     """Of each clip, by task."""
-    return [{name: load_of(c.info(), task, settings.model.patch) for name, task in TASKS.items()} for c in clips]
+    grain = Grain.of(settings.model)
+    return [{name: load_of(c.info(), task, grain) for name, task in TASKS.items()} for c in clips]
 
 
 def _largest(loads: Sequence[Mapping[str, Load]], stage: int) -> Work:

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from manifests.errors import ConfigError
-from trainer.batches import load_of
+from trainer.batches import Grain, load_of
 from trainer.cli import app
 from trainer.gpus import GPUS, USABLE, peak_flops
 from trainer.plan.change import candidates
@@ -110,7 +110,8 @@ def test_the_preset_fits_as_it_is():
         result = plan(load_train_settings("klear_26b"), gpus, "h100")
         assert result["fits"] and result["change"] == [] and result["after"] is None
         assert refusal(result) is None
-    assert result["clips"][0]["tokens"]["T2AV"] == pytest.approx(26_700, abs=100)
+    tokens = result["clips"][0]["tokens"]["T2AV"]
+    assert 26_758 <= tokens < 26_758 + 64 and tokens % 64 == 0  # with its registers
 
 
 def test_the_mixture_of_tasks_decides_a_step():
@@ -121,7 +122,7 @@ def test_the_mixture_of_tasks_decides_a_step():
 
 
 def _load(task, settings):
-    return load_of(CLIP.info(), TASKS[task], settings.model.patch)
+    return load_of(CLIP.info(), TASKS[task], Grain.of(settings.model))
 
 
 def test_traffic_of_one_gpu_is_none():
@@ -222,7 +223,7 @@ def test_float8_counts_the_videos_linears_from_its_rows_on():
     sets = ("precision=bf16", "stages.0.tokens=107032", "mixture.tasks={T2AV: 1}", MICRO, "parallel.float8=rowwise")
     for rows, context, counts in ((25_440, 1, True), (25_441, 1, False), (6_361, 4, False), (6_360, 4, True)):
         settings = klear(*sets, f"parallel.float8_rows={rows}", f"parallel.context={context}")
-        loads = {name: load_of(CLIP.info(), task, 1) for name, task in TASKS.items()}
+        loads = {name: load_of(CLIP.info(), task) for name, task in TASKS.items()}
         step = expected_step(settings, layout_of(settings, 4, 26_758), Work(loads, 1))
         linears = 32 * (8 * 4096**2 + 4 * 4096 * settings.model.ffn)
         assert step.float8 == (3 * 25_440 * linears if counts else 0), (rows, context)
