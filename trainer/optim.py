@@ -1,5 +1,6 @@
 """The optimizer: fused AdamW or Muon, which a skipped step leaves as it was."""
 
+import os
 from typing import Literal
 
 import torch
@@ -17,7 +18,8 @@ class OptimSettings(Settings):
 
     kind: AdamW, or Muon for the matrices inside the blocks (QKV, attention output, feed-forward) and AdamW for the
     rest; Muon's updates are scaled to the size of AdamW's, so one learning rate and weight decay serve both.
-    momentum: Muon's. state_dtype: of AdamW's two moments; bf16 halves their memory.
+    momentum: Muon's. state_dtype: of AdamW's two moments; bf16 halves their memory. kernel: who makes AdamW's updates
+    of large tensors, torch or `trainer/adamw.py`, which reads and writes half-size moments as they lie; needs a GPU.
     """
 
     kind: Literal["adamw", "muon"] = "adamw"
@@ -27,6 +29,7 @@ class OptimSettings(Settings):
     clip: float = Field(default=1.0, gt=0)
     ema: float = Field(default=0.99, ge=0, lt=1)
     state_dtype: Literal["fp32", "bf16"] = "fp32"
+    kernel: Literal["torch", "triton"] = "torch"
 
     @model_validator(mode="after")
     def _moves(self) -> "OptimSettings":
@@ -37,6 +40,9 @@ class OptimSettings(Settings):
             )
         return self
 
+
+LARGE = 1 << 16
+"""Values from which a launch of its own pays for a tensor: torch updates many small ones together."""
 
 BF16_BETA = 0.98
 """Rounding to bfloat16 is off by up to 2^-9 = 0.2%; a step should move a moment by ten times that."""
@@ -50,6 +56,9 @@ class Optimizer:
     """
 
     def __init__(self, model: nn.Module, settings: OptimSettings) -> None:
+        device = next(model.parameters()).device
+        if settings.kernel == "triton" and device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+            raise ConfigError("optim:kernel", "optim.kernel = 'triton' needs a CUDA device: set optim.kernel=torch")
         self.settings = settings
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         muon = muon_parts(self.parameters) if settings.kind == "muon" else {}
@@ -70,7 +79,7 @@ class Optimizer:
             else {key: torch.zeros_like(p, dtype=dtype) for key in ("exp_avg", "exp_avg_sq")}
             for name, p in zeros.items()
         }
-        self.updates = torch.zeros((), device=next(model.parameters()).device)
+        self.updates = torch.zeros((), device=device)
 
     @torch.no_grad()
     def step(self, lr: float, skip: torch.Tensor) -> None:
@@ -91,6 +100,8 @@ class Optimizer:
             [local(self.state[n]["exp_avg"]) for n in names],
             [local(self.state[n]["exp_avg_sq"]) for n in names],
         ]
+        if self.settings.kernel == "triton":
+            columns = self._large_by_triton(columns, lr, decay, skip)
         if self.settings.state_dtype == "fp32":
             self._fused(columns, lr, decay, skip)
             return
@@ -100,6 +111,21 @@ class Optimizer:
             self._fused([[parameter], [grad], *([w] for w in wide)], lr, decay, skip)
             for moment, value in zip(moments, wide, strict=True):
                 moment.copy_(value)
+
+    def _large_by_triton(
+        self, columns: list[list[torch.Tensor]], lr: float, decay: float, skip: torch.Tensor
+    ) -> list[list[torch.Tensor]]:
+        """Update the large tensors, each by a launch of its own. Returns the columns of the others, for torch."""
+        from trainer.adamw import adamw_
+
+        rows = list(zip(*columns, strict=True))
+        large = [row for row in rows if row[0].numel() >= LARGE]
+        if large:
+            number, betas = self.updates + 1, self.settings.betas
+            adamw_(*zip(*large, strict=True), number=number, skip=skip, lr=lr, betas=betas, decay=decay)  # type: ignore[call-arg,misc]
+        return [list(column) for column in zip(*(row for row in rows if row[0].numel() < LARGE), strict=True)] or [
+            [] for _ in columns
+        ]
 
     def _fused(self, columns: list[list[torch.Tensor]], lr: float, decay: float, skip: torch.Tensor) -> None:
         """torch's kernel: with `found_inf` 1 it leaves weights and moments untouched."""

@@ -15,7 +15,7 @@ _RULES = tuple(
         ("attention", r"sdpa|flash|fmha|FMHA|compute_dot_do_o|convert_dq|cudnn::fusion|flex_attention"),
         ("elementwise", r"^(?:norm|heads|gelu|add)_(?:forward|backward)$"),  # ours: trainer/model/fused
         ("GEMM", r"nvjet|[gG]emm|GEMM|gemv|cutlass|xmma|splitK|cublas|scaled_mm|^triton_tem_fused"),
-        ("optimizer", r"multi_tensor_apply|FusedAdam"),
+        ("optimizer", r"multi_tensor_apply|FusedAdam|^_adamw$"),
         ("gather, copy", rf"^triton_\w+?_fused(?:_{_MOVES})+_\d+$"),
         ("elementwise", r"^triton_|layer_norm|rms_norm|softmax"),
         ("gather, copy", r"^Memcpy|[cC]opy|[iI]ndex|[gG]ather|[sS]catter|CatArray|embedding"),

@@ -38,4 +38,4 @@ def our_steps(
             output = model(on_device.packed)
         return global_loss(media_losses(output, on_device, readings), loss_counts(on_device), settings)
 
-    return running(model, loss_of, update)
+    return running(model, loss_of, update, variant.own_adamw)

@@ -1,10 +1,13 @@
 """A model that is ready to take steps, and what both kinds of it have in common."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+
+from trainer.optim import LARGE
 
 Step = Callable[[], torch.Tensor]
 """Takes one step and returns its loss, on the device."""
@@ -22,12 +25,17 @@ class Running(NamedTuple):
     optimizer_bytes: int
 
 
-def running(model: nn.Module, loss_of: Callable[[], torch.Tensor], update: bool = True) -> Running:
+def running(
+    model: nn.Module, loss_of: Callable[[], torch.Tensor], update: bool = True, own_kernel: bool = False
+) -> Running:
     """Steps of this model. Learning rate 0, so that values stay finite and typical: NaN and zeros draw less power and
-    run faster. update: with an optimizer, whose moments have the dtype of the weights.
+    run faster. update: with an optimizer, whose moments have the dtype of the weights: torch's fused AdamW, or
+    (own_kernel) our kernel for its large tensors.
     """
     _no_zeros(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True) if update else None
+    optimizer: Any = None
+    if update:
+        optimizer = (OwnAdamW if own_kernel else partial(torch.optim.AdamW, fused=True))(model.parameters(), lr=0.0)
 
     def step() -> torch.Tensor:
         loss = loss_of()
@@ -39,6 +47,28 @@ def running(model: nn.Module, loss_of: Callable[[], torch.Tensor], update: bool 
 
     weights = list(model.parameters())
     return Running(step, sum(p.numel() for p in weights), 7 * sum(p.nbytes for p in weights) if update else 0)
+
+
+class OwnAdamW:
+    """AdamW by `trainer/adamw.py` where a tensor is large, by torch where it is small."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+        weights = list(parameters)
+        self.large = [p for p in weights if p.numel() >= LARGE]
+        self.small = torch.optim.AdamW([p for p in weights if p.numel() < LARGE], lr=lr, fused=True)
+        self.moments = [[torch.zeros_like(p) for p in self.large] for _ in range(2)]
+        self.lr, self.number = lr, torch.ones((), device=weights[0].device)
+        self.skip = torch.zeros_like(self.number)
+
+    def step(self) -> None:
+        """One update of all that have a gradient (the last block's text rows of own weights have none)."""
+        from trainer.adamw import adamw_
+
+        rows = [(p, p.grad, *m) for p, *m in zip(self.large, *self.moments, strict=True) if p.grad is not None]
+        columns = zip(*rows, strict=True)
+        adamw_(*columns, number=self.number, skip=self.skip, lr=self.lr, betas=(0.9, 0.999), decay=0.01)  # type: ignore[misc,call-arg]
+        self.small.step()
+        self.number += 1
 
 
 def _no_zeros(model: nn.Module) -> None:

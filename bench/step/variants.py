@@ -12,11 +12,13 @@ from trainer.parallel import ParallelSettings
 @dataclass(frozen=True)
 class Variant:
     """parallel: settings over `ParallelSettings`. master: float32 weights and moments, products in bf16 by autocast;
-    otherwise weights, gradients and moments are bf16. float8: its products run in float8. short: at 9k tokens only.
+    otherwise weights, gradients and moments are bf16. own_adamw: updates by `trainer/adamw.py`. float8: its products
+    run in float8. short: at 9k tokens only.
     """
 
     parallel: Mapping[str, Any] = field(default_factory=dict)
     master: bool = False
+    own_adamw: bool = False
     float8: bool = False
     short: bool = False
 
@@ -28,10 +30,13 @@ class Variant:
 
 VARIANTS: Mapping[str, Variant] = {
     "bf16": Variant(),
-    "triton": Variant({"elementwise": "triton"}),
+    "own-adamw": Variant(own_adamw=True),
+    "triton": Variant({"elementwise": "triton"}, own_adamw=True),
     "float8-tensorwise": Variant({"float8": "tensorwise"}, float8=True, short=True),
     "float8-rowwise": Variant({"float8": "rowwise"}, float8=True, short=True),
-    "float8-triton": Variant({"float8": "tensorwise", "elementwise": "triton"}, float8=True, short=True),
+    "float8-triton": Variant(
+        {"float8": "tensorwise", "elementwise": "triton"}, own_adamw=True, float8=True, short=True
+    ),
     "master": Variant(master=True, short=True),
 }
 """`bf16` is the main one: what the peer is compared with. All share one set of weights among the four streams."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from manifests.errors import ConfigError
 from trainer.gradients import clip, global_norm, gradients
 from trainer.muon import RMS, newton_schulz
 from trainer.optim import Optimizer, OptimSettings, undecayed
@@ -34,6 +35,33 @@ def test_adamw_is_torchs(model):
         theirs.step()
     for (name, a), b in zip(model.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize("state_dtype", ["fp32", "bf16"])
+def test_our_kernel_is_torchs(monkeypatch, state_dtype):
+    """Odd sizes, one tensor small enough for torch, a skipped step between two others."""
+    from copy import deepcopy
+
+    monkeypatch.setattr("trainer.optim.LARGE", 100)
+    model = torch.nn.Sequential(torch.nn.Linear(40, 67), torch.nn.Linear(67, 5))
+    other = deepcopy(model)
+    ours = Optimizer(model, OptimSettings(state_dtype=state_dtype, weight_decay=0.1, kernel="triton"))
+    theirs = Optimizer(other, OptimSettings(state_dtype=state_dtype, weight_decay=0.1))
+    for seed, skip in enumerate((0.0, 0.0, 1.0, 0.0)):
+        for one, optimizer in ((model, ours), (other, theirs)):
+            _give_gradients(one, seed, float("nan") if skip else 1.0)
+            optimizer.step(0.01, torch.tensor(skip))
+    for name, p in model.named_parameters():
+        assert torch.allclose(p, dict(other.named_parameters())[name], atol=2e-6 if state_dtype == "fp32" else 3e-4)
+        for key, value in ours.state[name].items():
+            other_value, size = theirs.state[name][key].float(), value.float().abs().max()
+            assert (value.float() - other_value).abs().max() < (1e-6 if state_dtype == "fp32" else 1e-2) * size
+
+
+def test_our_kernel_needs_a_gpu(monkeypatch, model):
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    with pytest.raises(ConfigError, match=r"set optim\.kernel=torch"):
+        Optimizer(model, OptimSettings(kernel="triton"))
 
 
 def test_what_is_no_matrix_has_no_decay(model):

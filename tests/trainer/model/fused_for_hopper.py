@@ -16,13 +16,35 @@ import triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from trainer.adamw import _adamw
 from trainer.model.fused import column_kernels, head_kernels, norm_kernels
 
 HOPPER = GPUTarget("cuda", 90, 32)
-HALF = ("x", "y", "branch", "summed", "later", "dy", "dx", "dbranch", "given", "h", "dh", "out", "down", "joint", "qkv")
+HALF = (
+    "w",
+    "g",
+    "m",
+    "v",
+    "x",
+    "y",
+    "branch",
+    "summed",
+    "later",
+    "dy",
+    "dx",
+    "dbranch",
+    "given",
+    "h",
+    "dh",
+    "out",
+    "down",
+    "joint",
+    "qkv",
+)
 INTEGERS = {"group": "*i64", "chunks": "*i32", "place": "*i32"}
-NUMBERS = ("rows", "width", "branch_rows", "stride", "heads", "half")
-DIVISIBLE = ("width", "stride", "heads", "half")
+NUMBERS = ("count", "rows", "width", "branch_rows", "stride", "heads", "half")
+FLOATS = ("epsilon", "lr", "share1", "share2", "decay")
+DIVISIBLE = ("count", "width", "stride", "heads", "half")
 """Multiples of 16 at the sizes we train: Triton then loads 16 bytes at once."""
 
 BRANCH = {"BLOCK": 4096, "HAS_BRANCH": True, "HAS_BIAS": True}
@@ -40,6 +62,7 @@ CASES: list[tuple[str, Any, dict[str, Any], int]] = [
     ("add_backward", column_kernels.add_backward, COLUMNS, 4),
     *((f"heads_forward {part}", head_kernels.heads_forward, {**HEADS, "PART": part}, 8) for part in (0, 2)),
     *((f"heads_backward {part}", head_kernels.heads_backward, {**HEADS, "PART": part}, 8) for part in (0, 2)),
+    ("adamw", _adamw, {"TILE": 1024}, 4),
 ]
 
 
@@ -47,7 +70,7 @@ def type_of(name: str) -> str:
     """Tokens are bf16; tables, statistics, sums and parameters float32."""
     if name in NUMBERS:
         return "i32"
-    if name == "epsilon":
+    if name in FLOATS:
         return "fp32"
     return INTEGERS.get(name, "*bf16" if name in HALF else "*fp32")
 
