@@ -2,12 +2,12 @@
 
 from trainer.gpus import GPUS_PER_NODE, USABLE, Gpu
 from trainer.plan.layout import Layout
-from trainer.plan.time import ELEMENTWISE, MOMENTS, UPDATE
+from trainer.plan.time import ELEMENTWISE, UPDATE, moment_traffic
 
 
 def assumed(gpu: Gpu, layout: Layout) -> dict[str, str]:
     """By what it is about."""
-    kind, moments = "compiled" if layout.compiled else "not compiled", MOMENTS[layout.moment_bytes]
+    kind, moments = "compiled" if layout.compiled else "not compiled", moment_traffic(layout)
     return {
         "matrix products": f"{gpu.gemm / 1e12:.0f} TFLOP/s, {gpu.gemm / gpu.peak:.0%} of the peak, at every shape",
         "attention": f"{gpu.attention / 1e12:.0f} TFLOP/s of the 12 S^2 d that MFU counts, at every length",

@@ -16,6 +16,7 @@ class Layout:
     each of AdamW's two moments. micro_tokens: most tokens of a micro-batch, on `context` GPUs together; None: no limit.
     adapters: parameters of LoRA, 0 without. trained: parameters that train. momenta: of those, moved by Muon. compiled:
     whether the blocks are, or their elementwise work is in kernels of ours, which is taken to cost the same.
+    own_adamw: `trainer/adamw.py` updates the weights.
     """
 
     gpus: int
@@ -30,6 +31,7 @@ class Layout:
     trained: int
     momenta: int
     compiled: bool = False
+    own_adamw: bool = False
 
     @property
     def replicas(self) -> int:
@@ -65,4 +67,5 @@ def layout_of(settings: TrainSettings, gpus: int, document: int) -> Layout:
         trained=trained(settings),
         momenta=momenta(settings),
         compiled=p.compile or p.elementwise == "triton",
+        own_adamw=settings.optim.kernel == "triton",
     )

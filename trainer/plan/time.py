@@ -19,7 +19,13 @@ UPDATE = 36
 clipping that twice (8), the update both and the weight again (12), the average the weight, and itself twice (12)."""
 
 MOMENTS = {4: 16, 2: 40}
-"""Bytes of reading and writing both moments of a parameter, by their size: half-size ones pass through float32."""
+"""Bytes of reading and writing both moments of a parameter by torch's kernel, by their size: half-size ones pass through
+float32. Our kernel (`trainer/adamw.py`) takes them as they lie."""
+
+
+def moment_traffic(layout: Layout) -> int:
+    """Bytes of reading and writing both moments of a parameter."""
+    return 4 * layout.moment_bytes if layout.own_adamw else MOMENTS[layout.moment_bytes]
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def _elementwise(config: ModelConfig, layout: Layout, step: Step) -> float:
 
 
 def _optimizer(config: ModelConfig, layout: Layout, gpu: Gpu) -> float:
-    adamw = (UPDATE + MOMENTS[layout.moment_bytes]) * (layout.trained - layout.momenta)
+    adamw = (UPDATE + moment_traffic(layout)) * (layout.trained - layout.momenta)
     held = (adamw + (UPDATE + 8) * layout.momenta) / layout.shard / gpu.copy
     return held + (newton_schulz_flops(config, layout.shard) / gpu.gemm if layout.momenta else 0.0)
 

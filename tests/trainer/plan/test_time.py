@@ -33,11 +33,12 @@ def test_compiled_blocks_move_less():
     assert compiled / plain == pytest.approx(165 / 400)
 
 
-@pytest.mark.parametrize(("size", "each"), [(4, 52), (2, 76)])
-def test_a_steps_end_by_hand(size, each):
+@pytest.mark.parametrize(("size", "own", "each"), [(4, False, 52), (2, False, 76), (4, True, 52), (2, True, 44)])
+def test_a_steps_end_by_hand(size, own, each):
     """Norm 4, clip 8, update 12, average 12, and two moments: in and out in float32 (16); half-size ones are read (2),
-    widened (4), read and written (8), read (4) and rounded back (2), each."""
-    layout = replace(HSDP, shard=16, moment_bytes=size)
+    widened (4), read and written (8), read (4) and rounded back (2), each;
+    our kernel reads and writes them (4)."""
+    layout = replace(HSDP, shard=16, moment_bytes=size, own_adamw=own)
     assert seconds(CONFIG, layout, STEP, H100)["optimizer"] == pytest.approx(each * P / 16 / 3e12)
 
 
