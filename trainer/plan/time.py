@@ -19,8 +19,8 @@ UPDATE = 36
 clipping that twice (8), the update both and the weight again (12), the average the weight, and itself twice (12)."""
 
 MOMENTS = {4: 16, 2: 40}
-"""Bytes of reading and writing both moments of a parameter by torch's kernel, by their size: half-size ones pass through
-float32. Our kernel (`trainer/adamw.py`) takes them as they lie."""
+"""Bytes of reading and writing both moments of a parameter by torch's kernel, by their size: half-size ones pass
+through float32. Our kernel (`trainer/adamw.py`) takes them as they lie."""
 
 
 def moment_traffic(layout: Layout) -> int:
