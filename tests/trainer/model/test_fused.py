@@ -1,6 +1,7 @@
 """Blocks whose elementwise work is in Triton: the plain block's numbers. On a CPU Triton's interpreter runs them."""
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -42,7 +43,11 @@ def twins(config, dtype=torch.float32, **settings) -> list[MMDiT]:
 def outcome(model: MMDiT, batch: PackedBatch) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
     """The prediction and all gradients."""
     prediction = model(batch.packed)
-    losses = media_losses(prediction, batch, READINGS)
+    readings = {
+        medium: replace(reading, weights=reading.weights.to(DEVICE), variance=reading.variance.to(DEVICE))
+        for medium, reading in READINGS.items()
+    }
+    losses = media_losses(prediction, batch, readings)
     global_loss(losses, loss_counts(batch), ObjectiveSettings()).backward()
     return list(prediction), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
