@@ -1,6 +1,6 @@
 """Every attention kernel of the switch: TFLOP/s forward and backward, one document and many packed ones.
 
-python -m bench.attention --record             # on a GPU, about two minutes
+python -m bench.attention --record             # on a GPU; --seconds bounds it
 python -m bench.attention --device cpu         # the kernels of a CPU, short lengths
 """
 

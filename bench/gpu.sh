@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# All that a GPU can check and time, in one call of less than 15 minutes: bench/gpu.sh [tests attention step generate].
-# Part by part: name them (also overfit, which is no part of the default). Nothing is installed; `step` needs diffusers 0.42.1.
+# All that a GPU can check and time, in less than 15 minutes: bench/gpu.sh [tests attention step generate]. Where a call may
+# take 10 minutes, two calls: `bench/gpu.sh step`, then `bench/gpu.sh tests attention generate`. Limits are estimates.
+# overfit is no part of the default. Nothing is installed; `step` needs diffusers 0.42.1.
 # LOGS: where the output goes, one file a part. STEP: options of bench.train_step, as "--tokens 9152 --variants bf16".
 # OVERFIT: sets made by `python -m bench.overfit --do prepare`.
 set -uo pipefail
@@ -28,7 +29,7 @@ for name in "${@:-tests attention step generate}"; do
         mapfile -t files < <(grep -rl cuda tests/trainer --include='test_*.py' | sort)
         part tests 140 15 python3 -m pytest -q -p no:cacheprovider -m "not slow" "${files[@]}" ;;
       attention) part attention 100 20 python3 -m bench.attention --seconds 70 ;;
-      # It starts no part after 400 s, and the longest takes about a minute. shellcheck disable=SC2086
+      # It starts no part after 400 s. shellcheck disable=SC2086
       step) part step 460 150 python3 -m bench.train_step --seconds 400 ${STEP:-} ;;
       generate) part generate 160 25 python3 -m bench.generate --rounds 3 ;;
       overfit) part overfit "${OVERFIT_S:-300}" 25 python3 -m bench.overfit --out "$OVERFIT" --results "$LOGS" --do train --at-once 5 \

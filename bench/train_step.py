@@ -6,7 +6,7 @@ take a whole step: forward, loss, backward, fused AdamW. Beside them: what the s
 floor that follows, where the time goes, what the planner says; then peak memory, weights of each stream against shared
 ones, and the width of `klear_26b`. Every part is printed when it is done, with a line of JSON.
 
-    python -m bench.train_step --record            # on a GPU, about seven minutes; needs diffusers 0.42.1
+    python -m bench.train_step --record            # on a GPU, an estimated eight minutes; needs diffusers 0.42.1
     python -m bench.train_step --tokens 9152 --variants bf16,triton --parts turns
     python -m bench.train_step --small             # a few tokens on a CPU: that it runs, no figures
 """
@@ -61,7 +61,8 @@ def turns(report: Report, bench: Bench, tokens: int, names: list[str]) -> None:
 
 def memory(bench: Bench, tokens: list[int]) -> Part:
     """Ours and the peer's."""
-    found = in_processes(["bf16", "peer"], tokens, bench.small)
+    ours = [name for name in ("bf16", "triton") if not why_not(VARIANTS[name], not bench.small)]
+    found = in_processes([*ours, "peer"], tokens, bench.small)
     rows = [[model, *(f"{gib[n]:.1f}" for n in tokens)] for model, gib in found.items()]
     return Part(table(["peak GiB, alone in its process", *(f"{n:,} tokens" for n in tokens)], rows), {"gib": found})
 
@@ -89,7 +90,9 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a tiny size, to see that it runs")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each model")
     parser.add_argument("--tokens", type=int, nargs="*", choices=sorted(GRIDS), default=sorted(GRIDS))
-    parser.add_argument("--variants", default="bf16,triton,float8-tensorwise,float8-rowwise,master")
+    parser.add_argument(
+        "--variants", default="bf16,own-adamw,triton,float8-tensorwise,float8-rowwise,float8-triton,master"
+    )
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seconds", type=float, default=600, help="parts that would start later are left out")
     parser.add_argument("--record", action="store_true", help="append what was found to bench/RESULTS.md")

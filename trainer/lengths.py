@@ -8,11 +8,13 @@ from itertools import product
 
 import numpy as np
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from pipeline import console
 from trainer.data.index import Rows
 from trainer.model.config import ModelConfig
 from trainer.model.kernels import attend, pick
+from trainer.parallel import ParallelSettings
 from trainer.run import Run
 from trainer.settings import TrainSettings
 from trainer.tasks import Task, task_named
@@ -48,21 +50,38 @@ def make_ready(run: Run, settings: TrainSettings) -> int:
     if pick(run.model.kernel, run.world.device, half) != "cudnn":
         return 0
     tasks = {name.rpartition("/")[2] for name, weight in run.progress.mixture.items() if weight}
-    lengths = lengths_of(run.latents.training, map(task_named, tasks), settings.model)
+    lengths = lengths_of(run.latents.samples(), map(task_named, tasks), settings.model)
     if len(lengths) > MOST:
         _advise(len(lengths), run)
         return 0
-    attend_at(lengths, settings.model.heads // run.world.context, settings.model.head_dim, run.world.device, "cudnn")
+    shape = settings.model.heads // run.world.context, settings.model.head_dim
+    attend_at(lengths, shape, settings.parallel, run.world.device, "cudnn")
     return len(lengths)
 
 
-def attend_at(lengths: Sequence[int], heads: int, size: int, device: torch.device, kernel: str) -> None:
-    """Attention of one document of each length, forward and backward, in bf16 and laid out as the blocks have it."""
+def attend_at(
+    lengths: Sequence[int], shape: tuple[int, int], settings: ParallelSettings, device: torch.device, kernel: str
+) -> None:
+    """Attention of one document of each length, of `shape` (heads, head_dim), in bf16: forward and backward, laid out
+    and in the threads that a step has them in, for plans are kept by strides and by thread."""
     for length in lengths:
-        qk = torch.zeros(length, 2, heads, size, dtype=torch.bfloat16, device=device, requires_grad=True)
-        v = torch.zeros(length, heads, size, dtype=torch.bfloat16, device=device, requires_grad=True)
-        q, k = qk.unbind(1)
-        attend(q, k, v, torch.tensor([length, 0]), kernel).sum().backward()
+        q, k, v = _blank(length, shape, settings.elementwise == "torch", device)
+        segments = torch.tensor([length, 0])
+        if settings.recompute == "full":
+            out = checkpoint(attend, q, k, v, segments, kernel, use_reentrant=False)
+        else:
+            out = attend(q, k, v, segments, kernel)
+        out.backward(torch.zeros_like(out))
+
+
+def _blank(length: int, shape: tuple[int, int], joint: bool, device: torch.device) -> Iterable[torch.Tensor]:
+    """q, k and v of zeros; joint: q and k lie in one tensor, row by row."""
+
+    def zeros(*sizes: int) -> torch.Tensor:
+        return torch.zeros(*sizes, dtype=torch.bfloat16, device=device, requires_grad=True)
+
+    q, k = zeros(length, 2, *shape).unbind(1) if joint else (zeros(length, *shape) for _ in range(2))
+    return q, k, zeros(length, *shape)
 
 
 def _advise(count: int, run: Run) -> None:

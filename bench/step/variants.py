@@ -1,9 +1,11 @@
 """The ways that our model can run, by name; one whose setting this checkout has not is left out by name."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from trainer.parallel import ParallelSettings
@@ -30,7 +32,7 @@ class Variant:
 
 VARIANTS: Mapping[str, Variant] = {
     "bf16": Variant(),
-    "own-adamw": Variant(own_adamw=True),
+    "own-adamw": Variant(own_adamw=True, short=True),
     "triton": Variant({"elementwise": "triton"}, own_adamw=True),
     "float8-tensorwise": Variant({"float8": "tensorwise"}, float8=True, short=True),
     "float8-rowwise": Variant({"float8": "rowwise"}, float8=True, short=True),
@@ -47,6 +49,8 @@ def why_not(variant: Variant, compiled: bool) -> str | None:
     missing = [name for name in variant.parallel if name not in ParallelSettings.model_fields]
     if missing:
         return f"there is no parallel.{missing[0]}"
+    if variant.own_adamw and not (torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"):
+        return "Triton needs a CUDA device"
     try:
         variant.settings(compiled)
     except ValidationError as error:

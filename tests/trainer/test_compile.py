@@ -104,7 +104,8 @@ def test_compiled_float8_equals_plain(config, document, compiled, recompute, flo
     ("recompute", "shared"),
     [
         ("none", True),
-        ("selective", True),
+        ("attention", True),
+        pytest.param("selective", True, marks=pytest.mark.slow),
         pytest.param("none", False, marks=pytest.mark.slow),
         pytest.param("full", False, marks=pytest.mark.slow),
         pytest.param("selective", False, marks=pytest.mark.slow),

@@ -1,11 +1,14 @@
 """The lengths that documents can have, before any is seen."""
 
+import pytest
 import torch
 
-from trainer import lengths
 from trainer.data.index import Index, Rows
 from trainer.lengths import attend_at, lengths_of, make_ready
+from trainer.model.kernels import op
+from trainer.model.mmdit import MMDiT
 from trainer.packing import pack
+from trainer.parallel import ParallelSettings
 from trainer.tasks import TASKS
 
 
@@ -49,12 +52,42 @@ def test_columns_of_an_index_tell_them(config):
     )
 
 
-def test_attention_runs_both_ways_at_each(monkeypatch):
+@pytest.fixture
+def strides(monkeypatch):
+    """What attention was given since: [(length, strides of q, k and v)], and how many gradients it was asked for."""
     seen = []
-    real = lengths.attend
-    monkeypatch.setattr(lengths, "attend", lambda *given: seen.append(given) or real(*given))
-    attend_at([5, 3], 2, 8, torch.device("cpu"), "cpu")
-    assert [tuple(given[0].shape) for given in seen] == [(5, 2, 8), (3, 2, 8)]
+    real = op._attend
+
+    def spy(q, k, v, *more):
+        seen.append((len(q), *(x.stride() for x in (q, k, v))))
+        return real(q, k, v, *more)
+
+    monkeypatch.setattr(op, "_attend", spy)
+    return seen
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_plans_are_for_what_the_blocks_attend_with(config, document, strides, shared):
+    config = config.model_copy(update={"shared": shared, "layers": 1})
+    batch = pack([document(0, "T2AV")], config)
+    MMDiT(config)(batch.packed)
+    lengths = list(batch.packed.document_lengths)
+    shape, cpu = (config.heads, config.head_dim), torch.device("cpu")
+    attend_at(lengths, shape, ParallelSettings(), cpu, "cpu")
+    assert len(strides) == 2 and strides[0] == strides[1]
+
+
+def test_plans_for_fused_blocks(config, strides):
+    """Theirs are three tensors (tests/trainer/model/test_fused.py)."""
+    attend_at([5], (2, 8), ParallelSettings(elementwise="triton"), torch.device("cpu"), "cpu")
+    assert strides == [(5, *[(16, 8, 1)] * 3)]
+
+
+def test_attention_runs_again_where_a_step_makes_it_again(strides):
+    for kind, times in (("none", 1), ("attention", 1), ("full", 2)):
+        strides.clear()
+        attend_at([5], (2, 8), ParallelSettings(recompute=kind), torch.device("cpu"), "cpu")
+        assert len(strides) == times
 
 
 def test_another_kernel_needs_no_plans(monkeypatch):

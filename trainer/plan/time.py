@@ -54,7 +54,7 @@ def traffic(config: ModelConfig, layout: Layout, step: Step) -> dict[str, float]
     reduced = layout.trained if layout.adapters else travel
     others = (layout.shard - 1) / layout.shard
     copies = 2 * (layout.replicas - 1) / layout.replicas
-    passes = 2 if layout.recompute == "none" else 3
+    passes = 2 if layout.recompute in {"none", "selective"} else 3
     outside = (layout.context - 1) / layout.context
     tables = step.groups * config.width * (1 + 24 * config.layers) * 4
     return {

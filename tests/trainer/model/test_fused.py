@@ -11,7 +11,9 @@ os.environ.setdefault("TRITON_INTERPRET", "0" if torch.cuda.is_available() else 
 from tests.trainer.parallel_worker import READINGS
 from trainer.data.sample import Sample
 from trainer.documents import Conditions, Document
+from trainer.model.chunks import chunks_of
 from trainer.model.config import ModelConfig
+from trainer.model.fused.heads import Source, to_heads
 from trainer.model.mmdit import MMDiT
 from trainer.objective import ObjectiveSettings, global_loss, loss_counts, media_losses
 from trainer.packing import PackedBatch, pack
@@ -86,6 +88,15 @@ UNEVEN = {"heads": 1, "width": 24, "modulation_rank": 3}
 def test_fused_equals_plain(config, mixed, changes):
     config = config.model_copy(update={"layers": 1, **changes})
     assert_equal(twins(config), mixed(config), 2e-5)
+
+
+def test_queries_keys_and_values_are_three_tensors():
+    """So `trainer/lengths.py` lays them out when it has plans made."""
+    source = Source(
+        torch.randn(2, 24, device=DEVICE), None, torch.ones(2, 4, device=DEVICE), torch.randn(2, 2, 4, device=DEVICE),
+        None, chunks_of(torch.zeros(2, dtype=torch.int64)).to(DEVICE),
+    )  # fmt: skip
+    assert [x.stride() for x in to_heads([source], 2, 2)] == [(8, 4, 1)] * 3
 
 
 @pytest.mark.slow
