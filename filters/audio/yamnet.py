@@ -33,7 +33,8 @@ OUT_SCALE, OUT_ZERO = 0.75654173, 190
 def _model() -> Any:
     with zipfile.ZipFile(MODEL.locate()) as archive:
         names = {name.rpartition("/")[2]: name for name in archive.namelist()}
-        return session(archive.read(names["model.onnx"]), {"model.data": archive.read(names["model.data"])})
+        data = {"model.data": archive.read(names["model.data"])}
+        return session(archive.read(names["model.onnx"]), data, quantised=True)
 
 
 @lru_cache(maxsize=1)

@@ -47,10 +47,12 @@ def test_grid_nasa_and_jfk_are_heard(hear: Hear, transcripts: dict[str, str]) ->
 
 @pytest.mark.parametrize("name", ["video/chaplin.mp4", "video/big_buck_bunny_0_30.webm"])
 def test_nothing_is_said_over_music(hear: Hear, sound: Callable[..., np.ndarray], name: str) -> None:
-    """What Whisper makes up over music (which words, the processor decides) stays out of the text, and is kept."""
+    """What Whisper makes up over music stays out of the text, and is kept; which words, and so which of the two limits
+    on its own doubts they pass first, the processor decides."""
     (guessed,) = STAGE()._load().hear([(sound(name), None)])
     unaided = hear(name)
-    assert (unaided["text"], unaided["words"], unaided["guard"]) == ("", [], "low_logprob")
+    assert (unaided["text"], unaided["words"]) == ("", [])
+    assert unaided["guard"] in {"low_logprob", "no_speech"}
     assert guessed.segments and unaided["heard"] == " ".join(segment.text for segment in guessed.segments)
     music = {"audio_class": "music", "speech_ratio": 0.0, "speech_spans": []}
     assert hear(name, music)["guard"] == "no_speech"

@@ -40,14 +40,27 @@ def measure(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def close(found: Any, known: Any) -> bool:
-    """Equal, with room for another processor's rounding in the models."""
+    """Equal, with room for another processor's rounding in the models; tags that are as likely come in any order.
+
+    A step of YAMNet's 8-bit output moves a tag's mean over a clip by up to 0.03: seen between processors with and
+    without VNNI.
+    """
     if isinstance(known, dict):
         return set(found) == set(known) and all(close(found[key], known[key]) for key in known)
     if isinstance(known, list):
-        return len(found) == len(known) and all(map(close, found, known))
+        ordered = [sorted(items, key=_label) if _labelled(items) else items for items in (found, known)]
+        return len(found) == len(known) and all(map(close, *ordered))
     if isinstance(known, float):
-        return found == pytest.approx(known, rel=0.02, abs=0.02)
+        return found == pytest.approx(known, rel=0.02, abs=0.03)
     return bool(found == known)
+
+
+def _label(item: dict[str, Any]) -> str:
+    return str(item["label"])
+
+
+def _labelled(items: list[Any]) -> bool:
+    return all(isinstance(item, dict) and "label" in item for item in items)
 
 
 @pytest.mark.parametrize("name", CLIPS)
