@@ -41,7 +41,7 @@ class Classes:
     """
 
     NAME = "audio.classes"
-    VERSION = 4
+    VERSION = 5
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "speech_ratio": pa.float64(),
         "speech_spans": SPANS,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from captioners.transcribe import recogniser
+from captioners.transcribe.guard import Limits
 from captioners.transcribe.wer import word_error_rate
 from captioners.transcribe.whisperx import STAGE
 from manifests.errors import BackendAbsent, ConfigError
@@ -47,12 +48,14 @@ def test_grid_nasa_and_jfk_are_heard(hear: Hear, transcripts: dict[str, str]) ->
 
 @pytest.mark.parametrize("name", ["video/chaplin.mp4", "video/big_buck_bunny_0_30.webm"])
 def test_nothing_is_said_over_music(hear: Hear, sound: Callable[..., np.ndarray], name: str) -> None:
-    """What Whisper makes up over music stays out of the text, and is kept; which words, and so which of the two limits
-    on its own doubts they pass first, the processor decides."""
+    """What Whisper makes up over music stays out of the text, and is kept. Which words, the processor decides, and so
+    how sure Whisper is of them: those it doubts most are dropped for that, the others since it heard no speech."""
     (guessed,) = STAGE()._load().hear([(sound(name), None)])
     unaided = hear(name)
     assert (unaided["text"], unaided["words"]) == ("", [])
-    assert unaided["guard"] in {"low_logprob", "no_speech"}
+    sure = Limits().avg_logprob
+    reasons = ["low_logprob" if (s.avg_logprob or 0.0) < sure else "no_speech" for s in guessed.segments]
+    assert unaided["guard"] == "+".join(dict.fromkeys(reasons))
     assert guessed.segments and unaided["heard"] == " ".join(segment.text for segment in guessed.segments)
     music = {"audio_class": "music", "speech_ratio": 0.0, "speech_spans": []}
     assert hear(name, music)["guard"] == "no_speech"

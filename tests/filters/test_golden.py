@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from media.onnx import overflows
 from media.render import render_views
 from media.whole import whole_clip
 
@@ -39,28 +40,24 @@ def measure(path: Path) -> dict[str, dict[str, Any]]:
     return facts
 
 
-def close(found: Any, known: Any) -> bool:
-    """Equal, with room for another processor's rounding in the models; tags that are as likely come in any order.
-
-    A step of YAMNet's 8-bit output moves a tag's mean over a clip by up to 0.03: seen between processors with and
-    without VNNI.
-    """
+def close(found: Any, known: Any, room: float = 0.02) -> bool:
+    """Equal, with room for another processor's rounding in the models."""
     if isinstance(known, dict):
-        return set(found) == set(known) and all(close(found[key], known[key]) for key in known)
+        return set(found) == set(known) and all(close(found[key], known[key], room) for key in known)
     if isinstance(known, list):
-        ordered = [sorted(items, key=_label) if _labelled(items) else items for items in (found, known)]
-        return len(found) == len(known) and all(map(close, *ordered))
+        return len(found) == len(known) and all(close(*pair, room) for pair in zip(found, known, strict=True))
     if isinstance(known, float):
-        return found == pytest.approx(known, rel=0.02, abs=0.03)
+        return found == pytest.approx(known, rel=0.02, abs=room)
     return bool(found == known)
 
 
-def _label(item: dict[str, Any]) -> str:
-    return str(item["label"])
+STEP = 0.05
+"""What one step of YAMNet's 8-bit output (0.757 of a logit), in one of the four patches of 2.5 s, can move a score."""
 
 
-def _labelled(items: list[Any]) -> bool:
-    return all(isinstance(item, dict) and "label" in item for item in items)
+def room_for(stage: str) -> float:
+    """The golden numbers are of integer products; where those overflow, the same graph is run in float."""
+    return STEP if stage == "audio.classes" and overflows() else 0.02
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -73,4 +70,5 @@ def test_measures_of_real_clips(media_dir: Path, name: str) -> None:
         GOLDEN.write_text(json.dumps(book, indent=1, sort_keys=True) + "\n")
     assert book["versions"] == versions, "a VERSION changed: re-record the golden numbers"
     for stage in STAGES:
-        assert close(found[stage], book[name][stage]), f"{stage} changed: bump its VERSION and re-record"
+        equal = close(found[stage], book[name][stage], room_for(stage))
+        assert equal, f"{stage} changed: bump its VERSION and re-record"
