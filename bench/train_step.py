@@ -90,9 +90,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a tiny size, to see that it runs")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each model")
     parser.add_argument("--tokens", type=int, nargs="*", choices=sorted(GRIDS), default=sorted(GRIDS))
-    parser.add_argument(
-        "--variants", default="bf16,own-adamw,triton,float8-tensorwise,float8-rowwise,float8-triton,master"
-    )
+    parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seconds", type=float, default=600, help="parts that would start later are left out")
     parser.add_argument("--record", action="store_true", help="append what was found to bench/RESULTS.md")

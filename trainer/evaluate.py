@@ -16,9 +16,10 @@ from trainer.base import load_base, open_latents
 from trainer.checkpoint import Progress, latest, load_ema
 from trainer.data.latents import LatentSet
 from trainer.fits import check_fits
-from trainer.heldout import MEDIA, Cell, Tally, chosen, fixed_sigmas, measure, readable, totals
+from trainer.heldout import Cell, Tally, chosen, fixed_sigmas, measure, readable, totals
 from trainer.linear import linear_loss
 from trainer.lora import add_adapters
+from trainer.model.layout import MEDIA
 from trainer.model.mmdit import MMDiT
 from trainer.objective import Reading
 from trainer.packing import media_rows

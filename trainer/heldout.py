@@ -17,7 +17,7 @@ from trainer.data.latents import LatentSet
 from trainer.data.sample import Sample, SampleInfo
 from trainer.documents import Conditions, Document
 from trainer.linear import linear_coefficient
-from trainer.model.layout import STREAMS
+from trainer.model.layout import MEDIA, STREAMS
 from trainer.model.mmdit import MMDiT
 from trainer.objective import SIGMA_FLOOR, Reading, row_losses, target_velocity
 from trainer.packing import PackedBatch, Targets, pack
@@ -27,8 +27,6 @@ from trainer.tasks import TASKS, task_named
 
 NOISE_SEED = 20_260_104
 """Of the held-out noise: the same in every run, so that losses of different runs can be compared."""
-
-MEDIA = ("video", "audio")
 
 
 class Cell(NamedTuple):

@@ -74,7 +74,7 @@ def attend_at(
         out.backward(torch.zeros_like(out))
 
 
-def _blank(length: int, shape: tuple[int, int], joint: bool, device: torch.device) -> Iterable[torch.Tensor]:
+def _blank(length: int, shape: tuple[int, int], joint: bool, device: torch.device) -> tuple[torch.Tensor, ...]:
     """q, k and v of zeros; joint: q and k lie in one tensor, row by row."""
 
     def zeros(*sizes: int) -> torch.Tensor:

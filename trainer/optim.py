@@ -1,6 +1,6 @@
 """The optimizer: fused AdamW or Muon, which a skipped step leaves as it was."""
 
-import os
+from itertools import compress
 from typing import Literal
 
 import torch
@@ -9,6 +9,7 @@ from torch import nn
 
 from manifests.errors import ConfigError
 from pipeline.settings import Settings
+from trainer.devices import runs_triton
 from trainer.gradients import local
 from trainer.muon import Piece, momentum_step, muon_parts
 
@@ -57,7 +58,7 @@ class Optimizer:
 
     def __init__(self, model: nn.Module, settings: OptimSettings) -> None:
         device = next(model.parameters()).device
-        if settings.kernel == "triton" and device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        if settings.kernel == "triton" and not runs_triton(device):
             raise ConfigError("optim:kernel", "optim.kernel = 'triton' needs a CUDA device: set optim.kernel=torch")
         self.settings = settings
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -118,14 +119,10 @@ class Optimizer:
         """Update the large tensors, each by a launch of its own. Returns the columns of the others, for torch."""
         from trainer.adamw import adamw_
 
-        rows = list(zip(*columns, strict=True))
-        large = [row for row in rows if row[0].numel() >= LARGE]
-        if large:
-            number, betas = self.updates + 1, self.settings.betas
-            adamw_(*zip(*large, strict=True), number=number, skip=skip, lr=lr, betas=betas, decay=decay)  # type: ignore[call-arg,misc]
-        return [list(column) for column in zip(*(row for row in rows if row[0].numel() < LARGE), strict=True)] or [
-            [] for _ in columns
-        ]
+        large = [weight.numel() >= LARGE for weight in columns[0]]
+        tensors = [list(compress(column, large)) for column in columns]
+        adamw_(*tensors, number=self.updates + 1, skip=skip, lr=lr, betas=self.settings.betas, decay=decay)
+        return [list(compress(column, [not one for one in large])) for column in columns]
 
     def _fused(self, columns: list[list[torch.Tensor]], lr: float, decay: float, skip: torch.Tensor) -> None:
         """torch's kernel: with `found_inf` 1 it leaves weights and moments untouched."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from manifests.errors import ConfigError
 from pipeline.settings import Settings
+from trainer.devices import runs_triton
 from trainer.divides import ALIGN, Float8, check_context, check_float8, keeps_rows, shards_of
 from trainer.float8 import use_float8
 from trainer.model.block import JointBlock
@@ -152,7 +153,7 @@ def _runner(settings: ParallelSettings, device: torch.device) -> Callable[[Joint
         return lambda block: block.run
     if settings.compile:
         raise ConfigError("config:elementwise", "elementwise = 'triton' is not compiled: set compile=false")
-    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+    if not runs_triton(device):
         raise ConfigError("config:elementwise", "elementwise = 'triton' needs a CUDA device: set elementwise=torch")
     from trainer.model.fused.block import run_fused
 

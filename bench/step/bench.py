@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 
 from bench.step.sizes import GRIDS, SMALL, Sizes, clip_of, made_up_batch
-from trainer.gpus import Gpu, gpu_of
+from trainer.gpus import GPUS, Gpu, gpu_of
 from trainer.packing import PackedBatch
 
 SMALL_GRID = (2, 2, 10)
 
-PEAK = 989e12
+PEAK = GPUS["h100"].peak
 """Dense bf16 FLOP/s of an H100 or H200 SXM by the vendor's data sheet: what MFU is counted against."""
 
 

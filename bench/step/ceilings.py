@@ -52,7 +52,7 @@ def measure(config: ModelConfig, rows: int, lengths: Sequence[int], device: torc
     for_s = 1.0 if device.type == "cuda" else 0.0
     try:
         float8 = _products(config, rows, device, for_s / 2, _in_float8)
-    except (RuntimeError, NotImplementedError, AttributeError) as error:
+    except RuntimeError as error:  # a card or a build of torch without them
         print(f"no float8 products: {str(error).splitlines()[0]}", flush=True)
         float8 = None
     return Ceilings(

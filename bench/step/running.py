@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from trainer.optim import LARGE
-
 Step = Callable[[], torch.Tensor]
 """Takes one step and returns its loss, on the device."""
 
@@ -30,7 +28,7 @@ def running(
 ) -> Running:
     """Steps of this model. Learning rate 0, so that values stay finite and typical: NaN and zeros draw less power and
     run faster. update: with an optimizer, whose moments have the dtype of the weights: torch's fused AdamW, or
-    (own_kernel) our kernel for its large tensors.
+    (own_kernel) ours.
     """
     _no_zeros(model)
     optimizer: Any = None
@@ -50,24 +48,21 @@ def running(
 
 
 class OwnAdamW:
-    """AdamW by `trainer/adamw.py` where a tensor is large, by torch where it is small."""
+    """AdamW by `trainer/adamw.py`."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
-        weights = list(parameters)
-        self.large = [p for p in weights if p.numel() >= LARGE]
-        self.small = torch.optim.AdamW([p for p in weights if p.numel() < LARGE], lr=lr, fused=True)
-        self.moments = [[torch.zeros_like(p) for p in self.large] for _ in range(2)]
-        self.lr, self.number = lr, torch.ones((), device=weights[0].device)
-        self.skip = torch.zeros_like(self.number)
+        self.weights, self.lr = list(parameters), lr
+        self.moments = [[torch.zeros_like(p) for p in self.weights] for _ in range(2)]
+        self.number = torch.ones((), device=self.weights[0].device)
+        self.never = torch.zeros_like(self.number)
 
     def step(self) -> None:
-        """One update of all that have a gradient (the last block's text rows of own weights have none)."""
+        """One update of all that have a gradient, as torch's."""
         from trainer.adamw import adamw_
 
-        rows = [(p, p.grad, *m) for p, *m in zip(self.large, *self.moments, strict=True) if p.grad is not None]
+        rows = [(p, p.grad, *m) for p, *m in zip(self.weights, *self.moments, strict=True) if p.grad is not None]
         columns = zip(*rows, strict=True)
-        adamw_(*columns, number=self.number, skip=self.skip, lr=self.lr, betas=(0.9, 0.999), decay=0.01)  # type: ignore[misc,call-arg]
-        self.small.step()
+        adamw_(*columns, number=self.number, skip=self.never, lr=self.lr, betas=(0.9, 0.999), decay=0.01)  # type: ignore[misc,call-arg]
         self.number += 1
 
 

@@ -1,5 +1,6 @@
 """The lengths that documents can have, before any is seen."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,8 +20,6 @@ class Told(Rows):
         self.samples = samples
 
     def sizes(self):
-        import numpy as np
-
         counts = {
             name: np.array([len(getattr(s, name)) for s in self.samples], np.uint16)
             for name in ("audio", "video_text", "audio_text", "speech")

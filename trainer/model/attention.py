@@ -40,20 +40,20 @@ def omni_attention(heads: Sequence[Heads], meeting: Meeting) -> list[torch.Tenso
     if meeting.context is not None:
         both = rows_to_heads(torch.cat([qk, v[:, None]], dim=1), meeting.context)
         qk, v = both[:, :2], both[:, 2]
-    q, k = _in_order(qk, meeting).unbind(1)
-    out = attend(q, k, _in_order(v, meeting), meeting.segments, meeting.kernel)
-    spread = _spread(out, v.shape[0], meeting)
+    q, k = in_order(qk, meeting).unbind(1)
+    out = attend(q, k, in_order(v, meeting), meeting.segments, meeting.kernel)
+    whole = spread(out, v.shape[0], meeting)
     if meeting.context is not None:
-        spread = heads_to_rows(spread, meeting.context)
-    return list(spread.flatten(1).split(counts))
+        whole = heads_to_rows(whole, meeting.context)
+    return list(whole.flatten(1).split(counts))
 
 
-def _in_order(x: torch.Tensor, meeting: Meeting) -> torch.Tensor:
+def in_order(x: torch.Tensor, meeting: Meeting) -> torch.Tensor:
     """The documents' rows (N, ...) of the buffers' rows (R, ...)."""
     return x[: meeting.rows] if meeting.order is None else gather_rows(x, meeting.order)
 
 
-def _spread(x: torch.Tensor, total: int, meeting: Meeting) -> torch.Tensor:
+def spread(x: torch.Tensor, total: int, meeting: Meeting) -> torch.Tensor:
     """The way back: (N, ...) to (total, ...), zeros in the pads."""
     if meeting.order is None:
         return torch.cat([x, x.new_zeros(total - meeting.rows, *x.shape[1:])])

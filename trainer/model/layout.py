@@ -9,6 +9,9 @@ import torch
 STREAMS = ("video", "video_text", "audio_text", "audio")
 """The streams in their one fixed order: of buffers, of a document's tokens inside attention, of every 4-tuple below."""
 
+MEDIA = ("video", "audio")
+"""The two streams that are made; the others are given."""
+
 PAD_ROWS = 16
 """Rows at the end of every buffer that belong to no document, attend to nothing and carry no loss."""
 

@@ -12,7 +12,7 @@ from trainer.model.chunks import shifted
 from trainer.model.config import ModelConfig
 from trainer.model.exchange import Context
 from trainer.model.kernels import pick
-from trainer.model.layout import STREAMS, Packed
+from trainer.model.layout import MEDIA, STREAMS, Packed
 from trainer.model.modulation import SigmaEmbedding
 from trainer.model.rope import rope_table
 from trainer.model.streams.captions import AudioTextEmbed, CaptionEmbed
@@ -20,8 +20,6 @@ from trainer.model.streams.media import MediaEmbed, MediaHead
 
 Tables = list[list[torch.Tensor]]
 """Per block, per stream: (G, 6 * width) float32."""
-
-MEDIA = ("video", "audio")
 
 
 class Still(NamedTuple):

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from trainer.documents import Document
+from trainer.model.layout import MEDIA
 from trainer.model.mmdit import Prediction
 from trainer.objective import MediaLosses
 from trainer.observe.shares import ParameterShares
@@ -24,7 +25,6 @@ from trainer.packing import PackedBatch
 from trainer.parallel import World
 from trainer.tasks import TASKS
 
-MEDIA = ("video", "audio")
 BUCKETS = 8
 """Sigma buckets of equal width over [0, 1]."""
 _LOSS, _ROWS, _PULL, _BAD = range(4)

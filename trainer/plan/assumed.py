@@ -7,7 +7,8 @@ from trainer.plan.time import ELEMENTWISE, UPDATE, moment_traffic
 
 def assumed(gpu: Gpu, layout: Layout) -> dict[str, str]:
     """By what it is about."""
-    kind, moments = "compiled" if layout.compiled else "not compiled", moment_traffic(layout)
+    kind = "compiled, or in kernels of ours" if layout.compiled else "not compiled"
+    moments = moment_traffic(layout)
     return {
         "matrix products": f"{gpu.gemm / 1e12:.0f} TFLOP/s, {gpu.gemm / gpu.peak:.0%} of the peak, at every shape",
         "attention": f"{gpu.attention / 1e12:.0f} TFLOP/s of the 12 S^2 d that MFU counts, at every length",

@@ -1,8 +1,8 @@
 """What a GPU must hold to train: bytes by component, from what autograd keeps of each block.
 
 Tested against counted tensors (tests/trainer/plan/test_memory.py): whoever changes `StreamBlock` adapts `BLOCK` below.
-Compiled blocks keep less than this: the compiler makes cheap values again. Float8 linears count as bf16 ones: what they
-keep of their input has one byte less a channel.
+Compiled blocks keep less than this, since the compiler makes cheap values again, and so do those of `model/fused`.
+Float8 linears count as bf16 ones: what they keep of their input has one byte less a channel.
 """
 
 from typing import NamedTuple

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from trainer.model.layout import STREAMS
-from trainer.model.mmdit import MEDIA, Prediction
+from trainer.model.layout import MEDIA, STREAMS
+from trainer.model.mmdit import Prediction
 from trainer.objective import Reading, velocity
 from trainer.packing import PackedBatch
 

@@ -1,12 +1,9 @@
 """Blocks whose elementwise work is in Triton: the plain block's numbers. On a CPU Triton's interpreter runs them."""
 
-import os
 from dataclasses import replace
 
 import pytest
 import torch
-
-os.environ.setdefault("TRITON_INTERPRET", "0" if torch.cuda.is_available() else "1")
 
 from tests.trainer.parallel_worker import READINGS
 from trainer.data.sample import Sample

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.model.attention import Meeting, gather_rows
+from trainer.model.attention import Meeting, in_order, spread
 from trainer.model.block import JointBlock, Rows, StreamBlock
 from trainer.model.exchange import heads_to_rows, rows_to_heads
 from trainer.model.fused.columns import add, gelu
@@ -76,12 +76,12 @@ def _attend_together(
     sources: Sequence[Source], heads: int, counts: Sequence[int], meeting: Meeting
 ) -> list[torch.Tensor]:
     """The same where several processes share the rows."""
-    assert meeting.context is not None and meeting.order is not None
+    assert meeting.context is not None
     mine = torch.stack(to_heads(sources, sum(counts), heads), dim=1)
-    q, k, v = gather_rows(rows_to_heads(mine, meeting.context), meeting.order).unbind(1)
+    q, k, v = in_order(rows_to_heads(mine, meeting.context), meeting).unbind(1)
     out = attend(q, k, v, meeting.segments, meeting.kernel)
-    spread = out.new_zeros(sum(counts) * meeting.context.size, *out.shape[1:]).index_copy(0, meeting.order, out)
-    return list(heads_to_rows(spread, meeting.context).flatten(1).split(counts))
+    whole = spread(out, sum(counts) * meeting.context.size, meeting)
+    return list(heads_to_rows(whole, meeting.context).flatten(1).split(counts))
 
 
 class _Spread(torch.autograd.Function):
