@@ -13,6 +13,7 @@ import torch
 
 from bench.harness import record
 from bench.markdown import table
+from bench.step.device import wait
 from trainer.model.kernels import KERNELS, attend, pick
 
 HEADS, HEAD = 24, 128
@@ -38,20 +39,15 @@ def seconds(work: Callable[[], object], device: torch.device, for_s: float = 0.2
     """Median of a call, at least three, after two that warm up (cuDNN makes a plan, a compiler compiles)."""
     times: list[float] = []
     for turn in range(100):
-        _wait(device)
+        wait(device)
         began = time.perf_counter()
         work()
-        _wait(device)
+        wait(device)
         if turn >= 2:
             times.append(time.perf_counter() - began)
         if len(times) >= 3 and sum(times) > for_s:
             break
     return statistics.median(times)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def measure(kernel: str, lengths: list[int], device: torch.device, dtype: torch.dtype) -> tuple[str, str]:

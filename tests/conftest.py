@@ -12,9 +12,8 @@ os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "false")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if not Path("/dev/nvidiactl").exists():
-    os.environ.setdefault(
-        "TRITON_INTERPRET", "1"
-    )  # read when Triton is first imported; without a GPU nothing else runs it
+    # Read when Triton is first imported; without a GPU nothing else runs its kernels.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")  # 15 else: on a busy machine a test would wait for minutes
 
 

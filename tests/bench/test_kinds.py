@@ -29,6 +29,11 @@ NAMES = {
         "triton_tem_fused_addmm_2",
     ],
     "elementwise": [
+        "norm_forward",
+        "norm_backward",
+        "heads_backward",
+        "gelu_forward",
+        "add_backward",
         "triton_red_fused__to_copy_add_native_layer_norm_backward_24",
         "triton_poi_fused_add_addmm_gelu_mul_0",
         "triton_per_fused_sum_4",
@@ -52,6 +57,7 @@ NAMES = {
         "triton_poi_fused_cat_clone_2",
     ],
     "optimizer": [
+        "_adamw",
         "void at::native::(anonymous namespace)::multi_tensor_apply_kernel<at::native::(anonymous namespace)::"
         "FusedOptimizerTensorListMetadata<4>, at::native::(anonymous namespace)::FusedAdamMathFunctor<float, 4>>",
         "void at::native::<unnamed>::multi_tensor_apply_kernel<at::native::<unnamed>::TensorListMetadata<(int)2>, "
