@@ -6,6 +6,7 @@ Names in the first two are torchtitan's where it has the number, so that dashboa
 import importlib.util
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping
 from operator import methodcaller
 from pathlib import Path
@@ -80,6 +81,7 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         self._folder = folder
+        _wait_for_a_later_name(folder)
         self._writer = SummaryWriter(str(folder), purge_step=last + 1 if folder.is_dir() else None)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -177,6 +179,16 @@ def scalars_of(row: Mapping[str, Any]) -> dict[str, float]:
     for axis in ("stream", "part"):
         found |= {f"gradient_share_by_{axis}/{name}": share for name, share in row.get(axis, {}).items()}
     return {name: float(value) for name, value in found.items() if math.isfinite(value)}
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Until a new event file is read after those that are there.
+
+    TensorBoard reads them by name, which tells the second and then a number without zeros in front: 10 before 9.
+    """
+    now = time.time()
+    if any(folder.glob(f"events.out.tfevents.{int(now):010d}.*")):
+        time.sleep(1 - now % 1)
 
 
 def _rows(text: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from manifests.errors import ConfigError
 from trainer import loop
@@ -15,7 +16,16 @@ from trainer.feed import Window
 from trainer.loop import train
 from trainer.observe.breakdown import bucket_names
 from trainer.observe.metrics import Metrics
-from trainer.observe.sinks import NAMES, JsonLines, LogSettings, check_sinks, last_row, lines_file, scalars_of
+from trainer.observe.sinks import (
+    NAMES,
+    JsonLines,
+    LogSettings,
+    TensorBoard,
+    check_sinks,
+    last_row,
+    lines_file,
+    scalars_of,
+)
 from trainer.parallel import World
 from trainer.run import start_run
 from trainer.settings import TrainSettings
@@ -111,6 +121,17 @@ def test_going_back_in_a_run_replaces_the_rows(out, tiny):
     assert [(row["step"], row["video"]) for row in rows_of(out)] == [(1, 1.0), (2, 4.0), (3, 5.0)]
     assert curves(out)["loss_metrics/video"] == [(1, 1.0), (2, 4.0), (3, 5.0)]
     assert [row["video"] for row in metrics.losses] == [1.0, 4.0, 5.0]
+
+
+def test_event_files_are_read_as_they_were_written(tmp_path, monkeypatch):
+    """Though three begin in one second, and their numbers go beyond 9."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(8))
+    board = TensorBoard(tmp_path / "report" / "tensorboard" / "stage-1", -1)
+    for value in (1.0, 2.0):
+        board.rewind(0)
+        board.write(1, {"loss": value})
+    board.close()
+    assert curves(tmp_path) == {"loss": [(1, 2.0)]}
 
 
 def test_skipped_steps_and_absent_media(out, tiny):
