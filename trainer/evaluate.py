@@ -25,6 +25,7 @@ from trainer.objective import Reading
 from trainer.packing import media_rows
 from trainer.parallel import join_world
 from trainer.readings import readings_of
+from trainer.sampling.weights import cast_products
 from trainer.settings import TrainSettings
 from trainer.tasks import TASKS
 
@@ -73,10 +74,11 @@ def read_report(out: Path, stage: int) -> dict[str, Any]:
 
 
 def load_averaged(
-    settings: TrainSettings, out: Path, stage: int, latents: LatentSet, device: torch.device
+    settings: TrainSettings, out: Path, stage: int, latents: LatentSet, device: torch.device, lean: bool = False
 ) -> tuple[MMDiT, Progress]:
     """The model with the averaged weights of a stage's newest checkpoint, and that checkpoint's progress.
 
+    lean: for sampling alone, `cast_products` before anything is loaded.
     Raises ConfigError when there is none, or it belongs to other latents or another model.
     """
     settings.stage(stage)
@@ -86,9 +88,12 @@ def load_averaged(
             "checkpoint:absent", f"stage {stage} has no checkpoint: run `klear-train train --stage {stage}`"
         )
     check_fits(folder, settings, latents)
-    model = MMDiT(settings.model)
-    add_adapters(model, settings.lora)
-    load_base(model.to(device), settings)
+    with torch.device("meta"):
+        model = MMDiT(settings.model)
+        add_adapters(model, settings.lora)
+    if lean:
+        cast_products(model, settings.precision)
+    load_base(model.to_empty(device=device), settings)
     progress = load_ema(folder, model)
     return model.eval().requires_grad_(False), progress
 

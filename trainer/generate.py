@@ -31,7 +31,6 @@ from trainer.parallel import ParallelSettings, World, join_world, parallelize
 from trainer.patches import CELL
 from trainer.readings import readings_of
 from trainer.sampler import Sampled, sample_documents
-from trainer.sampling.weights import cast_products
 from trainer.settings import TrainSettings
 from trainer.space import Space
 from trainer.tasks import TASKS, Task, task_named
@@ -63,7 +62,7 @@ def generate(
     began = time.perf_counter()
     device = join_world(settings.device).device
     latents = open_latents(settings, out)
-    model, progress = load_averaged(settings, out, stage, latents, device)
+    model, progress = load_averaged(settings, out, stage, latents, device, lean=True)
     wanted = [task_named(name) for name in tasks or (["T2AV"] if prompts else TASKS)]
     requests = _prompted(latents, settings, prompts, wanted) if prompts else _from_clips(latents, settings, wanted)
     made = _make(model, requests, settings, latents)
@@ -89,7 +88,7 @@ def generate_from(
     began = time.perf_counter()
     if not prompts:
         raise ConfigError("generate:prompt", "an export holds no clips to take captions from: give --prompt")
-    pretrained = load_pretrained(export, join_world("auto").device, sets)
+    pretrained = load_pretrained(export, join_world("auto").device, sets, lean=True)
     wanted = [task_named(name) for name in tasks or ["T2AV"]]
     requests = _prompted(pretrained.space, pretrained.settings, prompts, wanted)
     made = _make(pretrained.model, requests, pretrained.settings, pretrained.space)
@@ -109,7 +108,6 @@ def _make(model: MMDiT, requests: Sequence[Request], settings: TrainSettings, sp
     readings = readings_of(space, settings.objective, device, settings.model.patch)
     documents = [request.document for request in requests]
     parallelize(model, World(0, 1, device), ParallelSettings(compile=g.compile), precision)
-    cast_products(model, precision)
     with console.ticking(f"generate {len(documents)} samples", g.steps, "steps") as ticker:
         return sample_documents(model, documents, readings, g.steps, g.guidance, precision, ticker.advance, g.reuse)
 

@@ -15,13 +15,14 @@ from pipeline.settings import with_sets
 from trainer.export.config import CONFIG, FORMAT, INDEX, stats_of
 from trainer.model.mmdit import MMDiT
 from trainer.quiet import quietly
+from trainer.sampling.weights import cast_products
 from trainer.settings import TrainSettings
 from trainer.space import LatentSpace
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """model: in evaluation mode, float32, frozen. settings: its sections model, objective, generate and the seed.
+    """model: in evaluation mode, frozen. settings: its sections model, objective, generate and the seed.
 
     space: how its latents were encoded and are scaled. config: the whole of config.json.
     """
@@ -32,10 +33,13 @@ class Pretrained:
     config: dict[str, Any]
 
 
-def load_pretrained(folder: Path, device: torch.device | str = "cpu", sets: Iterable[str] = ()) -> Pretrained:
+def load_pretrained(
+    folder: Path, device: torch.device | str = "cpu", sets: Iterable[str] = (), lean: bool = False
+) -> Pretrained:
     """Load what `klear-train export` wrote: weights in float32 on `device`, whatever dtype the files have.
 
-    sets: key=value on top of its settings, e.g. generate.steps=50.
+    sets: key=value on top of its settings, e.g. generate.steps=50. lean: for sampling alone, `cast_products` before
+    anything is loaded: klear_26b in 78 GB instead of 104, klear_26b_wide in 56.
     Raises ConfigError when the folder is no export, is of another format, or lacks a file.
     """
     config = read_config(folder)
@@ -43,6 +47,8 @@ def load_pretrained(folder: Path, device: torch.device | str = "cpu", sets: Iter
     settings = with_sets(TrainSettings, kept, sets)
     with torch.device("meta"):
         model = MMDiT(settings.model)
+    if lean:
+        cast_products(model, settings.precision)
     model = model.to_empty(device=device).eval().requires_grad_(False)
     fill(model, folder)
     stats = {medium: stats_of(numbers) for medium, numbers in config["statistics"].items()}

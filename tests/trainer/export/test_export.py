@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from manifests.errors import ConfigError
 from trainer.checkpoint import latest, load_ema
 from trainer.data.latents import LatentSet, find_latents
+from trainer.evaluate import load_averaged
 from trainer.export import stored
 from trainer.export.config import CONFIG, INDEX
 from trainer.export.export import export, grouped, whole
@@ -23,6 +24,7 @@ from trainer.export.pretrained import load_pretrained
 from trainer.generate import generate_from
 from trainer.loop import train
 from trainer.model.mmdit import MMDiT
+from trainer.sampling.weights import cast_products
 
 
 @pytest.fixture
@@ -193,6 +195,19 @@ def test_it_generates_without_the_run(trained, tmp_path):
         made = generate_from(folder, tmp_path / "samples", ["a bell rings"], ["T2AV", "T2A"], sets)
     assert [row["task"] for row in made["samples"]] == ["T2AV", "T2A"]
     assert all((tmp_path / "samples" / row["file"]).stat().st_size > 1000 for row in made["samples"])
+
+
+def test_for_sampling_both_loaders_cast_each_tensor_as_it_comes(trained, tiny, tmp_path):
+    """No float32 copy of what the passes use in bf16, from files of float32, and the bits of casting it later."""
+    settings = tiny.model_copy(update={"precision": "bf16"})
+    export(trained, 1, dtype="fp32", to=tmp_path / "model")
+    whole = dict(cast_products(averaged(trained, tiny), "bf16").named_parameters())
+    latents, cpu = LatentSet(find_latents(trained)), torch.device("cpu")
+    of_checkpoint, _ = load_averaged(settings, trained, 1, latents, cpu, lean=True)
+    of_export = load_pretrained(tmp_path / "model", sets=["precision=bf16"], lean=True).model
+    for model in (of_checkpoint, of_export):
+        assert all(p.dtype == whole[n].dtype and torch.equal(p, whole[n]) for n, p in model.named_parameters())
+    assert {p.dtype for p in whole.values()} == {torch.bfloat16, torch.float32}
 
 
 def test_files_are_cut_by_size_and_a_large_tensor_goes_alone():
