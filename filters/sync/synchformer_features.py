@@ -1,4 +1,4 @@
-"""Features of the segments of several clips at once: a clip's are made once, however many windows are judged."""
+"""Features of the segments of several clips at once, made once however many windows they are in; and the judgement."""
 
 from collections.abc import Sequence
 
@@ -29,6 +29,13 @@ def features_of(model: SynchformerModel, clips: Sequence[Media], at_once: int) -
         return [(none, none) for _ in clips]
     video, audio = (torch.cat(parts).split(counts) for parts in zip(*found))
     return list(zip(video, audio))
+
+
+@torch.inference_mode()
+def judge(model: SynchformerModel, features: tuple[Tensor, Tensor], first: Sequence[int]) -> np.ndarray:
+    """Probabilities (windows, classes) of windows that begin at these segments of the features of a clip."""
+    video, audio = (torch.stack([part[i : i + model.segments] for i in first]) for part in features)
+    return model(video, audio).float().softmax(-1).cpu().numpy().astype(np.float64)
 
 
 def _run(model: SynchformerModel, group: Sequence[tuple[np.ndarray, np.ndarray, int]]) -> tuple[Tensor, Tensor]:

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from filters.audio.mel import mel_bank
+from filters.sync.synchformer_windows import FRAME_STEP
 
-FPS, RATE = 25, 16_000
-FRAMES, FRAME_STEP = 16, 8
+RATE = 16_000
+FRAMES = 16
 SAMPLES, SAMPLE_STEP = 10_240, 5_120
 SIDE = 224
 _AT_ONCE = 16

@@ -80,8 +80,10 @@ class Scorer:
         return (prepare.squares(frames) if self.pictures is RGB_25_448 else frames), views[AUDIO_16K]
 
     def _judged(self, features: Any) -> tuple[list[int], np.ndarray]:
+        from filters.sync.synchformer_features import judge
+
         first = windows.starts(len(features[0]), self._model.segments, self.window_step)
-        return first, windows.judge(self._model, features, first) if first else np.zeros((0, 0))
+        return first, judge(self._model, features, first) if first else np.zeros((0, 0))
 
     def _load(self, precision: str, on: str) -> Any:
         from filters import checkpoint

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from filters.sync.synchformer_input import FPS, FRAME_STEP
-
+FPS, FRAME_STEP = 25, 8
+"""Of the pictures, and frames from one segment to the next."""
 GRID_S = np.round(np.linspace(-2, 2, 21), 1)
 """Offsets of the classes (s), in Synchformer's own sign: > 0 when the sound is early."""
 NEAR_S = 0.2
@@ -20,13 +17,6 @@ def starts(segments: int, window: int, step: int) -> list[int]:
     """First segments of the windows: every `step`, and the last that fits; none when there are too few."""
     last = segments - window
     return [] if last < 0 else sorted({*range(0, last + 1, step), last})
-
-
-@torch.inference_mode()
-def judge(model: Any, features: tuple[Tensor, Tensor], first: Sequence[int]) -> np.ndarray:
-    """Probabilities (windows, classes) of windows that begin at these segments of the features of a clip."""
-    video, audio = (torch.stack([part[i : i + model.segments] for i in first]) for part in features)
-    return model(video, audio).float().softmax(-1).cpu().numpy().astype(np.float64)
 
 
 @dataclass(frozen=True)

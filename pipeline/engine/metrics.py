@@ -5,17 +5,18 @@ Ray session nothing is recorded. Names and labels are few and fixed; the one lab
 code of an error, becomes `other` after MAX_CODES different ones.
 """
 
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
-
-import ray
-from ray.util.metrics import Counter, Gauge, Histogram
+from typing import TYPE_CHECKING, Any
 
 from pipeline.engine.event import moved
 from pipeline.engine.job import TIMINGS, Rows
+
+if TYPE_CHECKING:
+    from ray.util.metrics import Counter, Gauge, Histogram
 
 JOB = "klear_job"
 """The label that names the job. Not `job`: Prometheus gives that one to every series, for the scrape it came by."""
@@ -25,21 +26,27 @@ BEAT_S = 5.0
 STAGE_SECONDS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]
 
 _codes: set[str] = set()
-_held: dict[tuple[str, ...], tuple[Gauge, float, dict[str, str]]] = {}
+_held: "dict[tuple[str, ...], tuple[Gauge, float, dict[str, str]]]" = {}
 
 
 @cache
-def _counter(name: str, says: str, *labels: str) -> Counter:
+def _counter(name: str, says: str, *labels: str) -> "Counter":
+    from ray.util.metrics import Counter
+
     return Counter(f"klear_{name}", says, labels)
 
 
 @cache
-def _gauge(name: str, says: str, *labels: str) -> Gauge:
+def _gauge(name: str, says: str, *labels: str) -> "Gauge":
+    from ray.util.metrics import Gauge
+
     return Gauge(f"klear_{name}", says, labels)
 
 
 @cache
-def _stage_seconds() -> Histogram:
+def _stage_seconds() -> "Histogram":
+    from ray.util.metrics import Histogram
+
     return Histogram("klear_stage_seconds", "seconds of one key in one stage", STAGE_SECONDS, (JOB, "stage"))
 
 
@@ -59,7 +66,7 @@ class Recorder:
 
     def key(self, rows: Rows) -> None:
         """One key is done: these are its rows, its seconds by stage and the bytes it moved with them."""
-        if not ray.is_initialized():
+        if not _in_session():
             return
         for entry in rows.get(TIMINGS, []):
             _stage_seconds().observe(entry["seconds"], {JOB: self._job, "stage": entry["stage"]})
@@ -100,7 +107,7 @@ class Recorder:
             _set("parts", "parts: left, done, and leased by an actor", count, {JOB: self._job, "state": state})
 
     def _count(self, name: str, says: str, labels: dict[str, str], count: float = 1) -> None:
-        if ray.is_initialized():
+        if _in_session():
             _counter(name, says, JOB, *labels).inc(count, {JOB: self._job, **labels})
 
 
@@ -115,8 +122,14 @@ def decided(verdicts: Mapping[str, int], yields: list[dict[str, Any]]) -> None:
         _set("rejected", "clips that a gate of the policy rejects", count, {"gate": gate})
 
 
+def _in_session() -> bool:
+    """Without importing Ray, which takes a second: who has not is in no session."""
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
+
+
 def _set(name: str, says: str, value: float, labels: dict[str, str]) -> None:
-    if ray.is_initialized():
+    if _in_session():
         gauge = _gauge(name, says, *labels)
         gauge.set(value, labels)
         _held[name, *labels.values()] = (gauge, value, labels)

@@ -11,10 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-import ray.data
-from ray.exceptions import RayError
-from ray.util.annotations import RayDeprecationWarning
-
 from manifests.errors import KlearError
 from pipeline import console
 from pipeline.engine import lease, redo
@@ -54,6 +50,10 @@ def run(job: Job, parts: list[Part], on_event: OnEvent = lambda event: None) -> 
 
 def _stream(job: Job, parts: list[Part]) -> Iterator[dict[str, Any]]:
     """Do parts on the actor pool; an event for each."""
+    import ray.data  # here, since hands import this module too, with their workers
+    from ray.exceptions import RayError
+    from ray.util.annotations import RayDeprecationWarning
+
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it reports, we do, in fewer words
     context = ray.data.DataContext.get_current()  # copied when the dataset is made: set it first
     context.max_errored_blocks = -1  # a dead block is not a lost row: its part stays pending

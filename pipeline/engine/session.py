@@ -10,9 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray.exceptions import RayError
-
 from manifests.errors import ConfigError
 from pipeline import console
 from pipeline.engine.job import Needs
@@ -33,6 +30,8 @@ def start(address: str | None = None, cpus: int | None = None, dashboard: bool =
 
     dashboard: serve Ray's dashboard for a local session, on loopback; its address goes to stderr, a cluster's too.
     """
+    import ray
+
     if ray.is_initialized():
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -50,6 +49,9 @@ def connect(address: str, **options: Any) -> str | None:
 
     Raises ConfigError `session:address` when nobody answers there, or only to who has another token.
     """
+    import ray
+    from ray.exceptions import RayError
+
     try:
         if ":" in address.removeprefix("ray://"):
             host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -65,18 +67,20 @@ def connect(address: str, **options: Any) -> str | None:
 
 
 def _start_local(cpus: int | None, dashboard: bool, options: dict[str, Any]) -> str | None:
+    import ray
+
     _guard()
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its core prints warnings of its own on our stderr
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    with _hushed():
+    # Inherited, not a runtime environment: for that Ray asks an agent, and starts processes when they are wanted.
+    with _environment({**_QUIET, "PYTHONPATH": path}), _hushed():
         context = ray.init(
             address="local",  # never a cluster that happens to run on this machine
             num_cpus=cpus or os.cpu_count(),
             include_dashboard=dashboard,
             dashboard_host="127.0.0.1",
-            runtime_env={"env_vars": {**_QUIET, "PYTHONPATH": path}},
             **options,
         )
     return context.dashboard_url
@@ -95,6 +99,21 @@ def _tell(url: str | None, token: str | None) -> None:
         return
     asks = f" (it asks for the token {token})" if token else ""
     console.say(f"http://{url}{asks}", "dashboard", "bold")
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """These variables in the environment of this process, and of those that begin inside."""
+    kept = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager
@@ -117,6 +136,8 @@ def room(job: str, needs: Needs, wait: bool = False) -> int:
     Raises ConfigError `engine:needs` when no node can hold one; with `wait`, says so and lets the job wait for a node
     that can, as an autoscaling cluster may start one.
     """
+    import ray
+
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     found = sum(_fit(node, needs) for node in nodes)
     if not found:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from manifests.errors import ConfigError
@@ -82,3 +85,12 @@ def test_an_unknown_stage_names_the_nearest():
 def test_a_stage_has_one_table():
     with pytest.raises(ConfigError, match="named twice"):
         load("demo", ["tiers.1.stages.0.name=audio.loudness"])
+
+
+def test_no_stage_loads_heavy_libraries_before_it_works():
+    """Every command asks all stages what they are; torch alone takes two seconds."""
+    heavy = "{'torch', 'ray', 'onnxruntime', 'scipy.signal', 'transformers', 'pandas'}"
+    asked = "import sys; from pipeline import stages; [stages.kind(name) for name in stages.known()]; "
+    asked += f"sys.exit(str({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
+    assert found.stderr.strip() == "set()"

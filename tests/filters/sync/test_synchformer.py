@@ -16,7 +16,7 @@ from filters import checkpoint
 from filters.sync import synchformer_windows as windows
 from filters.sync.av_events import STAGE as AV_EVENTS
 from filters.sync.synchformer import STAGE
-from filters.sync.synchformer_input import FRAME_STEP, SAMPLE_STEP, squares
+from filters.sync.synchformer_input import SAMPLE_STEP, squares
 from filters.sync.synchformer_scorer import RGB_25, RGB_25_448
 from filters.sync.synchronisability import STAGE as SYNCHRONISABILITY
 from manifests.errors import BackendAbsent, ConfigError
@@ -159,7 +159,7 @@ def test_late_sound_is_positive_here_and_in_the_embedded_scorer() -> None:
     embedded = AV_EVENTS()(None, Views({AUDIO_16K: clip, LUMA_25: picture}), {})  # type: ignore[arg-type]
     assert windows.answer(certain).av_offset_s == pytest.approx(late_s)
     assert embedded["av_offset_s"] == pytest.approx(late_s, abs=0.02)
-    assert FRAME_STEP / 25 == SAMPLE_STEP / 16_000
+    assert windows.FRAME_STEP / windows.FPS == SAMPLE_STEP / 16_000
 
 
 def test_what_the_distribution_says() -> None:
