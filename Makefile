@@ -75,7 +75,7 @@ model-plan: setup ## what training a preset would take: parameters, FLOPs, memor
 	$(MODEL) plan --preset $(or $(PRESET),klear_26b) $(ARGS)
 
 test: setup ## the tests, in minutes on two cores
-	$(BIN)/python -m pytest -m "not slow and not faults" -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not faults" -n 2 $(ARGS)
 
 test-all: setup ## the slow tests too
 	$(BIN)/python -m pytest -m "not faults" $(ARGS)

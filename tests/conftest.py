@@ -17,11 +17,20 @@ if not Path("/dev/nvidiactl").exists():
 os.environ.setdefault("RAY_worker_niceness", "0")  # 15 else: on a busy machine a test would wait for minutes
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (pytest-xdist), a file is the work of one, and all that share the Ray session are."""
-    in_ray = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if item.path in in_ray else item.path.name))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """With several processes (pytest-xdist), a file is the work of one, and all that share the Ray session are.
+
+    Not by `--dist loadgroup`: pytest 9.2 does not see the names that pytest-xdist 3.8 gives the tests of a group.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "ray" if "ray_session" in (config.rootpath / file).read_text() else file
+
+    return ByFile(config, log)
 
 
 def _folder(variable: str) -> Path:
@@ -141,6 +150,13 @@ def released(tmp_path_factory, small_sources, small_preset):
 @pytest.fixture
 def one_by_one():
     """See `without_ray`."""
+    with without_ray():
+        yield
+
+
+@pytest.fixture(scope="module")
+def module_one_by_one():
+    """See `without_ray`; for fixtures of a module, and then for all of its tests."""
     with without_ray():
         yield
 

@@ -55,7 +55,7 @@ def sources(tmp_path):
     return folder
 
 
-def test_columns_gates_and_report(tmp_path, preset, sources, ray_session):
+def test_columns_gates_and_report(tmp_path, preset, sources, one_by_one):
     context = Context(tmp_path / "out", load(str(preset), []))
     ingest.run(context, [sources])
     filter.run(context)
@@ -98,7 +98,7 @@ def test_clips_held_together_have_the_rows_of_clips_alone(tmp_path, preset, sour
                 assert other[key] == (pytest.approx(value, abs=1e-4) if number else value), (name, key)
 
 
-def test_absent_weights_stop_the_job_before_any_work(tmp_path, preset, sources, ray_session):
+def test_absent_weights_stop_the_job_before_any_work(tmp_path, preset, sources, one_by_one):
     preset.write_text(preset.read_text().replace("tiny.pth", "nowhere.pth"))
     context = Context(tmp_path / "out", load(str(preset), []))
     ingest.run(context, [sources])

@@ -63,7 +63,7 @@ def preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory, sources, preset, ray_session) -> Context:
+def measured(tmp_path_factory, sources, preset, module_one_by_one) -> Context:
     context = Context(tmp_path_factory.mktemp("out"), load(str(preset), []))
     ingest.run(context, [str(sources)])
     filter.run(context)
@@ -135,7 +135,7 @@ def test_a_rejected_clip_stands_for_nobody(measured: Context, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_what_was_released_stays(tmp_path: Path, sources: Path, preset: Path, ray_session) -> None:
+def test_what_was_released_stays(tmp_path: Path, sources: Path, preset: Path, module_one_by_one) -> None:
     """Released while alone, a clip stays canonical when its copy arrives, whichever id is smaller."""
     for name, other in (("first.mp4", "again.mp4"), ("again.mp4", "first.mp4")):
         folder = tmp_path / name

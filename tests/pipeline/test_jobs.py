@@ -16,21 +16,14 @@ from pipeline.jobs import annotate, decide, filter, ingest, plan, shard, status,
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, small_sources, small_preset, ray_session):
-    def make(name):
-        context = Context(tmp_path_factory.mktemp(name), load(str(small_preset), []))
-        ingest.run(context, [small_sources])
-        filter.run(context)
-        annotate.run(context)
-        decide.run(context)
-        return context, shard.run(context)
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def first(run):
-    return run("first")
+def first(tmp_path_factory, small_sources, small_preset, ray_session):
+    """A run on Ray."""
+    context = Context(tmp_path_factory.mktemp("first"), load(str(small_preset), []))
+    ingest.run(context, [small_sources])
+    filter.run(context)
+    annotate.run(context)
+    decide.run(context)
+    return context, shard.run(context)
 
 
 def test_every_source_and_clip_is_accounted_for(first):
@@ -50,9 +43,10 @@ def test_the_duplicate_names_its_original(first):
     assert rows["note.txt"]["outcome"] == "ineligible" and rows["empty.mp4"]["error_code"] == "media:empty"
 
 
-def test_a_second_run_gives_the_same_bytes(first, run):
+def test_a_second_run_gives_the_same_bytes(first, released):
+    """Whoever works: actors of a pool, or one process part by part."""
     _, one = first
-    _, two = run("second")
+    _, two = released
     assert (one["ok"], one["causes"]) == (two["ok"], two["causes"]) == (10, {})
     assert [row["sha256"] for row in one["shards"]] == [row["sha256"] for row in two["shards"]]
 
@@ -112,7 +106,7 @@ def test_jobs_out_of_order_say_what_to_run_first(tmp_path, small_preset):
         annotate.run(context)
 
 
-def test_odd_sources_cost_themselves_alone(tmp_path, small_sources, small_preset, ray_session):
+def test_odd_sources_cost_themselves_alone(tmp_path, small_sources, small_preset, one_by_one):
     """A slide show too slow for any clip, a name that is not UTF-8, a file replaced after its ingest."""
     folder = tmp_path / "in"
     folder.mkdir()
@@ -136,7 +130,7 @@ def test_odd_sources_cost_themselves_alone(tmp_path, small_sources, small_preset
     assert found["clips"]["total"] == again["clips"] and found["clips"]["quarantined"] == 0
 
 
-def test_kept_clips_without_texts_are_not_sharded(tmp_path, small_sources, small_preset, ray_session):
+def test_kept_clips_without_texts_are_not_sharded(tmp_path, small_sources, small_preset, one_by_one):
     context = Context(tmp_path, load(str(small_preset), []))
     ingest.run(context, [small_sources])
     filter.run(context)

@@ -41,7 +41,7 @@ def test_rates_are_measured(tmp_path, small_sources, small_preset, in_process):
 
 def test_a_gpu_is_shared_by_as_many_as_fit(monkeypatch, capsys):
     node = {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 2.0, "memory": 64.0 * 2**30}}
-    monkeypatch.setattr(session.ray, "nodes", lambda: [node, node, {**node, "Alive": False}])
+    monkeypatch.setattr("ray.nodes", lambda: [node, node, {**node, "Alive": False}])
     assert session.room("measure.dear", Needs(cpus=1, gpus=0.25)) == 16
     assert session.room("measure.dear", Needs(cpus=4, gpus=0.25)) == 8
     assert session.room("measure.dear", Needs(cpus=1, memory_gib=16)) == 8

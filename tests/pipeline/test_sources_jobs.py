@@ -12,7 +12,7 @@ from pipeline.jobs import annotate, card, decide, filter, ingest, shard, status,
 
 
 @pytest.fixture
-def context(tmp_path, small_preset, ray_session):
+def context(tmp_path, small_preset, one_by_one):
     quick = ["private_hosts=true", "delay_s=0", "backoff_s=0.05", "backoff_max_s=0.2", f"cache={tmp_path / 'cache'}"]
     sets = [f"sources.{item}" for item in quick] + ["engine.max_error_rate=1.0"]
     return Context(tmp_path / "out", load(str(small_preset), sets))
