@@ -56,7 +56,10 @@ def test_no_words_over_drawn_sounds(name: str, known: bool) -> None:
     assert (row["text"], row["words"]) == ("", []) and row["guard"]
 
 
-@pytest.mark.parametrize("name", ["chaplin.mp4", "big_buck_bunny_0_30.webm", "big_buck_bunny_small.mp4"])
+@pytest.mark.parametrize(
+    "name",
+    ["chaplin.mp4", "big_buck_bunny_0_30.webm", pytest.param("big_buck_bunny_small.mp4", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("model", ["tiny.en", pytest.param("base", marks=pytest.mark.slow)])
 def test_no_words_over_films_without_speech(sound: Callable[..., np.ndarray], name: str, model: str) -> None:
     for known in (True, False):

@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 from trainer.codecs.stats import ChannelStats, Scaling, save_stats
 from trainer.data.sample import Sample
 from trainer.documents import Conditions, Document
+from trainer.loop import train
 from trainer.model.config import BytesConfig, ModelConfig, RopeConfig
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
@@ -132,17 +133,30 @@ def _write_latents(out: Path, settings: TrainSettings, cells: tuple[int, int] = 
     return out
 
 
+def _tiny() -> TrainSettings:
+    sets = ["model.width=32", "model.ffn=48", "model.rope.axes=[6,4,4]", "model.text_dim=7", "stages.0.tokens=200"]
+    return load_train_settings("tiny", [*sets, "stages.0.steps=6", "stages.1.steps=3", "save_every=2", "log_every=2"])
+
+
 @pytest.fixture
 def tiny() -> TrainSettings:
     """The `tiny` preset, smaller still."""
-    sets = ["model.width=32", "model.ffn=48", "model.rope.axes=[6,4,4]", "model.text_dim=7", "stages.0.tokens=200"]
-    return load_train_settings("tiny", [*sets, "stages.0.steps=6", "stages.1.steps=3", "save_every=2", "log_every=2"])
+    return _tiny()
 
 
 @pytest.fixture
 def out(tmp_path: Path, tiny: TrainSettings) -> Path:
     """A run folder with finished latents."""
     return _write_latents(tmp_path / "out", tiny)
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with stage 1 of `tiny` trained; to be copied, not changed."""
+    torch.set_num_threads(1)
+    out = _write_latents(tmp_path_factory.mktemp("trained") / "out", _tiny())
+    train(_tiny(), out, 1)
+    return out
 
 
 @pytest.fixture

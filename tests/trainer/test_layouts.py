@@ -26,7 +26,7 @@ def _changed(settings: TrainSettings, **parallel) -> TrainSettings:
 @pytest.mark.parametrize(
     "way",
     [
-        "context",
+        pytest.param("context", marks=pytest.mark.slow),
         pytest.param("copies", marks=pytest.mark.slow),
         pytest.param("copies and context", marks=pytest.mark.slow),
     ],

@@ -30,11 +30,9 @@ needs_peft = pytest.mark.skipif(not HAS_PEFT, reason="peft is not installed: pip
 
 
 @pytest.fixture
-def base(out, tiny, tmp_path) -> Path:
-    """An export of a trained base; its checkpoints are gone."""
-    train(tiny, out, 1)
-    export(out, 1, dtype="fp32", to=tmp_path / "base", max_gb=1e-4)
-    shutil.rmtree(out / "checkpoints")
+def base(trained_once, tmp_path) -> Path:
+    """An export of a trained base."""
+    export(trained_once, 1, dtype="fp32", to=tmp_path / "base", max_gb=1e-4)
     return tmp_path / "base"
 
 

@@ -22,15 +22,13 @@ from trainer.export.config import CONFIG, INDEX
 from trainer.export.export import export, grouped, whole
 from trainer.export.pretrained import load_pretrained
 from trainer.generate import generate_from
-from trainer.loop import train
 from trainer.model.mmdit import MMDiT
 from trainer.sampling.weights import cast_products
 
 
 @pytest.fixture
-def trained(out, tiny):
-    train(tiny, out, 1)
-    return out
+def trained(trained_once, tmp_path):
+    return shutil.copytree(trained_once, tmp_path / "out")
 
 
 def averaged(out: Path, settings) -> MMDiT:
