@@ -108,27 +108,41 @@ engine: {part_clips: 2, bucket_bits: 1}
     return path
 
 
+class Here:
+    """A hand that does the keys in this process."""
+
+    def __init__(self, worker):
+        self._worker = worker
+
+    def each(self, part, keys):
+        return self._worker.each(part, keys)
+
+
 @contextlib.contextmanager
 def without_ray():
-    """Jobs are done part by part in this process, by a hand: for tests of what they write, not of how they are run."""
+    """Jobs are worked off in this process, part by part: for tests of what they write, not of how they are run.
+
+    The list given holds (job, part, rows done) of everything that was worked on.
+    """
     from pipeline.engine import pool, session
     from pipeline.engine.event import Clock
-    from pipeline.engine.hand import Hand
+    from pipeline.jobs import shard_work
 
-    def run(job, parts, on_event):
-        hand = Hand(job.worker, job.limits)
-        try:
-            for part in job.pending(parts):
-                event = pool.do_part(job, part, hand, Clock())
-                on_event(event)
-        finally:
-            hand.stop()
+    done = []
 
+    def run(job, parts, on_event=lambda event: None):
+        for part in job.pending(parts):
+            event = pool.do_part(job, part, Here(job.worker), Clock())
+            done.append((job.name, part.name, event["rows"]))
+            on_event(event)
+
+    scratch = shard_work._scratch
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shard_work, "_scratch", lambda actor: scratch(os.getpid()))  # hand and actor are one here
         patch.setattr(pool, "run", run)
         patch.setattr(session, "start", lambda *arguments, **options: None)
         patch.setattr(session, "room", lambda job, needs, wait: 1)
-        yield
+        yield done
 
 
 @pytest.fixture(scope="session")
@@ -150,8 +164,8 @@ def released(tmp_path_factory, small_sources, small_preset):
 @pytest.fixture
 def one_by_one():
     """See `without_ray`."""
-    with without_ray():
-        yield
+    with without_ray() as done:
+        yield done
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,7 @@ def test_a_local_aligner_times_the_words(aligner: str, sound: Callable[..., np.n
     )
 
 
+@pytest.mark.slow
 def test_batches_pair_texts_with_their_windows(sound: Callable[..., np.ndarray]) -> None:
     speech, gap = sound("speech/jfk.flac"), np.zeros(16_000, np.float32)
     audio = np.concatenate([speech, gap] * 3)  # 36 s: two windows of at most 30 s

@@ -55,6 +55,7 @@ def test_several_clips_together_are_those_alone(tiny_whisper: str) -> None:
     assert together[1] == {"text": "", "words": [], "guard": "no_speech", "stem": "mix"}
 
 
+@pytest.mark.slow
 def test_real_clips_together_are_those_alone(sound: Callable[..., np.ndarray]) -> None:
     clips = [given(sound(f"grid/{name}.mpg")) for name in ("lwbsza", "bbaf2n", "swiz3n")]
     alone = [STAGE()(*clip) for clip in clips]
@@ -72,6 +73,7 @@ def test_the_multilingual_model_names_its_language(sound: Callable[..., np.ndarr
     assert row["text"].startswith("And so my fellow Americans") and row["in_speech_ratio"] == 1.0
 
 
+@pytest.mark.slow
 def test_german_is_written_as_german_or_not_at_all() -> None:
     (spoken,) = speak([Line("Morgen früh fährt der Zug zehn Minuten früher ab", "de")])
     said = np.asarray(soxr.resample(spoken.samples, sounds.RATE, 16_000), np.float32)

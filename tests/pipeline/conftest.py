@@ -1,6 +1,5 @@
 """A small web server that can be told to behave badly, for the tests of sources."""
 
-import os
 import re
 import threading
 import time
@@ -10,10 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pipeline.config import SourceSettings
-from pipeline.engine import pool, session
-from pipeline.engine.event import Clock
-from pipeline.engine.pool import do_part
-from pipeline.jobs import shard_work
 from pipeline.sources.store import Store
 
 
@@ -142,36 +137,3 @@ def make_store(tmp_path):
         return Store(SourceSettings(**{"cache": str(tmp_path / "cache"), **quick, **settings}))
 
     return make
-
-
-class Here:
-    """A hand that does the keys in this process."""
-
-    def __init__(self, worker, limits):
-        self.worker = worker
-
-    def each(self, part, keys):
-        return self.worker.each(part, keys)
-
-
-@pytest.fixture
-def in_process(monkeypatch):
-    """Jobs are worked off in this process, part after part, without Ray and without a hand.
-
-    The list given holds (job, part, rows done) of everything that was worked on.
-    """
-    done = []
-
-    def run(job, pending, on_event=lambda event: None):
-        for part in job.pending(pending):
-            hand = Here(job.worker, job.limits)
-            event = do_part(job, part, hand, Clock())
-            done.append((job.name, part.name, event["rows"]))
-            on_event(event)
-
-    scratch = shard_work._scratch
-    monkeypatch.setattr(shard_work, "_scratch", lambda actor: scratch(os.getpid()))  # hand and actor are one here
-    monkeypatch.setattr(pool, "run", run)
-    monkeypatch.setattr(session, "start", lambda *arguments, **options: None)
-    monkeypatch.setattr(session, "room", lambda job, needs, wait: 1)
-    return done

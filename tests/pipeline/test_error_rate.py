@@ -40,7 +40,7 @@ def test_a_job_of_bad_rows_stops_early(tmp_path, ray_session):
     assert len(events) == 4 and len(table.published()) < 40  # those under way may still end
 
 
-def test_it_fails_with_its_causes_and_goes_on_when_told_to(tmp_path, small_sources, small_preset, in_process):
+def test_it_fails_with_its_causes_and_goes_on_when_told_to(tmp_path, small_sources, small_preset, one_by_one):
     folder = tmp_path / "in"
     folder.mkdir()
     whole = (small_sources / "clip0.mp4").read_bytes()
@@ -52,7 +52,7 @@ def test_it_fails_with_its_causes_and_goes_on_when_told_to(tmp_path, small_sourc
         ingest.run(context, [folder])
     assert failed.value.code == "job:error_rate" and "max_error_rate" in str(failed.value)
     assert status.of(context.catalog)["sources"]["quarantined"] == 8
-    worked = {(job, part) for job, part, _ in in_process}
+    worked = {(job, part) for job, part, _ in one_by_one}
     told = ingest.run(Context(tmp_path / "out", load(str(small_preset), ["engine.max_error_rate=1"])), [folder])
     assert (told["ok"], told["quarantined"], told["clips"]) == (1, 8, 2)
-    assert not [(job, part) for job, part, _ in in_process[len(worked) :] if (job, part) in worked]
+    assert not [(job, part) for job, part, _ in one_by_one[len(worked) :] if (job, part) in worked]

@@ -21,7 +21,7 @@ def context_for(out, preset, url, **params):
 
 
 @pytest.fixture
-def run(tmp_path, small_sources, small_preset, in_process, monkeypatch):
+def run(tmp_path, small_sources, small_preset, one_by_one, monkeypatch):
     """Annotate once more, with other parameters; the context and what the job told."""
     monkeypatch.setenv("THE_KEY", "sk-secret")
 

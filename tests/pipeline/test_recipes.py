@@ -14,7 +14,7 @@ LOOSE = "engine.max_error_rate=1.0"
 
 
 @pytest.fixture
-def run(tmp_path, small_sources, small_preset, in_process):
+def run(tmp_path, small_sources, small_preset, one_by_one):
     """Everything once more with settings more; table -> recipe after it."""
 
     def again(*sets):
@@ -33,37 +33,37 @@ def stages(done):
     return {job for job, _, rows in done if rows}
 
 
-def test_nothing_changed_nothing_done(run, in_process):
-    before, worked = run(), len(in_process)
-    assert run() == before and not in_process[worked:]
+def test_nothing_changed_nothing_done(run, one_by_one):
+    before, worked = run(), len(one_by_one)
+    assert run() == before and not one_by_one[worked:]
 
 
-def test_another_encoder_setting_touches_the_shards_alone(run, in_process):
-    before, worked = run(), len(in_process)
+def test_another_encoder_setting_touches_the_shards_alone(run, one_by_one):
+    before, worked = run(), len(one_by_one)
     after = run("shard.crf=30")
-    assert stages(in_process[worked:]) == {"shard"}
+    assert stages(one_by_one[worked:]) == {"shard"}
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"release", "samples", "shards"}
 
 
 def test_a_measure_with_another_parameter_is_measured_again_and_its_neighbours_are_not(
-    run, in_process, monkeypatch, tmp_path
+    run, one_by_one, monkeypatch, tmp_path
 ):
     from filters.audio.fidelity import STAGE
 
-    before, worked = run(), len(in_process)
+    before, worked = run(), len(one_by_one)
     monkeypatch.setattr(STAGE, "VERSION", STAGE.VERSION + 1)
     after = run()
     changed = {name for name in before if before[name] != after[name]}
     assert "audio.fidelity" in changed
     assert not changed & {"clips", "cuts", "canonical", "probe", "audio.loudness", "video.technical", "video.stills"}
-    assert stages(in_process[worked:]) <= {"measure.cheap", "annotate", "shard"}
+    assert stages(one_by_one[worked:]) <= {"measure.cheap", "annotate", "shard"}
 
 
-def test_another_cut_makes_other_clips_and_no_other_sources(run, in_process, tmp_path, small_preset):
-    before, worked = run(), len(in_process)
+def test_another_cut_makes_other_clips_and_no_other_sources(run, one_by_one, tmp_path, small_preset):
+    before, worked = run(), len(one_by_one)
     after = run("cut.max_s=2.0")
-    assert not {"probe", "listing"} & stages(in_process[worked:])
+    assert not {"probe", "listing"} & stages(one_by_one[worked:])
     assert before["clips"] != after["clips"] and before["canonical"] == after["canonical"]
     found = status.of(Context(tmp_path / "out", load(str(small_preset), [LOOSE])).catalog)
     assert found["clips"]["total"] == 5 and found["clips"]["pending"] == 0  # one of 2 s each, in place of two of 1 s
@@ -80,7 +80,7 @@ def test_a_command_with_the_buckets_of_another_preset_keeps_those_of_the_folder(
     assert (after["clips"], after["sources"]) == (before["clips"], before["sources"])
 
 
-def test_what_a_run_wrote_is_not_its_source(tmp_path, small_sources, small_preset, in_process):
+def test_what_a_run_wrote_is_not_its_source(tmp_path, small_sources, small_preset, one_by_one):
     folder = tmp_path / "in"
     shutil.copytree(small_sources, folder)
     context = Context(folder / "out", load(str(small_preset), [LOOSE]))

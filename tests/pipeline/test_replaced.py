@@ -12,7 +12,7 @@ from pipeline.jobs import ingest, validate
 
 
 @pytest.fixture
-def context(tmp_path, small_preset, in_process):
+def context(tmp_path, small_preset, one_by_one):
     return Context(tmp_path / "out", load(str(small_preset), ["engine.max_error_rate=1.0", "engine.bucket_bits=0"]))
 
 

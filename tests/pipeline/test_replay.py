@@ -14,11 +14,11 @@ from pipeline.context import Context
 from pipeline.jobs import filter as filter_job
 from pipeline.jobs import find_row, ingest, replay, replay_source
 
-pytestmark = pytest.mark.usefixtures("in_process")
+pytestmark = pytest.mark.usefixtures("one_by_one")
 
 
 @pytest.fixture
-def context(tmp_path, small_sources, small_preset, in_process):
+def context(tmp_path, small_sources, small_preset, one_by_one):
     found = Context(tmp_path / "out", load(str(small_preset), []))
     ingest.run(found, [small_sources])
     filter_job.run(found)

@@ -24,7 +24,7 @@ def sources(tmp_path, small_sources):
 
 
 @pytest.fixture
-def context(tmp_path, small_preset, in_process):
+def context(tmp_path, small_preset, one_by_one):
     return Context(tmp_path / "out", load(str(small_preset), [LOOSE]))
 
 
@@ -44,19 +44,19 @@ def rest(context):
     decide.run(context)
 
 
-def test_a_source_that_was_away_when_it_was_measured(context, sources, tmp_path, in_process):
+def test_a_source_that_was_away_when_it_was_measured(context, sources, tmp_path, one_by_one):
     ingest.run(context, [sources])
     (sources / "clip1.mp4").rename(tmp_path / "away")
     filter_job.run(context)
     before = status.of(context.catalog)
     assert before["clips"]["quarantined"] == 2 and before["causes"]["media:missing"] == 2
     (tmp_path / "away").rename(sources / "clip1.mp4")
-    was, worked = contents(context.catalog), len(in_process)
+    was, worked = contents(context.catalog), len(one_by_one)
     told = retry.run(context, ["media:missing"])
     assert (told["retried"], told["healed"]) == (2, 2)
     assert told["jobs"] == [{"job": "measure.cheap", "retried": 2, "healed": 2, "still": 0}]
     assert told["next"] == ["filter", "annotate", "decide", "shard"] and told["kept"] == 10
-    assert sum(rows for _, _, rows in in_process[worked:]) == 2  # nothing else was done again
+    assert sum(rows for _, _, rows in one_by_one[worked:]) == 2  # nothing else was done again
     found = status.of(context.catalog)
     assert found["clips"] == {"total": 10, "ok": 10, "kept": 10, "rejected": 0, "quarantined": 0, "pending": 0}
     assert "media:missing" not in found["causes"]
@@ -103,7 +103,7 @@ def test_what_fails_again_stays_as_it_is(context, sources):
 
 
 @pytest.mark.parametrize("where", ["probe", "cut"])
-def test_a_source_heals_into_clips(context, sources, tmp_path, monkeypatch, small_preset, in_process, where):
+def test_a_source_heals_into_clips(context, sources, tmp_path, monkeypatch, small_preset, one_by_one, where):
     from pipeline.jobs import cut, probe
 
     module, name = (probe, "ProbeWorker") if where == "probe" else (cut, "CutWorker")
@@ -138,7 +138,7 @@ def _key(context, table):
     return context.catalog.require(table, "").schema.names[0]
 
 
-def test_a_shard_that_lacked_a_clip_is_rebuilt_in_its_place(context, sources, tmp_path, in_process, monkeypatch):
+def test_a_shard_that_lacked_a_clip_is_rebuilt_in_its_place(context, sources, tmp_path, one_by_one, monkeypatch):
     from pipeline.jobs import shard_work
 
     ingest.run(context, [sources])

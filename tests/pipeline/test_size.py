@@ -31,7 +31,7 @@ def test_no_more_workers_than_there_is_work_for(room, rows, rate, found):
     assert size.workers(room, rows, rate) == found
 
 
-def test_rates_are_measured(tmp_path, small_sources, small_preset, in_process):
+def test_rates_are_measured(tmp_path, small_sources, small_preset, one_by_one):
     context = Context(tmp_path / "out", load(str(small_preset), []))
     assert size.seconds_a_row(context.catalog, "probe") is None
     ingest.run(context, [small_sources])

@@ -15,11 +15,11 @@ from pipeline.jobs import filter as filter_job
 
 
 @pytest.fixture
-def half(tmp_path, small_sources, small_preset, in_process, monkeypatch):
+def half(tmp_path, small_sources, small_preset, one_by_one, monkeypatch):
     """An output folder whose cheap tier was stopped after two parts, the third being under way."""
     context = Context(tmp_path / "out", load(str(small_preset), []))
     ingest.run(context, [small_sources])
-    done = len(in_process)
+    done = len(one_by_one)
     begin = work.pool.run
 
     def stopped(job, pending, on_event):
@@ -31,7 +31,7 @@ def half(tmp_path, small_sources, small_preset, in_process, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         filter_job.run(context)
     monkeypatch.setattr("pipeline.work.pool.run", begin)
-    assert len(in_process) == done + 2
+    assert len(one_by_one) == done + 2
     return context
 
 

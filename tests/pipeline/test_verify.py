@@ -82,7 +82,7 @@ def test_only_what_would_be_made_again_is_forgotten(copy, small_preset):
 
 
 @pytest.mark.parametrize("fault", ["a source is gone", "other bytes"])
-def test_a_lost_tar_is_made_as_it_was_or_not_at_all(copy, in_process, monkeypatch, fault):
+def test_a_lost_tar_is_made_as_it_was_or_not_at_all(copy, one_by_one, monkeypatch, fault):
     before = {path.name: path.read_bytes() for path in shard_paths(copy)}
     table = copy.catalog.require("samples", "shard")
     was = table.read().to_pylist()

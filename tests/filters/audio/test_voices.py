@@ -128,6 +128,7 @@ def test_two_readers_with_a_pause_are_two(media_dir: Path) -> None:
     assert all((turn["speaker"] == "S1") == (turn["end_s"] < 3.6) for turn in found["turns"])
 
 
+@pytest.mark.slow
 def test_three_readers_over_three_windows(media_dir: Path) -> None:
     files = readers(media_dir)
     turns = [files[0], files[2][: 5 * RATE], files[4], files[1], files[5][: 5 * RATE]]
