@@ -17,10 +17,9 @@ from pipeline.jobs import selfcheck
 from pipeline.selfcheck import drawn, offsets, shots, through
 from pipeline.selfcheck.finding import Finding, detection, errors
 
-BRIEF = ("sound", "offsets")
-"""One of either kind; what the others check has tests of its own, and all of it is checked by the slow ones."""
+IN_CI = ("sound", "picture", "edited", "marks", "offsets", "faces", "shots", "speakers")
 EVERY = 4
-"""Of the offsets: five, of all three rates."""
+"""Of the offsets and of the films with cuts: five, of all three rates, and one."""
 
 
 class Kept:
@@ -77,7 +76,7 @@ def holds(kept: Kept, out: Path, media: Path | None, part: str, every: int, cons
         assert not [(row["measure"], row["case"], row["figures"]) for row in floored if not row["broken"]]
 
 
-@pytest.mark.parametrize("part", BRIEF)
+@pytest.mark.parametrize("part", IN_CI)
 def test_floors_hold_and_an_answer_that_never_changes_breaks_them(tmp_path: Path, monkeypatch, part: str) -> None:
     holds(Kept(monkeypatch), tmp_path, None, part, EVERY, [0.5])
 
