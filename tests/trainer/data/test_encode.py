@@ -153,7 +153,7 @@ def test_a_second_run_does_nothing_and_a_run_after_a_loss_restores_the_same_byte
     folder = find_latents(shards)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     stamps = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.tar")}
-    again = encode(shards, SETTINGS, workers=1)  # nothing to do: no worker is started
+    again = encode(shards, SETTINGS, workers=1)
     assert {k: again[k] for k in ("ok", "causes", "stats", "fidelity")} == {
         k: outcome[k] for k in ("ok", "causes", "stats", "fidelity")
     }
