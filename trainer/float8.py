@@ -118,11 +118,16 @@ class Float8Linear(nn.Linear):
         """(R, in_features) -> (R, out_features)."""
         if x.shape[0] < self.least:
             return super().forward(x)
-        device = x.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        dtype = self.dtype_of(x)
         train = torch.is_grad_enabled() and self.weight.requires_grad
         made = _Product.apply(x.to(dtype), self.weight, self.rowwise, train).to(dtype)
         return made if self.bias is None else made + self.bias.to(dtype)
+
+    @staticmethod
+    def dtype_of(x: torch.Tensor) -> torch.dtype:
+        """What a product of x is computed from, and returned in."""
+        device = x.device.type
+        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def use_float8(model: "MMDiT", kind: Float8, least: int, device: torch.device) -> None:

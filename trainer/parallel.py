@@ -153,6 +153,11 @@ def _runner(settings: ParallelSettings, device: torch.device) -> Callable[[Joint
         return lambda block: block.run
     if settings.compile:
         raise ConfigError("config:elementwise", "elementwise = 'triton' is not compiled: set compile=false")
+    if settings.float8 == "rowwise":
+        raise ConfigError(
+            "config:elementwise",
+            "elementwise = 'triton' makes one float8 scale a matrix: set float8=tensorwise or elementwise=torch",
+        )
     if not runs_triton(device):
         raise ConfigError("config:elementwise", "elementwise = 'triton' needs a CUDA device: set elementwise=torch")
     from trainer.model.fused.block import run_fused

@@ -13,7 +13,7 @@ _RULES = tuple(
     for kind, pattern in (
         ("memset", r"^Memset|\bmemset"),
         ("attention", r"sdpa|flash|fmha|FMHA|compute_dot_do_o|convert_dq|cudnn::fusion|flex_attention"),
-        ("elementwise", r"^(?:norm|heads|gelu|add)_(?:forward|backward)$"),  # ours: trainer/model/fused
+        ("elementwise", r"^(?:(?:norm|heads|gelu|add)_(?:forward|backward)|peaks|cast_tiles)$"),  # ours
         ("GEMM", r"nvjet|[gG]emm|GEMM|gemv|cutlass|xmma|splitK|cublas|scaled_mm|^triton_tem_fused"),
         ("optimizer", r"multi_tensor_apply|FusedAdam|^_adamw$"),
         ("gather, copy", rf"^triton_\w+?_fused(?:_{_MOVES})+_\d+$"),

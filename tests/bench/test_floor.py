@@ -9,6 +9,7 @@ from bench.step.sizes import GRIDS, SMALL, Sizes, clip_of, made_up_batch
 from bench.step.traffic import block_bytes
 from trainer.flops import Load, batch_load
 from trainer.gpus import gpu_named
+from trainer.plan.casts import cast_bytes
 from trainer.plan.trained import linears
 
 CONFIG = SMALL.ours()
@@ -36,7 +37,19 @@ def test_a_floor_by_hand():
     assert floor["GEMM"] > 6.0 and floor["attention"] == 1.0 and floor["optimizer"] == 3.0
     assert floor["elementwise"] == block_bytes(CONFIG, 64) / 1e6
     assert floor["step"] == pytest.approx(sum(floor[k] for k in ("GEMM", "attention", "optimizer", "elementwise")))
-    assert floor["GEMM"] - floor_of(ceilings(True), LOAD, 3e6, float8=True)["GEMM"] == pytest.approx(3.0)
+    half = floor_of(ceilings(True), LOAD, 3e6, float8=True)
+    assert floor["GEMM"] - half["GEMM"] == pytest.approx(3.0)
+    assert half["elementwise"] - floor["elementwise"] == pytest.approx(cast_bytes(CONFIG, 64) / 1e6)
+
+
+def test_bytes_of_casts_by_hand():
+    """Inputs of the four linears 96 each, and gradients 288, 96, 96, 96: each value 2 in, 1 + 1 out; attention's once
+    more, for its peak. Weights 6 x 96^2: 2 for the peak, 3 forward, 3 backward. A forward pass again casts the inputs
+    and the weights again."""
+    weights = 6 * 96 * 96
+    assert cast_bytes(CONFIG, 10) == 10 * (4 * (384 + 576) + 2 * 96) + 8 * weights
+    assert cast_bytes(CONFIG, 0, 3) == 3 * 8 * weights
+    assert cast_bytes(CONFIG, 10, again=True) - cast_bytes(CONFIG, 10) == 10 * (4 * 384 + 2 * 96) + 5 * weights
 
 
 def test_there_is_no_floor_without_its_ceilings():

@@ -30,6 +30,7 @@ NAMES = {
     ],
     "elementwise": [
         "norm_forward",
+        "cast_tiles",
         "norm_backward",
         "heads_backward",
         "gelu_forward",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from trainer.flops import Flops
 from trainer.gpus import GPUS_PER_NODE, Gpu
 from trainer.model.config import ModelConfig
+from trainer.plan.casts import cast_bytes
 from trainer.plan.layout import Layout
-from trainer.plan.trained import counted, newton_schulz_flops
+from trainer.plan.trained import counted, linears, newton_schulz_flops
 
 ELEMENTWISE = {False: 400, True: 165}
 """Bytes of a GPU's memory that elementwise work of one row in one block reads and writes, forward and backward, per
@@ -69,7 +70,7 @@ def traffic(config: ModelConfig, layout: Layout, step: Step) -> dict[str, float]
 
 def seconds(config: ModelConfig, layout: Layout, step: Step, gpu: Gpu) -> dict[str, float]:
     """Seconds of a step by what it does, and `step`: the longer of computing and FSDP's traffic, which overlap, and
-    what overlaps with nothing. The casts to float8 are left out: compiled, they join what stands before them."""
+    what overlaps with nothing. Casts to float8 are elementwise work, by the bytes of our kernels."""
     moved = traffic(config, layout, step)
     products = sum(step.flops.values()) - step.flops["attention"] - step.float8
     producing = products / gpu.gemm + (step.float8 / gpu.float8 if step.float8 else 0.0)
@@ -92,7 +93,16 @@ def seconds(config: ModelConfig, layout: Layout, step: Step, gpu: Gpu) -> dict[s
 
 def _elementwise(config: ModelConfig, layout: Layout, step: Step) -> float:
     again = 1.0 if layout.recompute == "none" else 4 / 3
-    return again * ELEMENTWISE[layout.compiled] * config.width * config.layers * step.rows
+    blocks = again * ELEMENTWISE[layout.compiled] * config.width * config.layers * step.rows
+    return blocks + _casts(config, layout, step)
+
+
+def _casts(config: ModelConfig, layout: Layout, step: Step) -> float:
+    if not step.float8:
+        return 0.0
+    a_row = 6 * config.layers * sum(out * given for out, given in linears(config).values())
+    again = layout.recompute in {"attention", "full"}
+    return config.layers * cast_bytes(config, step.float8 / a_row, step.turns, again)
 
 
 def _optimizer(config: ModelConfig, layout: Layout, gpu: Gpu) -> float:

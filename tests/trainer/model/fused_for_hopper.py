@@ -17,7 +17,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from trainer.adamw import _adamw
-from trainer.model.fused import column_kernels, head_kernels, norm_kernels
+from trainer.model.fused import cast_kernels, column_kernels, head_kernels, norm_kernels
 
 HOPPER = GPUTarget("cuda", 90, 32)
 HALF = (
@@ -41,27 +41,36 @@ HALF = (
     "joint",
     "qkv",
 )
+EIGHT = {"straight": "*fp8e4nv", "turned": "*fp8e4nv"}
 INTEGERS = {"group": "*i64", "chunks": "*i32", "place": "*i32"}
 NUMBERS = ("count", "rows", "width", "branch_rows", "stride", "heads", "half")
 FLOATS = ("epsilon", "lr", "share1", "share2", "decay")
 DIVISIBLE = ("count", "width", "stride", "heads", "half")
 """Multiples of 16 at the sizes we train: Triton then loads 16 bytes at once."""
 
-BRANCH = {"BLOCK": 4096, "HAS_BRANCH": True, "HAS_BIAS": True}
-BARE = {"BLOCK": 4096, "HAS_BRANCH": False, "HAS_BIAS": False, "branch": None, "bias": None, "gate": None}
+BRANCH = {"BLOCK": 4096, "HAS_BRANCH": True, "HAS_BIAS": True, "HAS_PEAK": True}
+NOTHING = {"branch": None, "bias": None, "gate": None, "peaks": None}
+BARE = {"BLOCK": 4096, "HAS_BRANCH": False, "HAS_BIAS": False, "HAS_PEAK": False, **NOTHING}
 COLUMNS = {"TILE": 1024, "HAS_BIAS": True}
+PEAKS = {**COLUMNS, "HAS_PEAK": True}
 HEADS = {"HEADS": 32, "HALF": 64, "PLACED": True, "HAS_BIAS": True}
+CAST = {"MOST": 448.0, "TILE": 128, "STRAIGHT": True, "TURNED": True}
 CASES: list[tuple[str, Any, dict[str, Any], int]] = [
     ("norm_forward", norm_kernels.norm_forward, BRANCH, 8),
     ("norm_forward bare", norm_kernels.norm_forward, BARE, 8),
     ("norm_backward", norm_kernels.norm_backward, BRANCH, 16),
     ("norm_backward bare", norm_kernels.norm_backward, {**BARE, "dbranch": None}, 16),
-    ("gelu_forward", column_kernels.gelu_forward, COLUMNS, 4),
-    ("gelu_backward", column_kernels.gelu_backward, COLUMNS, 4),
+    ("gelu_forward", column_kernels.gelu_forward, PEAKS, 4),
+    ("gelu_backward", column_kernels.gelu_backward, PEAKS, 4),
     ("add_forward", column_kernels.add_forward, COLUMNS, 4),
-    ("add_backward", column_kernels.add_backward, COLUMNS, 4),
+    ("add_backward", column_kernels.add_backward, PEAKS, 4),
     *((f"heads_forward {part}", head_kernels.heads_forward, {**HEADS, "PART": part}, 8) for part in (0, 2)),
-    *((f"heads_backward {part}", head_kernels.heads_backward, {**HEADS, "PART": part}, 8) for part in (0, 2)),
+    *(
+        (f"heads_backward {part}", head_kernels.heads_backward, {**HEADS, "PART": part, "HAS_PEAK": True}, 8)
+        for part in (0, 2)
+    ),
+    ("peaks", cast_kernels.peaks, {"TILE": 4096}, 4),
+    ("cast", cast_kernels.cast_tiles, CAST, 8),
     ("adamw", _adamw, {"TILE": 1024}, 4),
 ]
 
@@ -72,7 +81,7 @@ def type_of(name: str) -> str:
         return "i32"
     if name in FLOATS:
         return "fp32"
-    return INTEGERS.get(name, "*bf16" if name in HALF else "*fp32")
+    return {**INTEGERS, **EIGHT}.get(name, "*bf16" if name in HALF else "*fp32")
 
 
 def spilled(kernel: Any, constants: dict[str, Any], warps: int) -> int:

@@ -20,7 +20,7 @@ from trainer.tasks import TASKS
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def twins(config, dtype=torch.float32, **settings) -> list[MMDiT]:
+def twins(config, dtype=torch.float32, precision="fp32", **settings) -> list[MMDiT]:
     """A plain model and one with fused blocks, all weights random and equal."""
     models = []
     for elementwise in ("torch", "triton"):
@@ -32,9 +32,8 @@ def twins(config, dtype=torch.float32, **settings) -> list[MMDiT]:
                 if "norm_qk" in name:
                     p.add_(1.0)
         world = World(0, 1, DEVICE)
-        parallelize(
-            model.to(DEVICE, dtype), world, ParallelSettings(elementwise=elementwise, attention="math", **settings)
-        )
+        parallel = ParallelSettings(elementwise=elementwise, attention="math", **settings)
+        parallelize(model.to(DEVICE, dtype), world, parallel, precision)
         models.append(model)
     return models
 
@@ -90,8 +89,8 @@ def test_fused_equals_plain(config, mixed, changes):
 def test_queries_keys_and_values_are_three_tensors():
     """So `trainer/lengths.py` lays them out when it has plans made."""
     source = Source(
-        torch.randn(2, 24, device=DEVICE), None, torch.ones(2, 4, device=DEVICE), torch.randn(2, 2, 4, device=DEVICE),
-        None, chunks_of(torch.zeros(2, dtype=torch.int64)).to(DEVICE),
+        torch.randn(2, 24, device=DEVICE), None, None, torch.ones(2, 4, device=DEVICE),
+        torch.randn(2, 2, 4, device=DEVICE), None, chunks_of(torch.zeros(2, dtype=torch.int64)).to(DEVICE),
     )  # fmt: skip
     assert [x.stride() for x in to_heads([source], 2, 2)] == [(8, 4, 1)] * 3
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from trainer.gpus import GPUS
+from trainer.plan.casts import cast_bytes
 from trainer.plan.layout import Layout
 from trainer.plan.time import Step, seconds, traffic
-from trainer.plan.trained import counted, newton_schulz_flops
+from trainer.plan.trained import counted, linears, newton_schulz_flops
 from trainer.settings import load_train_settings
 
 CONFIG = load_train_settings("tiny").model
@@ -46,6 +47,16 @@ def test_float8_products_run_at_their_own_rate():
     layout = replace(HSDP, recompute="none")
     half = seconds(CONFIG, layout, replace(STEP, float8=679 * 10**12 // 2), H100)
     assert half["products"] == pytest.approx(0.5 + 0.5 * 679 / 1250)
+
+
+@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+def test_casts_to_float8_are_elementwise_work(recompute):
+    """Of 1,000 rows, in every turn's weights anew."""
+    layout = replace(HSDP, recompute=recompute)
+    a_row = 6 * CONFIG.layers * sum(out * given for out, given in linears(CONFIG).values())
+    plain, half = (seconds(CONFIG, layout, replace(STEP, float8=n * a_row), H100)["elementwise"] for n in (0, 1000))
+    bytes_ = CONFIG.layers * cast_bytes(CONFIG, 1000, STEP.turns, recompute == "full")
+    assert half - plain == pytest.approx(bytes_ / 3e12) and STEP.turns > 1
 
 
 def test_copies_add_up_their_gradients_once_a_step():

@@ -17,6 +17,7 @@ from trainer.model.exchange import heads_to_rows, rows_to_heads
 from trainer.model.fused.columns import add, gelu
 from trainer.model.fused.heads import Source, to_heads
 from trainer.model.fused.norm import add_norm_modulate, norm_modulate
+from trainer.model.fused.product import Input, casts, times
 from trainer.model.kernels import attend
 from trainer.model.modulation import PARTS
 
@@ -31,9 +32,12 @@ def run_fused(
     """See `JointBlock.forward`."""
     streams: list[StreamBlock] = list(block.streams.values())  # type: ignore[arg-type]
     parts = [table.split(table.shape[1] // PARTS, dim=1) for table in tables]
-    entered = [norm_modulate(x, part[0], part[1], row) for x, part, row in zip(tokens, parts, rows)]
+    entered = [
+        norm_modulate(x, part[0], part[1], row, casts(stream.qkv, len(x)))
+        for stream, x, part, row in zip(streams, tokens, parts, rows)
+    ]
     sources = [
-        Source(*_product(stream.qkv, y), stream.norm_qk.weight, row.rope, place, row.chunks)
+        Source(*times(stream.qkv, y), stream.norm_qk.weight, row.rope, place, row.chunks)
         for stream, (_, y), row, place in zip(streams, entered, rows, meeting.place)
     ]
     attended = _attend(sources, streams[0].heads, [len(x) for x in tokens], meeting)
@@ -49,15 +53,10 @@ def _after(
     gate_attention, shift, scale, gate_ffn = parts
     if type(stream.out) is not nn.Linear:  # float8 contracts rows, of which all together are a multiple of 16
         attended = functional.pad(attended, (0, 0, 0, len(x) - len(attended)))
-    x, y = add_norm_modulate(x, *_product(stream.out, attended), gate_attention, shift, scale, row)
-    return add(x, *_product(stream.ffn_out, gelu(*_product(stream.ffn_in, y), row)), gate_ffn, row)
-
-
-def _product(linear: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The product without its bias, and the bias; another module than a plain Linear adds its own (LoRA, float8)."""
-    if type(linear) is nn.Linear:
-        return functional.linear(x, linear.weight), linear.bias
-    return linear(x), None
+    branch, count = times(stream.out, Input(attended)), len(x)
+    x, y = add_norm_modulate(x, branch, gate_attention, shift, scale, row, casts(stream.ffn_in, count))
+    bent = gelu(times(stream.ffn_in, y), row, casts(stream.ffn_out, count))
+    return add(x, times(stream.ffn_out, bent), gate_ffn, row)
 
 
 def _attend(sources: Sequence[Source], heads: int, counts: Sequence[int], meeting: Meeting) -> list[torch.Tensor]:

@@ -3,6 +3,8 @@
 import triton
 import triton.language as tl
 
+from trainer.model.fused.cast_kernels import largest
+
 
 @triton.jit
 def _tanh(x):
@@ -10,7 +12,7 @@ def _tanh(x):
 
 
 @triton.jit
-def gelu_forward(h, bias, out, width, TILE: tl.constexpr, HAS_BIAS: tl.constexpr):
+def gelu_forward(h, bias, out, peaks, width, TILE: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_PEAK: tl.constexpr):
     columns = tl.program_id(1) * TILE + tl.arange(0, TILE)
     inside = columns < width
     here = tl.program_id(0).to(tl.int64) * width + columns
@@ -18,11 +20,17 @@ def gelu_forward(h, bias, out, width, TILE: tl.constexpr, HAS_BIAS: tl.constexpr
     if HAS_BIAS:
         x += tl.load(bias + columns, mask=inside, other=0.0).to(tl.float32)
     bent = _tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))
-    tl.store(out + here, (0.5 * x * (1.0 + bent)).to(out.dtype.element_ty), mask=inside)
+    result = (0.5 * x * (1.0 + bent)).to(out.dtype.element_ty)
+    tl.store(out + here, result, mask=inside)
+    if HAS_PEAK:
+        at = tl.program_id(0).to(tl.int64) * tl.num_programs(1) + tl.program_id(1)
+        tl.store(peaks + at, largest(result.to(tl.float32)))
 
 
 @triton.jit
-def gelu_backward(given, h, bias, chunks, dh, sums, width, TILE: tl.constexpr, HAS_BIAS: tl.constexpr):
+def gelu_backward(
+    given, h, bias, chunks, dh, sums, peaks, width, TILE: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_PEAK: tl.constexpr
+):
     chunk = tl.program_id(0)
     first, last = tl.load(chunks + 3 * chunk), tl.load(chunks + 3 * chunk + 1)
     columns = tl.program_id(1) * TILE + tl.arange(0, TILE)
@@ -31,6 +39,7 @@ def gelu_backward(given, h, bias, chunks, dh, sums, width, TILE: tl.constexpr, H
     if HAS_BIAS:
         offset += tl.load(bias + columns, mask=inside, other=0.0).to(tl.float32)
     total = tl.zeros([TILE], tl.float32)
+    peak = 0.0
     for row in range(first, last):
         here = tl.cast(row, tl.int64) * width + columns
         x = tl.load(h + here, mask=inside, other=0.0).to(tl.float32) + offset
@@ -39,8 +48,13 @@ def gelu_backward(given, h, bias, chunks, dh, sums, width, TILE: tl.constexpr, H
         slope = 0.5 * (1.0 + bent) + 0.5 * x * (1.0 - bent * bent) * steep
         down = tl.load(given + here, mask=inside, other=0.0).to(tl.float32) * slope
         total += down
-        tl.store(dh + here, down.to(dh.dtype.element_ty), mask=inside)
+        down = down.to(dh.dtype.element_ty)
+        tl.store(dh + here, down, mask=inside)
+        if HAS_PEAK:
+            peak = tl.maximum(peak, largest(down.to(tl.float32)))
     tl.store(sums + chunk.to(tl.int64) * width + columns, total, mask=inside)
+    if HAS_PEAK:
+        tl.store(peaks + chunk * tl.num_programs(1) + tl.program_id(1), peak)
 
 
 @triton.jit
@@ -59,8 +73,9 @@ def add_forward(x, branch, bias, gate, group, out, width, stride, TILE: tl.const
 
 @triton.jit
 def add_backward(
-    given, branch, bias, gate, chunks, down, sums, width, stride, TILE: tl.constexpr, HAS_BIAS: tl.constexpr
-):
+    given, branch, bias, gate, chunks, down, sums, peaks, width, stride,
+    TILE: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_PEAK: tl.constexpr,
+):  # fmt: skip
     chunk = tl.program_id(0)
     first, last = tl.load(chunks + 3 * chunk), tl.load(chunks + 3 * chunk + 1)
     columns = tl.program_id(1) * TILE + tl.arange(0, TILE)
@@ -72,13 +87,19 @@ def add_backward(
         offset += tl.load(bias + columns, mask=inside, other=0.0).to(tl.float32)
     gates = tl.zeros([TILE], tl.float32)
     biases = tl.zeros([TILE], tl.float32)
+    peak = 0.0
     for row in range(first, last):
         here = tl.cast(row, tl.int64) * width + columns
         dx = tl.load(given + here, mask=inside, other=0.0).to(tl.float32)
         gates += dx * (tl.load(branch + here, mask=inside, other=0.0).to(tl.float32) + offset)
         passed = dx * opened
         biases += passed
-        tl.store(down + here, passed.to(down.dtype.element_ty), mask=inside)
+        passed = passed.to(down.dtype.element_ty)
+        tl.store(down + here, passed, mask=inside)
+        if HAS_PEAK:
+            peak = tl.maximum(peak, largest(passed.to(tl.float32)))
     out = sums + chunk.to(tl.int64) * 2 * width + columns
     tl.store(out, gates, mask=inside)
     tl.store(out + width, biases, mask=inside)
+    if HAS_PEAK:
+        tl.store(peaks + chunk * tl.num_programs(1) + tl.program_id(1), peak)

@@ -6,6 +6,8 @@ PART: 0 queries, 1 keys, which are normed and turned; 2 values, which are not.
 import triton
 import triton.language as tl
 
+from trainer.model.fused.cast_kernels import largest
+
 
 @triton.jit
 def heads_forward(
@@ -35,8 +37,9 @@ def heads_forward(
 
 @triton.jit
 def heads_backward(
-    joint, qkv, bias, weight, rope, place, chunks, down, biases, weights, rows, heads, half, epsilon,
+    joint, qkv, bias, weight, rope, place, chunks, rows, heads, half, epsilon,
     PART: tl.constexpr, HEADS: tl.constexpr, HALF: tl.constexpr, PLACED: tl.constexpr, HAS_BIAS: tl.constexpr,
+    down, biases, weights, peaks, HAS_PEAK: tl.constexpr,
 ):  # fmt: skip
     chunk = tl.program_id(0).to(tl.int64)
     head, channel = tl.arange(0, HEADS)[:, None], tl.arange(0, HALF)[None, :]
@@ -45,6 +48,7 @@ def heads_backward(
     low, width = head * 2 * half + channel, heads * 2 * half
     bias1, bias2 = tl.zeros([HEADS, HALF], tl.float32), tl.zeros([HEADS, HALF], tl.float32)
     weight1, weight2 = tl.zeros([1, HALF], tl.float32), tl.zeros([1, HALF], tl.float32)
+    peak = 0.0
     for index in range(tl.load(chunks + 3 * chunk), tl.load(chunks + 3 * chunk + 1)):
         row = tl.cast(index, tl.int64)
         target, kept = _target(place, row, rows, PLACED)
@@ -67,8 +71,13 @@ def heads_backward(
         bias1 += g1
         bias2 += g2
         out = down + (row * 3 + PART) * width + low
-        tl.store(out, g1.to(down.dtype.element_ty), mask=inside)
-        tl.store(out + half, g2.to(down.dtype.element_ty), mask=inside)
+        g1, g2 = g1.to(down.dtype.element_ty), g2.to(down.dtype.element_ty)
+        tl.store(out, g1, mask=inside)
+        tl.store(out + half, g2, mask=inside)
+        if HAS_PEAK:
+            peak = tl.maximum(peak, tl.maximum(largest(g1.to(tl.float32)), largest(g2.to(tl.float32))))
+    if HAS_PEAK:
+        tl.store(peaks + chunk * 3 + PART, peak)
     summed = biases + (chunk * 3 + PART) * width + low
     tl.store(summed, bias1, mask=inside)
     tl.store(summed + half, bias2, mask=inside)

@@ -3,12 +3,14 @@
 import triton
 import triton.language as tl
 
+from trainer.model.fused.cast_kernels import largest
+
 
 @triton.jit
 def norm_forward(
-    x, branch, bias, gate, shift, scale, group, summed, y, statistics,
+    x, branch, bias, gate, shift, scale, group, summed, y, statistics, peaks,
     rows, width, branch_rows, stride, epsilon,
-    BLOCK: tl.constexpr, HAS_BRANCH: tl.constexpr, HAS_BIAS: tl.constexpr,
+    BLOCK: tl.constexpr, HAS_BRANCH: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_PEAK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     columns = tl.arange(0, BLOCK)
@@ -30,16 +32,19 @@ def norm_forward(
     inverse = 1.0 / tl.sqrt(tl.sum(centred * centred) / width + epsilon)
     factor = 1.0 + tl.load(scale + table, mask=inside, other=0.0)
     result = centred * inverse * factor + tl.load(shift + table, mask=inside, other=0.0)
-    tl.store(y + here, result.to(y.dtype.element_ty), mask=inside)
+    result = result.to(y.dtype.element_ty)
+    tl.store(y + here, result, mask=inside)
+    if HAS_PEAK:
+        tl.store(peaks + row, largest(result.to(tl.float32)))
     tl.store(statistics + row, mean)
     tl.store(statistics + rows + row, inverse)
 
 
 @triton.jit
 def norm_backward(
-    later, dy, summed, statistics, branch, bias, gate, scale, chunks, dx, dbranch, sums,
+    later, dy, summed, statistics, branch, bias, gate, scale, chunks, dx, dbranch, sums, peaks,
     rows, width, branch_rows, stride,
-    BLOCK: tl.constexpr, HAS_BRANCH: tl.constexpr, HAS_BIAS: tl.constexpr,
+    BLOCK: tl.constexpr, HAS_BRANCH: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_PEAK: tl.constexpr,
 ):  # fmt: skip
     chunk = tl.program_id(0)
     first, last = tl.load(chunks + 3 * chunk), tl.load(chunks + 3 * chunk + 1)
@@ -51,6 +56,7 @@ def norm_backward(
     scales = tl.zeros([BLOCK], tl.float32)
     gates = tl.zeros([BLOCK], tl.float32)
     biases = tl.zeros([BLOCK], tl.float32)
+    peak = 0.0
     if HAS_BRANCH:
         opened = tl.load(gate + table, mask=inside, other=0.0)
         offset = tl.zeros([BLOCK], tl.float32)
@@ -75,7 +81,10 @@ def norm_backward(
             down = tl.where(there, total * opened, 0.0)
             gates += tl.where(there, total * added, 0.0)
             biases += down
-            tl.store(dbranch + here, down.to(dbranch.dtype.element_ty), mask=there)
+            down = down.to(dbranch.dtype.element_ty)
+            tl.store(dbranch + here, down, mask=there)
+            if HAS_PEAK:
+                peak = tl.maximum(peak, largest(down.to(tl.float32)))
     parts = 4 if HAS_BRANCH else 2
     out = sums + chunk.to(tl.int64) * parts * width + columns
     tl.store(out, shifts, mask=inside)
@@ -83,3 +92,5 @@ def norm_backward(
     if HAS_BRANCH:
         tl.store(out + 2 * width, gates, mask=inside)
         tl.store(out + 3 * width, biases, mask=inside)
+    if HAS_PEAK:
+        tl.store(peaks + chunk, peak)
