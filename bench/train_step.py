@@ -13,6 +13,7 @@ ones, and the width of `klear_26b`. Every part is printed when it is done, with 
 
 import argparse
 import sys
+from itertools import product
 
 import torch
 
@@ -26,7 +27,7 @@ from bench.step.memory import in_processes
 from bench.step.report import Part, Report
 from bench.step.running import Running
 from bench.step.sizes import GRIDS
-from bench.step.streams import streams_apart
+from bench.step.streams import WAYS, streams_apart
 from bench.step.variants import VARIANTS, why_not
 from bench.step.wide import CUTS, wide
 
@@ -73,15 +74,19 @@ def run(report: Report, bench: Bench, tokens: list[int], names: list[str], parts
         for n in tokens:
             turns(report, bench, n, [name for name in names if n == min(tokens) or not VARIANTS[name].short])
             forget()  # the peer is compiled for one length
+    kinds = [kind for kind in WAYS if not why_not(VARIANTS[kind], not bench.small)]
     if "memory" in parts:
         report.part("peak memory", lambda: memory(bench, tokens))
     if "streams" in parts:
-        for n in tokens:
-            report.part(f"weights of each stream at {n:,} tokens", lambda n=n: streams_apart(bench, n))  # type: ignore[misc]
-        forget()
+        for n, kind in product(tokens, kinds):
+            title = f"weights of each stream at {n:,} tokens, {kind}"
+            report.part(title, lambda n=n, kind=kind: streams_apart(bench, n, kind))  # type: ignore[misc]
+            forget()
     if "wide" in parts:
-        for name in CUTS:
-            report.part(f"the width of klear_26b at {name}", lambda name=name: wide(bench, name))  # type: ignore[misc]
+        for name, kind in product(CUTS, kinds):
+            title = f"the width of klear_26b at {name}, {kind}"
+            report.part(title, lambda name=name, kind=kind: wide(bench, name, kind))  # type: ignore[misc]
+            forget()
 
 
 def main() -> None:

@@ -32,6 +32,8 @@ class ParallelSettings(Settings):
     they divide. recompute: activations made again in the backward pass. compile: blocks by torch.compile.
     attention: a kernel, see `trainer.model.kernels.KERNELS`. elementwise: whether what stands between the products of a
     block is torch's (compiled or not), or kernels in Triton (`trainer/model/fused`), which need a GPU and no compiler.
+    products: with `triton`, whether streams multiply with their own weights one by one, or text and sound, which have
+    few rows, in one launch.
     float8: products of the video's linears (or of the shared ones) in float8, with one scale a tensor and gradients in
     e5m2, or one a row and column and all in e4m3. float8_rows: a buffer of fewer rows takes the bf16 product; the
     default is an estimate (the casts of the weights cost what about 1,000 rows gain at an H100's rates), to be settled
@@ -45,6 +47,7 @@ class ParallelSettings(Settings):
     compile: bool = False
     attention: str = "auto"
     elementwise: Literal["torch", "triton"] = "torch"
+    products: Literal["each", "grouped"] = "each"
     float8: Float8 = "none"
     float8_rows: int = Field(default=2048, ge=1)
 
@@ -150,6 +153,8 @@ def parallelize(model: MMDiT, world: World, settings: ParallelSettings, precisio
 def _runner(settings: ParallelSettings, device: torch.device) -> Callable[[JointBlock], Callable[..., Any]]:
     """How a block runs, by who does its elementwise work."""
     if settings.elementwise == "torch":
+        if settings.products == "grouped":
+            raise ConfigError("config:products", "products = 'grouped' is a kernel in Triton: set elementwise=triton")
         return lambda block: block.run
     if settings.compile:
         raise ConfigError("config:elementwise", "elementwise = 'triton' is not compiled: set compile=false")
@@ -162,7 +167,7 @@ def _runner(settings: ParallelSettings, device: torch.device) -> Callable[[Joint
         raise ConfigError("config:elementwise", "elementwise = 'triton' needs a CUDA device: set elementwise=torch")
     from trainer.model.fused.block import run_fused
 
-    return lambda block: partial(run_fused, block)
+    return lambda block: partial(run_fused, block, settings.products == "grouped")
 
 
 def _draws(block: nn.Module) -> bool:

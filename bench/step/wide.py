@@ -21,18 +21,18 @@ CUTS = {"480p": (4, Clip(848, 480, 5.0)), "720p": (2, Clip(1280, 720, 5.0))}
 and 217 of sound (43.07 a second); with captions of 512 tokens and 76 rows of transcript 26,757 and 58,917 tokens."""
 
 
-def wide(bench: Bench, name: str) -> Part:
-    """One of `CUTS`, in bf16 (as FSDP gathers its weights), AdamW included."""
+def wide(bench: Bench, name: str, kind: str) -> Part:
+    """One of `CUTS`, in bf16 (as FSDP gathers its weights), AdamW included. kind: the variant that runs."""
     layers, clip = (1, Clip(64, 48, 1.0, text=8)) if bench.small else CUTS[name]
     config = _tiny() if bench.small else _preset(layers)
     batch = made_up_batch(config, clip.info())
-    model = our_steps(config, batch, bench.device, VARIANTS["bf16"])
+    model = our_steps(config, batch, bench.device, VARIANTS[kind])
     load = batch_load(batch.packed)
     with Clocks() as clocks:
         turn = in_turn({name: model.step}, bench.rounds, bench.each(load.tokens), bench.device)[name]
         told = clocks.during(turn.spans)
     flops = sum(training_flops(load, config).values())
-    title = f"klear_26b, {layers} layers, {name}"
+    title = f"klear_26b, {layers} layers, {name}, {kind}"
     text = table(HEAD, [step_row(load.tokens, flops, title, model, turn, told)])
     text += f"\n\nRows: {', '.join(map(str, load.rows))} (video, its text, audio's text, audio)."
     plan = predicted(config, load, bench.gpu, model.optimizer_bytes) if bench.gpu else None

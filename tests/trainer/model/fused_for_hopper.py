@@ -17,7 +17,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from trainer.adamw import _adamw
-from trainer.model.fused import cast_kernels, column_kernels, head_kernels, norm_kernels
+from trainer.model.fused import cast_kernels, column_kernels, grouped_kernels, head_kernels, norm_kernels
 
 HOPPER = GPUTarget("cuda", 90, 32)
 HALF = (
@@ -40,12 +40,27 @@ HALF = (
     "down",
     "joint",
     "qkv",
+    *(f"{letter}{i}" for letter in "abc" for i in range(3)),
 )
 EIGHT = {"straight": "*fp8e4nv", "turned": "*fp8e4nv"}
 INTEGERS = {"group": "*i64", "chunks": "*i32", "place": "*i32"}
-NUMBERS = ("count", "rows", "width", "branch_rows", "stride", "heads", "half")
+NUMBERS = (
+    "rows0",
+    "rows1",
+    "rows2",
+    "depth",
+    "along",
+    "across",
+    "count",
+    "rows",
+    "width",
+    "branch_rows",
+    "stride",
+    "heads",
+    "half",
+)
 FLOATS = ("epsilon", "lr", "share1", "share2", "decay")
-DIVISIBLE = ("count", "width", "stride", "heads", "half")
+DIVISIBLE = ("count", "width", "stride", "heads", "half", "depth", "along", "across")
 """Multiples of 16 at the sizes we train: Triton then loads 16 bytes at once."""
 
 BRANCH = {"BLOCK": 4096, "HAS_BRANCH": True, "HAS_BIAS": True, "HAS_PEAK": True}
@@ -54,6 +69,7 @@ BARE = {"BLOCK": 4096, "HAS_BRANCH": False, "HAS_BIAS": False, "HAS_PEAK": False
 COLUMNS = {"TILE": 1024, "HAS_BIAS": True}
 PEAKS = {**COLUMNS, "HAS_PEAK": True}
 HEADS = {"HEADS": 32, "HALF": 64, "PLACED": True, "HAS_BIAS": True}
+TILES = {"ROWS": 128, "COLUMNS": 128, "DEPTH": 64}
 CAST = {"MOST": 448.0, "TILE": 128, "STRAIGHT": True, "TURNED": True}
 CASES: list[tuple[str, Any, dict[str, Any], int]] = [
     ("norm_forward", norm_kernels.norm_forward, BRANCH, 8),
@@ -71,6 +87,8 @@ CASES: list[tuple[str, Any, dict[str, Any], int]] = [
     ),
     ("peaks", cast_kernels.peaks, {"TILE": 4096}, 4),
     ("cast", cast_kernels.cast_tiles, CAST, 8),
+    ("grouped forward", grouped_kernels.grouped, {**TILES, "along": 1}, 8),
+    ("grouped backward", grouped_kernels.grouped, {**TILES, "across": 1}, 8),
     ("adamw", _adamw, {"TILE": 1024}, 4),
 ]
 
@@ -91,7 +109,7 @@ def spilled(kernel: Any, constants: dict[str, Any], warps: int) -> int:
     aligned = {
         (i,): [["tt.divisibility", 16]]
         for i, name in enumerate(names)
-        if types[name].startswith("*") or name in DIVISIBLE
+        if types[name].startswith("*") or (name in DIVISIBLE and name not in constants)
     }
     values = {(names.index(name),): value for name, value in constants.items()}
     made = triton.compile(ASTSource(kernel, types, values, aligned), target=HOPPER, options={"num_warps": warps})

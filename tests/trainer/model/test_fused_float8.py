@@ -6,16 +6,13 @@ import triton.language as tl
 from triton.runtime import interpreter
 
 from manifests.errors import ConfigError
-from tests.trainer.model.test_fused import DEVICE, assert_equal, outcome, twins
-from trainer.data.sample import Sample
+from tests.trainer.model.twins import DEVICE, assert_equal, outcome, small_document, twins
 from trainer.divides import ALIGN
-from trainer.documents import Conditions, Document
 from trainer.float8 import E4M3, E5M2, Float8Linear, scaled
 from trainer.model.fused import product
 from trainer.model.fused.casts import cast, cast_both, cast_turned, peak_of
 from trainer.model.fused.product import Input
 from trainer.packing import pack
-from trainer.tasks import TASKS
 
 FORMATS = {tl.float8e4nv: E4M3, tl.float8e5: E5M2}
 
@@ -94,16 +91,6 @@ def test_fewer_rows_take_the_plain_product():
     assert torch.equal(made.product + made.bias, linear(x))
 
 
-def _document(config) -> Document:
-    """The first latent is clean: two noise levels of the video. Few rows, for the interpreter is slow."""
-    g = torch.Generator().manual_seed(3)
-    video, audio = torch.randn(2, 2, 2, config.video_channels, generator=g), torch.randn(3, 5, generator=g)
-    texts = [torch.randn(2, config.text_dim, generator=g) for _ in range(2)]
-    sample = Sample("0" * 32, "train", "sound", tuple(TASKS), video, audio, *texts, torch.zeros(1, dtype=torch.uint8))
-    noise = [torch.randn(x.shape, generator=g) for x in (video, audio)]
-    return Document(sample, TASKS["TI2AV"], Conditions(0.3, 0.8, *noise))
-
-
 @pytest.fixture
 def models(config):
     """models(shared): a plain and a fused model of one layer with float8, and a micro-batch."""
@@ -112,7 +99,7 @@ def models(config):
         small = config.model_copy(update={"layers": 1, "shared": shared})
         made = twins(small, torch.bfloat16, "bf16", float8="tensorwise", float8_rows=1, **settings)
         multiple = ALIGN if DEVICE.type == "cuda" else 1
-        return made, pack([_document(small)], small, pad_rows=1, multiple=multiple)
+        return made, pack([small_document(3, "TI2AV", small)], small, pad_rows=1, multiple=multiple)
 
     return make
 

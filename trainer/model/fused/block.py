@@ -15,48 +15,64 @@ from trainer.model.attention import Meeting, in_order, spread
 from trainer.model.block import JointBlock, Rows, StreamBlock
 from trainer.model.exchange import heads_to_rows, rows_to_heads
 from trainer.model.fused.columns import add, gelu
+from trainer.model.fused.grouped import times_each
 from trainer.model.fused.heads import Source, to_heads
 from trainer.model.fused.norm import add_norm_modulate, norm_modulate
-from trainer.model.fused.product import Input, casts, times
+from trainer.model.fused.product import Input, casts
 from trainer.model.kernels import attend
 from trainer.model.modulation import PARTS
 
 
 def run_fused(
     block: JointBlock,
+    together: bool,
     tokens: Sequence[torch.Tensor],
     tables: Sequence[torch.Tensor],
     rows: Sequence[Rows],
     meeting: Meeting,
 ) -> list[torch.Tensor]:
-    """See `JointBlock.forward`."""
+    """See `JointBlock.forward`. together: products of the three streams beside the video in one launch."""
     streams: list[StreamBlock] = list(block.streams.values())  # type: ignore[arg-type]
     parts = [table.split(table.shape[1] // PARTS, dim=1) for table in tables]
     entered = [
         norm_modulate(x, part[0], part[1], row, casts(stream.qkv, len(x)))
         for stream, x, part, row in zip(streams, tokens, parts, rows)
     ]
+    made = times_each([stream.qkv for stream in streams], [y for _, y in entered], together)
     sources = [
-        Source(*times(stream.qkv, y), stream.norm_qk.weight, row.rope, place, row.chunks)
-        for stream, (_, y), row, place in zip(streams, entered, rows, meeting.place)
+        Source(*product, stream.norm_qk.weight, row.rope, place, row.chunks)
+        for stream, product, row, place in zip(streams, made, rows, meeting.place)
     ]
     attended = _attend(sources, streams[0].heads, [len(x) for x in tokens], meeting)
-    return [
-        _after(stream, x, a, part[2:], row)
-        for stream, (x, _), a, part, row in zip(streams, entered, attended, parts, rows)
-    ]
+    return _after(streams, [x for x, _ in entered], attended, [part[2:] for part in parts], rows, together)
 
 
 def _after(
-    stream: StreamBlock, x: torch.Tensor, attended: torch.Tensor, parts: Sequence[torch.Tensor], row: Rows
-) -> torch.Tensor:
-    gate_attention, shift, scale, gate_ffn = parts
-    if type(stream.out) is not nn.Linear:  # float8 contracts rows, of which all together are a multiple of 16
-        attended = functional.pad(attended, (0, 0, 0, len(x) - len(attended)))
-    branch, count = times(stream.out, Input(attended)), len(x)
-    x, y = add_norm_modulate(x, branch, gate_attention, shift, scale, row, casts(stream.ffn_in, count))
-    bent = gelu(times(stream.ffn_in, y), row, casts(stream.ffn_out, count))
-    return add(x, times(stream.ffn_out, bent), gate_ffn, row)
+    streams: Sequence[StreamBlock],
+    tokens: Sequence[torch.Tensor],
+    attended: Sequence[torch.Tensor],
+    parts: Sequence[Sequence[torch.Tensor]],
+    rows: Sequence[Rows],
+    together: bool,
+) -> list[torch.Tensor]:
+    """Both residual branches. parts: gate of attention, then shift, scale, gate of the FFN."""
+    padded = [Input(_padded(stream.out, a, len(x))) for stream, a, x in zip(streams, attended, tokens)]
+    branches = times_each([stream.out for stream in streams], padded, together)
+    joined = [
+        add_norm_modulate(x, branch, part[0], part[1], part[2], row, casts(stream.ffn_in, len(x)))
+        for stream, x, branch, part, row in zip(streams, tokens, branches, parts, rows)
+    ]
+    wide = times_each([stream.ffn_in for stream in streams], [y for _, y in joined], together)
+    bent = [gelu(made, row, casts(stream.ffn_out, len(x))) for stream, x, made, row in zip(streams, tokens, wide, rows)]
+    made = times_each([stream.ffn_out for stream in streams], bent, together)
+    return [add(x, product, part[3], row) for (x, _), product, part, row in zip(joined, made, parts, rows)]
+
+
+def _padded(linear: nn.Module, attended: torch.Tensor, rows: int) -> torch.Tensor:
+    """Float8 contracts rows, of which all together are a multiple of 16."""
+    if type(linear) is nn.Linear:
+        return attended
+    return functional.pad(attended, (0, 0, 0, rows - len(attended)))
 
 
 def _attend(sources: Sequence[Source], heads: int, counts: Sequence[int], meeting: Meeting) -> list[torch.Tensor]:

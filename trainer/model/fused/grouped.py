@@ -1,0 +1,80 @@
+"""The products of the three streams beside the video, which have few rows each, in one launch.
+
+Alone, 216 rows fill 24 to 72 tiles of 128 by 128 and an H100 has 132 processors. Gradients of weights are products of
+their own: those have a tile for every 128 by 128 weights.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import triton
+from torch import nn
+
+from trainer.model.fused.grouped_kernels import grouped
+from trainer.model.fused.product import Input, Made, times
+
+COUNT = 3
+
+_ROWS, _COLUMNS, _DEPTH = 128, 128, 64
+
+_ALIGN = 16
+"""Bytes that the kernel loads at once."""
+
+
+def times_each(linears: Sequence[nn.Module], given: Sequence[Input], together: bool) -> list[Made]:
+    """Product by product of the streams, video first. together: the last three in one launch where they can be."""
+    if not (together and len(linears) == COUNT + 1):
+        return [times(linear, x) for linear, x in zip(linears, given, strict=True)]
+    return [times(linears[0], given[0]), *_times_together(linears[1:], [x.value for x in given[1:]])]
+
+
+def _times_together(linears: Sequence[nn.Module], given: Sequence[torch.Tensor]) -> list[Made]:
+    kind = given[0].device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else given[0].dtype
+    plain = [linear for linear in linears if type(linear) is nn.Linear]
+    tensors = [x.to(dtype) for x in (*given, *(linear.weight for linear in plain))]
+    if len(plain) < COUNT or not all(_readable(x) for x in tensors):
+        return [times(linear, Input(x)) for linear, x in zip(linears, given, strict=True)]
+    products = _Together.apply(*tensors)
+    return [Made(product, linear.bias, None) for product, linear in zip(products, plain, strict=True)]
+
+
+def _readable(x: torch.Tensor) -> bool:
+    """Whether the kernel can read its rows 16 bytes at once."""
+    return x.is_contiguous() and x.data_ptr() % _ALIGN == 0 and x.shape[1] * x.element_size() % _ALIGN == 0
+
+
+def multiply(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], turned: bool) -> list[torch.Tensor]:
+    """Three a (R_i, D) by three b, (D, W), or (W, D) where they are `turned`: three (R_i, W), summed in float32."""
+    depth, width = a[0].shape[1], b[0].shape[0 if turned else 1]
+    made = [x.new_empty(len(x), width) for x in a]
+    along, across = (1, depth) if turned else (width, 1)
+    tiles = sum(triton.cdiv(len(x), _ROWS) for x in a)
+    grouped[(tiles * triton.cdiv(width, _COLUMNS),)](
+        *a, *b, *made, *map(len, a), width, depth, along, across, _ROWS, _COLUMNS, _DEPTH, num_warps=8, num_stages=3
+    )
+    return made
+
+
+class _Together(torch.autograd.Function):
+    """Three x (R_i, K) and three weights (N, K) -> three x weight^T (R_i, N)."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors)
+        return tuple(multiply(tensors[:COUNT], tensors[COUNT:], turned=True))
+
+    @staticmethod
+    def backward(ctx: Any, *given: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        xs, weights = ctx.saved_tensors[:COUNT], ctx.saved_tensors[COUNT:]
+        # Text rows of the last block reach no loss: nothing to multiply, and no gradient, as one by one.
+        some = [w.new_empty(0, len(w)) if g is None else g.contiguous() for g, w in zip(given, weights, strict=True)]
+        made = multiply(some, weights, turned=False) if any(map(len, some)) else [None] * COUNT
+        to_x = [None if g is None else x for g, x in zip(given, made, strict=True)]
+        to_weight = [
+            g.t() @ x if need and kept is not None else None
+            for g, kept, x, need in zip(some, given, xs, ctx.needs_input_grad[COUNT:], strict=True)
+        ]
+        return *to_x, *to_weight
