@@ -22,7 +22,7 @@ from bench.harness import record
 from bench.markdown import table
 from trainer.data.sample import Sample
 from trainer.documents import Conditions, Document
-from trainer.gradients import clip, global_norm, gradients
+from trainer.gradients import clipping, global_norm, gradients
 from trainer.model.config import BytesConfig, ModelConfig, RopeConfig
 from trainer.model.init import init_weights
 from trainer.model.mmdit import MMDiT
@@ -128,8 +128,7 @@ def train(variant: Variant, steps: int) -> Trained:
         rows, counts = media_losses(output, batch, READINGS), loss_counts(batch)
         global_loss(rows, counts, ObjectiveSettings()).backward()
         grads = gradients(model.parameters())
-        clip(grads, global_norm(grads), 1.0)
-        optimizer.step(LR * min(1.0, (step + 1) / WARMUP), never)
+        optimizer.step(LR * min(1.0, (step + 1) / WARMUP), never, clipping(global_norm(grads), 1.0))
         losses.append(torch.stack([rows.video.sum(), rows.audio.sum()]).detach() / counts)
     video, audio = torch.stack(losses).T.tolist()
     return Trained(video, audio, time.perf_counter() - began)

@@ -21,6 +21,7 @@ def adamw_(
     *,
     number: torch.Tensor,
     skip: torch.Tensor,
+    factor: torch.Tensor,
     lr: float,
     betas: tuple[float, float],
     decay: float,
@@ -33,16 +34,16 @@ def adamw_(
     for tensors in zip(weights, grads, first, second, strict=True):
         count = tensors[0].numel()
         _adamw[(triton.cdiv(count, _TILE),)](
-            *tensors, corrections, skip, count, lr, 1 - betas[0], 1 - betas[1], lr * decay, EPSILON, _TILE
+            *tensors, corrections, skip, factor, count, lr, 1 - betas[0], 1 - betas[1], lr * decay, EPSILON, _TILE
         )
 
 
 @triton.jit
-def _adamw(w, g, m, v, corrections, skip, count, lr, share1, share2, decay, epsilon, TILE: tl.constexpr):  # type: ignore[no-untyped-def]
+def _adamw(w, g, m, v, corrections, skip, factor, count, lr, share1, share2, decay, epsilon, TILE: tl.constexpr):  # type: ignore[no-untyped-def]
     if tl.load(skip) == 0:
         at = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)
         inside = at < count
-        grad = tl.load(g + at, mask=inside, other=0.0).to(tl.float32)
+        grad = tl.load(g + at, mask=inside, other=0.0).to(tl.float32) * tl.load(factor)
         mean = tl.load(m + at, mask=inside, other=0.0).to(tl.float32)
         square = tl.load(v + at, mask=inside, other=0.0).to(tl.float32)
         weight = tl.load(w + at, mask=inside, other=0.0).to(tl.float32)

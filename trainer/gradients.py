@@ -1,4 +1,4 @@
-"""Gradients of sharded parameters: their global norm and its clip, on local shards, without waiting for the device."""
+"""Gradients of sharded parameters: their global norm and what clips it, on local shards, without a wait."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -47,10 +47,12 @@ def global_norm(grads: Sequence[torch.Tensor]) -> torch.Tensor:
     return total.sqrt()
 
 
-@torch.no_grad()
-def clip(grads: Sequence[torch.Tensor], norm: torch.Tensor, most: float) -> None:
-    """Scale the gradients, whose global norm is `norm`, to a norm of `most` where it is larger."""
-    torch._foreach_mul_([local(grad) for grad in grads], (most / (norm + 1e-6)).clamp(max=1.0))
+def clipping(norm: torch.Tensor, most: float) -> torch.Tensor:
+    """What gradients, whose global norm is `norm`, are multiplied by to have one of at most `most`: a scalar there.
+
+    The optimizer does it as it reads them, so that they are not read and written once more.
+    """
+    return (most / (norm + 1e-6)).clamp(max=1.0)
 
 
 def shard_groups(tensor: torch.Tensor) -> tuple[dist.ProcessGroup, ...]:

@@ -46,13 +46,16 @@ def muon_parts(names: Iterable[str]) -> dict[str, int]:
 
 
 @torch.no_grad()
-def momentum_step(pieces: Sequence[Piece], lr: float, decay: float, momentum: float, skip: torch.Tensor) -> None:
-    """Move every piece by its orthogonal momentum (Nesterov); where `skip` (scalar) is 1 nothing changes."""
+def momentum_step(
+    pieces: Sequence[Piece], lr: float, decay: float, momentum: float, skip: torch.Tensor, factor: torch.Tensor
+) -> None:
+    """Move every piece by its orthogonal momentum (Nesterov), of gradients times `factor`; where `skip` is 1 nothing
+    changes. Both are scalars on the device."""
     stay = skip > 0
     for batch in _batches(pieces):
         directions = []
         for piece in batch:
-            grad, old = local(piece.parameter.grad), local(piece.momentum)  # type: ignore[arg-type]
+            grad, old = local(piece.parameter.grad) * factor, local(piece.momentum)  # type: ignore[arg-type]
             new = old.lerp(grad, 1 - momentum)
             directions.append(grad.lerp(new, momentum))
             old.copy_(torch.where(stay, old, new))

@@ -83,18 +83,20 @@ class Optimizer:
         self.updates = torch.zeros((), device=device)
 
     @torch.no_grad()
-    def step(self, lr: float, skip: torch.Tensor) -> None:
-        """One update with the gradients as they are, then clear them; where `skip` (scalar) is 1 nothing changes."""
+    def step(self, lr: float, skip: torch.Tensor, factor: torch.Tensor | None = None) -> None:
+        """One update with the gradients times `factor` (scalar), then clear them; where `skip` (scalar) is 1 nothing
+        changes."""
+        factor = torch.ones_like(skip) if factor is None else factor
         for names, decay in self.groups:
-            self._adamw([n for n in names if local(self.parameters[n]).numel()], lr, decay, skip)
+            self._adamw([n for n in names if local(self.parameters[n]).numel()], lr, decay, skip, factor)
         if self.muon:
             pieces = [Piece(self.parameters[n], self.state[n]["momentum"], parts) for n, parts in self.muon.items()]
-            momentum_step(pieces, lr, self.settings.weight_decay, self.settings.momentum, skip)
+            momentum_step(pieces, lr, self.settings.weight_decay, self.settings.momentum, skip, factor)
         self.updates += 1 - skip
         for parameter in self.parameters.values():
             parameter.grad = None
 
-    def _adamw(self, names: list[str], lr: float, decay: float, skip: torch.Tensor) -> None:
+    def _adamw(self, names: list[str], lr: float, decay: float, skip: torch.Tensor, factor: torch.Tensor) -> None:
         columns = [
             [local(self.parameters[n]) for n in names],
             [local(self.parameters[n].grad) for n in names],  # type: ignore[arg-type]
@@ -102,30 +104,33 @@ class Optimizer:
             [local(self.state[n]["exp_avg_sq"]) for n in names],
         ]
         if self.settings.kernel == "triton":
-            columns = self._large_by_triton(columns, lr, decay, skip)
+            columns = self._large_by_triton(columns, lr, decay, skip, factor)
         if self.settings.state_dtype == "fp32":
-            self._fused(columns, lr, decay, skip)
+            self._fused(columns, lr, decay, skip, factor)
             return
         # The kernel wants one dtype: moments go through float32 one tensor at a time. A skip rounds back to itself.
         for parameter, grad, *moments in zip(*columns, strict=True):
             wide = [moment.float() for moment in moments]
-            self._fused([[parameter], [grad], *([w] for w in wide)], lr, decay, skip)
+            self._fused([[parameter], [grad], *([w] for w in wide)], lr, decay, skip, factor)
             for moment, value in zip(moments, wide, strict=True):
                 moment.copy_(value)
 
     def _large_by_triton(
-        self, columns: list[list[torch.Tensor]], lr: float, decay: float, skip: torch.Tensor
+        self, columns: list[list[torch.Tensor]], lr: float, decay: float, skip: torch.Tensor, factor: torch.Tensor
     ) -> list[list[torch.Tensor]]:
         """Update the large tensors, each by a launch of its own. Returns the columns of the others, for torch."""
         from trainer.adamw import adamw_
 
         large = [weight.numel() >= LARGE for weight in columns[0]]
         tensors = [list(compress(column, large)) for column in columns]
-        adamw_(*tensors, number=self.updates + 1, skip=skip, lr=lr, betas=self.settings.betas, decay=decay)
+        number, betas = self.updates + 1, self.settings.betas
+        adamw_(*tensors, number=number, skip=skip, factor=factor, lr=lr, betas=betas, decay=decay)
         return [list(compress(column, [not one for one in large])) for column in columns]
 
-    def _fused(self, columns: list[list[torch.Tensor]], lr: float, decay: float, skip: torch.Tensor) -> None:
-        """torch's kernel: with `found_inf` 1 it leaves weights and moments untouched."""
+    def _fused(
+        self, columns: list[list[torch.Tensor]], lr: float, decay: float, skip: torch.Tensor, factor: torch.Tensor
+    ) -> None:
+        """torch's kernel: with `found_inf` 1 it leaves weights and moments untouched; it divides by `grad_scale`."""
         if not columns[0]:
             return
         number = self.updates + 1
@@ -144,6 +149,7 @@ class Optimizer:
             eps=1e-8,
             amsgrad=False,
             maximize=False,
+            grad_scale=factor.reciprocal(),
             found_inf=skip,
         )
 

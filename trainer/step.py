@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from trainer.gradients import clip, global_norm, gradients
+from trainer.gradients import clipping, global_norm, gradients
 from trainer.guard import document_shares
 from trainer.objective import Reading, global_loss, loss_counts, media_losses
 from trainer.observe.breakdown import Breakdown
@@ -48,8 +48,7 @@ def train_step(
     reason = run.guard.judge(norm, totals[:2], totals[2:4])
     run.guard.note(run.progress.step, (reason, norm), batches, shares)
     run.stop.hear(totals[4:])
-    clip(grads, norm, settings.optim.clip)
     skip = (reason > 0).float()
-    run.optimizer.step(lr, skip)
+    run.optimizer.step(lr, skip, clipping(norm, settings.optim.clip))
     run.ema.update(run.model, skip)
     return torch.where(skip > 0, torch.nan, torch.cat([totals[:2] / counts, norm.reshape(1)]))

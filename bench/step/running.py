@@ -54,7 +54,7 @@ class OwnAdamW:
         self.weights, self.lr = list(parameters), lr
         self.moments = [[torch.zeros_like(p) for p in self.weights] for _ in range(2)]
         self.number = torch.ones((), device=self.weights[0].device)
-        self.never = torch.zeros_like(self.number)
+        self.never, self.whole = torch.zeros_like(self.number), torch.ones_like(self.number)
 
     def step(self) -> None:
         """One update of all that have a gradient, as torch's."""
@@ -62,7 +62,8 @@ class OwnAdamW:
 
         rows = [(p, p.grad, *m) for p, *m in zip(self.weights, *self.moments, strict=True) if p.grad is not None]
         columns = zip(*rows, strict=True)
-        adamw_(*columns, number=self.number, skip=self.never, lr=self.lr, betas=(0.9, 0.999), decay=0.01)  # type: ignore[misc,call-arg]
+        scalars = {"number": self.number, "skip": self.never, "factor": self.whole}
+        adamw_(*columns, **scalars, lr=self.lr, betas=(0.9, 0.999), decay=0.01)  # type: ignore[misc,call-arg]
         self.number += 1
 
 

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from manifests.errors import ConfigError
-from trainer.gradients import clip, global_norm, gradients
+from trainer.gradients import clipping, global_norm, gradients
 from trainer.muon import RMS, newton_schulz
 from trainer.optim import Optimizer, OptimSettings, undecayed
 
@@ -133,7 +133,31 @@ def test_norm_and_clip_are_torchs(model):
     grads = gradients(model.parameters())
     kept = [g.clone() for g in grads]
     norm = global_norm(grads)
-    clip(grads, norm, 0.5)
-    theirs = torch.nn.utils.clip_grad_norm_(model.parameters(), 1e9)
-    assert torch.allclose(theirs, torch.tensor(0.5))
+    theirs = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+    for clipped, grad in zip(grads, kept, strict=True):
+        assert torch.allclose(grad * clipping(norm, 0.5), clipped, rtol=1e-6)
+    assert torch.allclose(theirs, norm) and clipping(norm, 1e9) == 1
     assert torch.allclose(norm, torch.cat([g.flatten() for g in kept]).norm())
+
+
+@pytest.mark.parametrize("sets", [{}, {"kind": "muon"}, {"state_dtype": "bf16"}, {"kernel": "triton"}], ids=str)
+def test_gradients_are_clipped_as_they_are_read(monkeypatch, sets):
+    """Odd sizes; one of the tensors is small enough for torch."""
+    from copy import deepcopy
+
+    monkeypatch.setattr("trainer.optim.LARGE", 100)
+    if sets.get("kind") == "muon":
+        monkeypatch.setattr("trainer.optim.muon_parts", lambda names: {"0.weight": 1})
+    model = torch.nn.Sequential(torch.nn.Linear(40, 67), torch.nn.Linear(67, 5))
+    other = deepcopy(model)
+    ours, theirs = (Optimizer(m, OptimSettings(**sets)) for m in (model, other))
+    before = [p.detach().clone() for p in model.parameters()]
+    for seed in range(2):
+        _give_gradients(model, seed)
+        _give_gradients(other, seed, 0.3)
+        ours.step(0.01, torch.zeros(()), torch.tensor(0.3))
+        theirs.step(0.01, torch.zeros(()))
+    states = [[t.float() for of in one.state.values() for t in of.values()] for one in (ours, theirs)]
+    for a, b in zip((*model.parameters(), *states[0]), (*other.parameters(), *states[1]), strict=True):
+        assert torch.allclose(a, b, rtol=1e-2 if "state_dtype" in sets else 1e-5, atol=1e-7)
+    assert all(not torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))

@@ -15,9 +15,12 @@ channel of the width, by whether blocks are compiled. Not: counted from the oper
 estimate. Compiled: of a bare block of one stream (norms, SwiGLU, RoPE, residuals; no AdaLN), from 12.2 ms at 9,152 rows
 and 44 ms at 32,192 measured on an H100 in 8 blocks of width 3,072, times 3.0 TB/s. `StreamBlock` itself: not yet."""
 
-UPDATE = 36
+UPDATE = 28
 """Bytes that the end of a step reads and writes for a parameter, without AdamW's moments: the norm its gradient (4),
-clipping that twice (8), the update both and the weight again (12), the average the weight, and itself twice (12)."""
+the update both and the weight again (12), the average the weight, and itself twice (12)."""
+
+CLIPPED = 4
+"""What torch's AdamW writes besides: the clipped gradient. Muon reads it again."""
 
 MOMENTS = {4: 16, 2: 40}
 """Bytes of reading and writing both moments of a parameter by torch's kernel, by their size: half-size ones pass
@@ -106,8 +109,9 @@ def _casts(config: ModelConfig, layout: Layout, step: Step) -> float:
 
 
 def _optimizer(config: ModelConfig, layout: Layout, gpu: Gpu) -> float:
-    adamw = (UPDATE + moment_traffic(layout)) * (layout.trained - layout.momenta)
-    held = (adamw + (UPDATE + 8) * layout.momenta) / layout.shard / gpu.copy
+    clipped = 0 if layout.own_adamw else CLIPPED
+    adamw = (UPDATE + clipped + moment_traffic(layout)) * (layout.trained - layout.momenta)
+    held = (adamw + (UPDATE + 2 * CLIPPED + 8) * layout.momenta) / layout.shard / gpu.copy
     return held + (newton_schulz_flops(config, layout.shard) / gpu.gemm if layout.momenta else 0.0)
 
 
