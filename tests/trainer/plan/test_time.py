@@ -36,9 +36,9 @@ def test_compiled_blocks_move_less():
 
 @pytest.mark.parametrize(("size", "own", "each"), [(4, False, 48), (2, False, 72), (4, True, 44), (2, True, 36)])
 def test_a_steps_end_by_hand(size, own, each):
-    """Norm 4, update 12, average 12, torch's clipped gradient 4, and two moments: in and out in float32 (16); half-size ones are read (2),
-    widened (4), read and written (8), read (4) and rounded back (2), each;
-    our kernel reads and writes them (4)."""
+    """Norm 4, update 12, average 12, torch's clipped gradient 4, and two moments: in and out in float32 (16); half-size
+    ones are read (2), widened (4), read and written (8), read (4) and rounded back (2), each; our kernel reads and
+    writes them (4)."""
     layout = replace(HSDP, shard=16, moment_bytes=size, own_adamw=own)
     assert seconds(CONFIG, layout, STEP, H100)["optimizer"] == pytest.approx(each * P / 16 / 3e12)
 
