@@ -1,10 +1,9 @@
 """Processes and devices: who runs where, and how the model is sharded. The model itself knows none of this."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -14,8 +13,8 @@ from torch import nn
 
 from manifests.errors import ConfigError
 from pipeline.settings import Settings
-from trainer.devices import runs_triton
 from trainer.divides import ALIGN, Float8, check_context, check_float8, keeps_rows, shards_of
+from trainer.elementwise import runner
 from trainer.float8 import use_float8
 from trainer.model.block import JointBlock
 from trainer.model.exchange import Context
@@ -136,7 +135,7 @@ def parallelize(model: MMDiT, world: World, settings: ParallelSettings, precisio
     The model may be on the meta device (`materialise` follows). Gradients are summed, not averaged: the loss is already
     divided by global counts. Raises ConfigError when the numbers of processes do not divide, or float8 cannot be.
     """
-    run_of = _runner(settings, world.device)
+    run_of = runner(model, settings, world.device)
     check_float8(settings.float8, model.config, precision)
     use_float8(model, settings.float8, settings.float8_rows, world.device)
     model.kernel = settings.attention
@@ -148,26 +147,6 @@ def parallelize(model: MMDiT, world: World, settings: ParallelSettings, precisio
     if world.size > 1:
         _shard(model, world, settings, precision)
     return model
-
-
-def _runner(settings: ParallelSettings, device: torch.device) -> Callable[[JointBlock], Callable[..., Any]]:
-    """How a block runs, by who does its elementwise work."""
-    if settings.elementwise == "torch":
-        if settings.products == "grouped":
-            raise ConfigError("config:products", "products = 'grouped' is a kernel in Triton: set elementwise=triton")
-        return lambda block: block.run
-    if settings.compile:
-        raise ConfigError("config:elementwise", "elementwise = 'triton' is not compiled: set compile=false")
-    if settings.float8 == "rowwise":
-        raise ConfigError(
-            "config:elementwise",
-            "elementwise = 'triton' makes one float8 scale a matrix: set float8=tensorwise or elementwise=torch",
-        )
-    if not runs_triton(device):
-        raise ConfigError("config:elementwise", "elementwise = 'triton' needs a CUDA device: set elementwise=torch")
-    from trainer.model.fused.block import run_fused
-
-    return lambda block: partial(run_fused, block, settings.products == "grouped")
 
 
 def _draws(block: nn.Module) -> bool:

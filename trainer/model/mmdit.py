@@ -26,7 +26,7 @@ class Still(NamedTuple):
     """What a pass reads besides the media and their noise levels: the same at every step of sampling.
 
     texts: tokens of video text and of audio text, (R, width). rope: per buffer of the blocks, (R, 2, head_dim) float32,
-    rows as they lie there. order: as `Packed` has it. chunks: per buffer, likewise. meeting: who attends to whom.
+    rows as they lie there. order, chunks: as `Packed` has them. meeting: who attends to whom.
     """
 
     texts: tuple[torch.Tensor, torch.Tensor]
@@ -98,9 +98,7 @@ class MMDiT(nn.Module):
             self.audio_text(packed.audio_text, packed.audio_text_kind, packed.transcript, packed.transcript_row),
         )
         rope = [self._as_one(rope, packed.order)] if self.config.shared else rope
-        streams, joint = packed.chunks[:-1], packed.chunks[-1:]
-        chunks = joint if self.config.shared else streams
-        return Still(texts, rope, packed.order, chunks, self._meeting(packed))
+        return Still(texts, rope, packed.order, packed.chunks, self._meeting(packed))
 
     def levels(self, sigmas: torch.Tensor) -> Levels:
         """The part of a pass that reads noise levels (G,) alone: each AdaLN matrix is read once for all of them."""
@@ -116,8 +114,8 @@ class MMDiT(nn.Module):
         tokens = self._through_blocks(self.embed(video, audio, still.texts), group, still, levels)
         first, last = STREAMS.index("video"), STREAMS.index("audio")
         return Prediction(
-            self.heads["video"](tokens[first], video, levels.heads[0], group[first]),
-            self.heads["audio"](tokens[last], audio, levels.heads[1], group[last]),
+            self.heads["video"](tokens[first], video, levels.heads[0], group[first], still.chunks[first]),
+            self.heads["audio"](tokens[last], audio, levels.heads[1], group[last], still.chunks[last]),
         )
 
     def embed(
@@ -138,7 +136,8 @@ class MMDiT(nn.Module):
         if self.config.shared:
             group = [self._as_one(shifted(group, len(levels.heads[0])), order)]
             tokens = [self._as_one(tokens, order)]
-        rows = [Rows(*row) for row in zip(still.rope, group, still.chunks, strict=True)]
+        chunks = still.chunks[-1:] if self.config.shared else still.chunks[:-1]
+        rows = [Rows(*row) for row in zip(still.rope, group, chunks, strict=True)]
         kernel = pick(self.kernel, tokens[0].device, tokens[0].dtype)
         meeting = still.meeting._replace(kernel=kernel)
         for block, tables in zip(self.blocks, levels.blocks):

@@ -45,6 +45,7 @@ HALF = (
 EIGHT = {"straight": "*fp8e4nv", "turned": "*fp8e4nv"}
 INTEGERS = {"group": "*i64", "chunks": "*i32", "place": "*i32"}
 NUMBERS = (
+    "tall",
     "rows0",
     "rows1",
     "rows2",

@@ -72,7 +72,7 @@ def test_products_have_the_bits_of_the_plain_linear(trains):
     linear.weight.requires_grad_(trains[1])
     x, given = (torch.randn(32, n, device=DEVICE).bfloat16() for n in (32, 48))
     found = []
-    for way in (lambda t: linear(t) - linear.bias, lambda t: product.times(linear, Input(t)).product):
+    for way in (lambda t: linear(t) - linear.bias, lambda t: product.times(linear, Input(t, None, len(t))).product):
         leaf, linear.weight.grad = x.clone().requires_grad_(trains[0]), None
         made = way(leaf)
         made.backward(given)
@@ -83,10 +83,25 @@ def test_products_have_the_bits_of_the_plain_linear(trains):
         assert (torch.equal(a, b) and a.any()) if wanted else a is b is None
 
 
+@pytest.mark.parametrize("rows", [10, 144])
+def test_rows_that_are_missing_are_zeros(rows):
+    """What attention leaves has no rows for pads; the product has them, and the gradient of what it left has none."""
+    torch.manual_seed(0)
+    linear = Float8Linear.of(torch.nn.Linear(32, 48, dtype=torch.bfloat16, device=DEVICE), "tensorwise", 16)
+    x, given = (torch.randn(n, w, device=DEVICE).bfloat16() for n, w in ((rows, 32), (rows + 6, 48)))
+    found = []
+    for pad in (True, False):
+        leaf, linear.weight.grad = x.clone().requires_grad_(), None
+        padded = torch.nn.functional.pad(leaf, (0, 0, 0, 6)) if pad else leaf
+        product.times(linear, Input(padded, None, rows + 6)).product.backward(given)
+        found.append((leaf.grad, linear.weight.grad))
+    assert all(torch.equal(a, b) and a.any() for a, b in zip(*found, strict=True))
+
+
 def test_fewer_rows_take_the_plain_product():
     linear = Float8Linear.of(torch.nn.Linear(32, 48, device=DEVICE), "tensorwise", 17)
     x = torch.randn(16, 32, device=DEVICE)
-    made = product.times(linear, Input(x))
+    made = product.times(linear, Input(x, None, len(x)))
     assert not product.casts(linear, 16) and made.mark is None and made.bias is linear.bias
     assert torch.equal(made.product + made.bias, linear(x))
 
@@ -121,21 +136,21 @@ def test_what_is_made_again_is_the_same(models, recompute):
 
 
 def test_largest_values_come_from_whoever_made_them(models, monkeypatch):
-    """Read for: the weights of four linears, and what attention left, which no kernel of ours makes."""
+    """Read for: the weights of four linears, and what attention left (no pads), which no kernel of ours makes."""
     (_, fused), batch = models(True)
     read: list[torch.Size] = []
     monkeypatch.setattr(product, "peak_of", lambda x: read.append(x.shape) or peak_of(x))
     for name in ("cast", "cast_both", "cast_turned"):
         real = getattr(product, name)
 
-        def checked(x, peak, dtype, real=real):
+        def checked(x, peak, *rest, real=real):
             assert torch.equal(peak, x.abs().max().float().reshape(1)) and peak > 0
-            return real(x, peak, dtype)
+            return real(x, peak, *rest)
 
         monkeypatch.setattr(product, name, checked)
     _, gradients = outcome(fused, batch.to(DEVICE))
     weights = [linear.weight.shape for linear in fused.modules() if isinstance(linear, Float8Linear)]
-    width, rows = fused.config.width, sum(len(ids) for ids in batch.packed.positions)
+    width, rows = fused.config.width, sum(batch.packed.document_lengths)
     assert len(weights) == 4 and sorted(read) == sorted([*weights, torch.Size((rows, width))])
     assert gradients
 

@@ -55,7 +55,7 @@ def test_gradients_are_those_of_one_by_one(linears, autocast, monkeypatch):
         for linear in linears:
             linear.weight.grad = None
         with torch.autocast(DEVICE.type, HALF, enabled=autocast):
-            made = times_each(linears, [Input(a) for a in leaves], together)
+            made = times_each(linears, [Input(a, None, len(a)) for a in leaves], together)
         torch.autograd.backward([m.product for m in made], g)
         assert [m.bias is linear.bias for m, linear in zip(made, linears, strict=True)] == [True] * 4
         found.append([*(m.product for m in made), *(a.grad for a in leaves), *(each.weight.grad for each in linears)])
@@ -68,7 +68,7 @@ def test_frozen_weights_get_no_gradient(linears):
     linears[2].weight.requires_grad_(False)
     x, _, g = three(HALF, (8, 8, 8, 8), 32, 48)
     leaves = [a.requires_grad_() for a in x]
-    torch.autograd.backward([m.product for m in times_each(linears, [Input(a) for a in leaves], True)], g)
+    torch.autograd.backward([m.product for m in times_each(linears, [Input(a, None, len(a)) for a in leaves], True)], g)
     assert [linear.weight.grad is None for linear in linears] == [False, False, True, False]
     assert all(a.grad is not None for a in leaves)
 
@@ -83,7 +83,7 @@ def test_what_the_kernel_cannot_read_goes_one_by_one(linears, odd, monkeypatch):
         x[1] = x[1].t().contiguous().t()
     else:
         x[1] = torch.cat([x[1].flatten(), x[1].new_zeros(1)])[1:].view(8, 32)
-    made = times_each(linears, [Input(a) for a in x], True)
+    made = times_each(linears, [Input(a, None, len(a)) for a in x], True)
     for product, linear, a in zip(made, linears, x, strict=True):
         plain = product.product if product.bias is None else product.product + product.bias
         assert torch.allclose(plain.float(), linear(a).float(), atol=0.05)

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn import functional
 
 from trainer.model.attention import Meeting, in_order, spread
 from trainer.model.block import JointBlock, Rows, StreamBlock
@@ -56,8 +54,8 @@ def _after(
     together: bool,
 ) -> list[torch.Tensor]:
     """Both residual branches. parts: gate of attention, then shift, scale, gate of the FFN."""
-    padded = [Input(_padded(stream.out, a, len(x))) for stream, a, x in zip(streams, attended, tokens)]
-    branches = times_each([stream.out for stream in streams], padded, together)
+    given = [Input(a, None, len(x)) for a, x in zip(attended, tokens)]
+    branches = times_each([stream.out for stream in streams], given, together)
     joined = [
         add_norm_modulate(x, branch, part[0], part[1], part[2], row, casts(stream.ffn_in, len(x)))
         for stream, x, branch, part, row in zip(streams, tokens, branches, parts, rows)
@@ -66,13 +64,6 @@ def _after(
     bent = [gelu(made, row, casts(stream.ffn_out, len(x))) for stream, x, made, row in zip(streams, tokens, wide, rows)]
     made = times_each([stream.ffn_out for stream in streams], bent, together)
     return [add(x, product, part[3], row) for (x, _), product, part, row in zip(joined, made, parts, rows)]
-
-
-def _padded(linear: nn.Module, attended: torch.Tensor, rows: int) -> torch.Tensor:
-    """Float8 contracts rows, of which all together are a multiple of 16."""
-    if type(linear) is nn.Linear:
-        return attended
-    return functional.pad(attended, (0, 0, 0, rows - len(attended)))
 
 
 def _attend(sources: Sequence[Source], heads: int, counts: Sequence[int], meeting: Meeting) -> list[torch.Tensor]:

@@ -20,7 +20,7 @@ def peaks(x, out, count, TILE: tl.constexpr):
 
 @triton.jit
 def cast_tiles(
-    x, peak, unit, straight, turned, rows, width,
+    x, peak, unit, straight, turned, rows, tall, width,
     MOST: tl.constexpr, TILE: tl.constexpr, STRAIGHT: tl.constexpr, TURNED: tl.constexpr,
 ):  # fmt: skip
     biggest = tl.load(peak)
@@ -32,9 +32,9 @@ def cast_tiles(
         tl.store(unit, tl.div_rn(1.0, scale))
     row = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)[:, None]
     column = tl.program_id(1) * TILE + tl.arange(0, TILE)[None, :]
-    inside = (row < rows) & (column < width)
-    value = tl.load(x + row * width + column, mask=inside, other=0.0).to(tl.float32) * scale
+    value = tl.load(x + row * width + column, mask=(row < rows) & (column < width), other=0.0).to(tl.float32) * scale
+    inside = (row < tall) & (column < width)
     if STRAIGHT:
         tl.store(straight + row * width + column, value.to(straight.dtype.element_ty), mask=inside)
     if TURNED:
-        tl.store(turned + column * rows + row, value.to(turned.dtype.element_ty), mask=inside)
+        tl.store(turned + column * tall + row, value.to(turned.dtype.element_ty), mask=inside)

@@ -30,24 +30,30 @@ def over_parts(found: torch.Tensor) -> torch.Tensor:
     return found.amax().reshape(1) if found.numel() else found.new_zeros(1)
 
 
-def cast(x: torch.Tensor, peak: torch.Tensor, dtype: torch.dtype) -> Scaled:
-    """x (R, C) in `dtype`. peak: its largest |value|, (1,) float32."""
-    straight = torch.empty_like(x, dtype=dtype, memory_format=torch.contiguous_format)
+def cast(x: torch.Tensor, peak: torch.Tensor, dtype: torch.dtype, rows: int | None = None) -> Scaled:
+    """x (R, C) in `dtype`. peak: its largest |value|, (1,) float32. rows: of the result; those beyond R are zeros."""
+    straight = _room(x, dtype, rows)
     return Scaled(straight, _cast(x, peak, straight, None))
 
 
 def cast_turned(x: torch.Tensor, peak: torch.Tensor, dtype: torch.dtype) -> Scaled:
     """The transpose of x (R, C) in `dtype`, (C, R) with rows in one piece."""
-    turned = x.new_empty(x.shape[1], x.shape[0], dtype=dtype)
+    turned = _room(x.t(), dtype, None)
     return Scaled(turned, _cast(x, peak, None, turned))
 
 
-def cast_both(x: torch.Tensor, peak: torch.Tensor, dtype: torch.dtype) -> tuple[Scaled, Scaled]:
-    """`cast` and `cast_turned` of x, which is read once."""
-    straight = torch.empty_like(x, dtype=dtype, memory_format=torch.contiguous_format)
-    turned = x.new_empty(x.shape[1], x.shape[0], dtype=dtype)
+def cast_both(
+    x: torch.Tensor, peak: torch.Tensor, dtype: torch.dtype, rows: int | None = None
+) -> tuple[Scaled, Scaled]:
+    """`cast` and its transpose, of x, which is read once."""
+    straight = _room(x, dtype, rows)
+    turned = _room(straight.t(), dtype, None)
     unit = _cast(x, peak, straight, turned)
     return Scaled(straight, unit), Scaled(turned, unit)
+
+
+def _room(like: torch.Tensor, dtype: torch.dtype, rows: int | None) -> torch.Tensor:
+    return like.new_empty(len(like) if rows is None else rows, like.shape[1], dtype=dtype)
 
 
 def _cast(
@@ -56,9 +62,9 @@ def _cast(
     """Fills what is given. Returns the unit of the values, (1, 1) float32."""
     made = straight if straight is not None else turned
     assert made is not None
-    unit, (rows, width) = peak.new_empty(1, 1), x.shape
-    cast_tiles[(triton.cdiv(rows, _TILE), triton.cdiv(width, _TILE))](
-        x.contiguous(), peak, unit, straight, turned, rows, width,
+    unit, (rows, width), tall = peak.new_empty(1, 1), x.shape, made.numel() // max(x.shape[1], 1)
+    cast_tiles[(triton.cdiv(tall, _TILE), triton.cdiv(width, _TILE))](
+        x.contiguous(), peak, unit, straight, turned, rows, tall, width,
         torch.finfo(made.dtype).max, _TILE, straight is not None, turned is not None, num_warps=8,
     )  # fmt: skip
     return unit

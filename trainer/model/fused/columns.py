@@ -17,7 +17,8 @@ _TILE = 1024
 
 def gelu(made: Made, row: Rows, peak: bool) -> Input:
     """GELU (tanh) of a product (R, F). peak: whether that of the result is asked for."""
-    return Input(*_Gelu.apply(*made, row.chunks, peak))
+    bent, highest = _Gelu.apply(*made, row.chunks, peak)
+    return Input(bent, highest, len(bent))
 
 
 def add(x: torch.Tensor, branch: Made, gate: torch.Tensor, row: Rows) -> torch.Tensor:

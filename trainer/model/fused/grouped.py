@@ -26,16 +26,16 @@ def times_each(linears: Sequence[nn.Module], given: Sequence[Input], together: b
     """Product by product of the streams, video first. together: the last three in one launch where they can be."""
     if not (together and len(linears) == COUNT + 1):
         return [times(linear, x) for linear, x in zip(linears, given, strict=True)]
-    return [times(linears[0], given[0]), *_times_together(linears[1:], [x.value for x in given[1:]])]
+    return [times(linears[0], given[0]), *_times_together(linears[1:], given[1:])]
 
 
-def _times_together(linears: Sequence[nn.Module], given: Sequence[torch.Tensor]) -> list[Made]:
-    kind = given[0].device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else given[0].dtype
+def _times_together(linears: Sequence[nn.Module], given: Sequence[Input]) -> list[Made]:
+    kind = given[0].value.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else given[0].value.dtype
     plain = [linear for linear in linears if type(linear) is nn.Linear]
-    tensors = [x.to(dtype) for x in (*given, *(linear.weight for linear in plain))]
+    tensors = [x.to(dtype) for x in (*(x.value for x in given), *(linear.weight for linear in plain))]
     if len(plain) < COUNT or not all(_readable(x) for x in tensors):
-        return [times(linear, Input(x)) for linear, x in zip(linears, given, strict=True)]
+        return [times(linear, x) for linear, x in zip(linears, given, strict=True)]
     products = _Together.apply(*tensors)
     return [Made(product, linear.bias, None) for product, linear in zip(products, plain, strict=True)]
 

@@ -21,16 +21,22 @@ def norm_modulate(
     Go on with the x returned: its gradient then joins that of the other in one pass. peak: whether that of the other is
     asked for.
     """
-    x, *normed = _Norm.apply(x, None, None, None, None, shift, scale, row.group, row.chunks, peak)
-    return x, Input(*normed)
+    x, y, highest = _Norm.apply(x, None, None, None, None, shift, scale, row.group, row.chunks, peak)
+    return x, Input(y, highest, len(y))
 
 
 def add_norm_modulate(
     x: torch.Tensor, branch: Made, gate: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor, row: Rows, peak: bool
 ) -> tuple[torch.Tensor, Input]:
     """x + gate branch, and LN of that (1 + scale) + shift. branch: (M, W), M <= R; rows beyond M have none."""
-    x, *normed = _Norm.apply(x, *branch, gate, shift, scale, row.group, row.chunks, peak)
-    return x, Input(*normed)
+    x, y, highest = _Norm.apply(x, *branch, gate, shift, scale, row.group, row.chunks, peak)
+    return x, Input(y, highest, len(y))
+
+
+def normed(tokens: torch.Tensor, table: torch.Tensor, group: torch.Tensor, chunks: torch.Tensor) -> torch.Tensor:
+    """What `trainer.model.streams.media.normed` does."""
+    shift, scale = table.split(table.shape[1] // 2, dim=1)
+    return _Norm.apply(tokens, None, None, None, None, shift, scale, group, chunks, False)[1]  # type: ignore[no-any-return]
 
 
 class _Norm(torch.autograd.Function):

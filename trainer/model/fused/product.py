@@ -11,10 +11,13 @@ from trainer.model.fused.casts import cast, cast_both, cast_turned, peak_of
 
 
 class Input(NamedTuple):
-    """value: (R, K). peak: its largest |value|, (1,) float32, where it is known."""
+    """value: (R, K). peak: its largest |value|, (1,) float32, where it is known. rows: at least R, which the product in
+    float8 has, since it contracts rows and all of a buffer's are a multiple of 16; others have R.
+    """
 
     value: torch.Tensor
-    peak: torch.Tensor | None = None
+    peak: torch.Tensor | None
+    rows: int
 
 
 class Made(NamedTuple):
@@ -34,17 +37,17 @@ def casts(linear: nn.Module, rows: int) -> bool:
 
 def times(linear: nn.Module, given: Input) -> Made:
     """The product with the weights; another module than a plain or a float8 linear adds its own bias (LoRA)."""
-    x, peak = given
+    x, peak, rows = given
     if type(linear) is not nn.Linear and not isinstance(linear, Float8Linear):
-        return Made(linear(x), None, None)
+        return Made(linear(functional.pad(x, (0, 0, 0, rows - len(x)))), None, None)
     assert isinstance(linear, nn.Linear)
-    if not casts(linear, len(x)):
+    if not casts(linear, rows):
         return Made(functional.linear(x, linear.weight), linear.bias, None)
     dtype = Float8Linear.dtype_of(x)
     if x.dtype != dtype:
         x, peak = x.to(dtype), None
     train = torch.is_grad_enabled() and linear.weight.requires_grad
-    product, mark = _Product.apply(x, linear.weight, peak_of(x) if peak is None else peak, train)
+    product, mark = _Product.apply(x, linear.weight, peak_of(x) if peak is None else peak, rows, train)
     return Made(product.to(dtype), linear.bias, mark)
 
 
@@ -53,22 +56,22 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, peak: torch.Tensor, train: bool
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, peak: torch.Tensor, rows: int, train: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.set_materialize_grads(False)
-        ctx.dtype, heaviest = x.dtype, peak_of(weight)
+        ctx.dtype, ctx.rows, heaviest = x.dtype, len(x), peak_of(weight)
         kept: Scaled | tuple[()] = ()
         if train:
-            x8, kept = cast_both(x, peak, E4M3)
+            x8, kept = cast_both(x, peak, E4M3, rows)
         else:
-            x8 = cast(x, peak, E4M3)
+            x8 = cast(x, peak, E4M3, rows)
         ctx.save_for_backward(weight, heaviest, *kept)
         return multiply(x8, cast(weight, heaviest, E4M3).turned, fast=True), peak.new_empty(1)
 
     @staticmethod
     def backward(ctx: Any, given: torch.Tensor | None, peak: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         if given is None:
-            return None, None, None, None
+            return None, None, None, None, None
         weight, heaviest, *kept = ctx.saved_tensors
         peak, to_x, to_weight = peak_of(given) if peak is None else peak, None, None
         if ctx.needs_input_grad[0] and kept:
@@ -78,7 +81,7 @@ class _Product(torch.autograd.Function):
         else:
             straight = cast(given, peak, E5M2)
         if ctx.needs_input_grad[0]:
-            to_x = multiply(straight, cast_turned(weight, heaviest, E4M3).turned).to(ctx.dtype)
+            to_x = multiply(straight, cast_turned(weight, heaviest, E4M3).turned)[: ctx.rows].to(ctx.dtype)
         if kept:
             to_weight = multiply(turned, Scaled(*kept).turned).to(weight.dtype)
-        return to_x, to_weight, None, None
+        return to_x, to_weight, None, None, None
