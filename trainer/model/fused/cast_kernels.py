@@ -18,7 +18,7 @@ def peaks(x, out, count, TILE: tl.constexpr):
     tl.store(out + tl.program_id(0), largest(value))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def cast_tiles(
     x, peak, unit, straight, turned, rows, tall, width,
     MOST: tl.constexpr, TILE: tl.constexpr, STRAIGHT: tl.constexpr, TURNED: tl.constexpr,
@@ -31,7 +31,7 @@ def cast_tiles(
     if (tl.program_id(0) == 0) & (tl.program_id(1) == 0):
         tl.store(unit, tl.div_rn(1.0, scale))
     row = tl.program_id(0).to(tl.int64) * TILE + tl.arange(0, TILE)[:, None]
-    column = tl.program_id(1) * TILE + tl.arange(0, TILE)[None, :]
+    column = tl.program_id(1).to(tl.int64) * TILE + tl.arange(0, TILE)[None, :]
     value = tl.load(x + row * width + column, mask=(row < rows) & (column < width), other=0.0).to(tl.float32) * scale
     inside = (row < tall) & (column < width)
     if STRAIGHT:

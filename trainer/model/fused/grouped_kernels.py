@@ -1,10 +1,13 @@
-"""Triton source of `grouped.py`: tiles of three products of one inner and outer width, each with rows of its own."""
+"""Triton source of `grouped.py`: tiles of three products of one inner and outer width, each with rows of its own.
+
+No version is made for numbers of rows that 16 divides: there would be eight.
+"""
 
 import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows0", "rows1", "rows2"])
 def grouped(
     a0, a1, a2, b0, b1, b2, c0, c1, c2, rows0, rows1, rows2, width, depth, along, across,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,

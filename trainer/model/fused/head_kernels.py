@@ -9,7 +9,7 @@ import triton.language as tl
 from trainer.model.fused.cast_kernels import largest
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def heads_forward(
     joint, qkv, bias, weight, rope, place, chunks, rows, heads, half, epsilon,
     PART: tl.constexpr, HEADS: tl.constexpr, HALF: tl.constexpr, PLACED: tl.constexpr, HAS_BIAS: tl.constexpr,
@@ -35,7 +35,7 @@ def heads_forward(
     tl.store(out + half, x2.to(joint.dtype.element_ty), mask=inside & kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def heads_backward(
     joint, qkv, bias, weight, rope, place, chunks, rows, heads, half, epsilon,
     PART: tl.constexpr, HEADS: tl.constexpr, HALF: tl.constexpr, PLACED: tl.constexpr, HAS_BIAS: tl.constexpr,

@@ -6,7 +6,7 @@ import triton.language as tl
 from trainer.model.fused.cast_kernels import largest
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "branch_rows"])
 def norm_forward(
     x, branch, bias, gate, shift, scale, group, summed, y, statistics, peaks,
     rows, width, branch_rows, stride, epsilon,
@@ -40,7 +40,7 @@ def norm_forward(
     tl.store(statistics + rows + row, inverse)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "branch_rows"])
 def norm_backward(
     later, dy, summed, statistics, branch, bias, gate, scale, chunks, dx, dbranch, sums, peaks,
     rows, width, branch_rows, stride,
