@@ -81,7 +81,7 @@ test-all: setup ## the slow tests too
 	$(BIN)/python -m pytest -m "not faults" $(ARGS)
 
 faults: setup ## kill, cut and corrupt things, in full; resumes; ends with the table. KLEAR_FAULTS=short: minutes
-	KLEAR_FAULTS=$(or $(KLEAR_FAULTS),full) $(BIN)/python -m pytest -m "faults$(if $(filter short,$(KLEAR_FAULTS)), and not slow)" $(ARGS)
+	KLEAR_FAULTS=$(or $(KLEAR_FAULTS),full) $(BIN)/python -m pytest -m "faults$(if $(filter short,$(KLEAR_FAULTS)), and not slow)" $(if $(filter short,$(KLEAR_FAULTS)),-n 2) $(ARGS)
 	$(BIN)/python -m bench.faults
 
 bench: setup ## ours beside a bare loop around ffmpeg, on the same clips; PEER=python with py-data-juicer

@@ -7,6 +7,8 @@ answer holds the question's own id, so that one can tell whose answer a clip got
 import base64
 import hashlib
 import json
+import select
+import socket
 import threading
 import time
 from collections import Counter
@@ -88,23 +90,37 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server: Server = self.server.told  # type: ignore[attr-defined]
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.name = question_id(body)
-        fate = server.fate(self.name)
+        self.name, self.over = question_id(body), False
+        fate = self.fate = server.fate(self.name)
         server.note(
             "asked", self.name, fate=fate, path=self.path, key=self.headers.get("Authorization"), body=_brief(body)
         )
         try:
-            time.sleep(server.pause_s)
+            self._think(server.pause_s)
             self._meet(server, fate, body)
         except ConnectionError:
             self.close_connection = True
         finally:
-            server.note("over", self.name, fate=fate)
+            self._end()
+
+    def _think(self, seconds: float) -> None:
+        """Raises ConnectionError as soon as whoever asks hangs up: nothing is under way any more."""
+        readable, _, _ = select.select([self.connection], [], [], seconds)
+        if readable and not self.connection.recv(1, socket.MSG_PEEK):
+            raise ConnectionResetError
+        if readable:
+            time.sleep(seconds)
+
+    def _end(self) -> None:
+        """Note that the request is over, once, and before the answer leaves: its reader may ask again at once."""
+        if not self.over:
+            self.over = True
+            self.server.told.note("over", self.name, fate=self.fate)  # type: ignore[attr-defined]
 
     def _meet(self, server: Server, fate: str, body: dict[str, Any]) -> None:
         text = answer(body, self.name)
         if fate == "slow":
-            time.sleep(server.slow_s)
+            self._think(server.slow_s)
         status = int(fate) if fate.isdecimal() else {"busy": 429, "busy_wait": 429, "broken": 500}.get(fate, 200)
         text = {"malformed": text[: len(text) // 2], "wrong_fields": '{"short": "only this"}'}.get(fate, text)
         found = self._completion(server, text, "length" if fate == "too_long" else "stop")
@@ -125,6 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         return {"id": "x", "object": "chat.completion", "choices": [choice], **usage}
 
     def _send(self, status: int, data: bytes, headers: list[tuple[str, str]]) -> None:
+        self._end()
         self.send_response(status)
         for name, value in [*headers, ("Content-Type", "application/json")]:
             self.send_header(name, value)

@@ -76,15 +76,13 @@ def about(caption):
     return caption.rpartition(" ")[2].rstrip(".")
 
 
-def test_killed_half_way(sources, tmp_path, orders, tally):
+def test_killed_half_way(lone, sources, tmp_path, orders, tally):
     out = tmp_path / "out"
     with serving(share=0.25, slow_s=3.0, pause_s=0.5) as server:
         preset = preset_for(server.url, tmp_path)
-        command = [sys.executable, "-m", "pipeline.cli"]
-        ends = ["--out", out, "--preset", preset]
-        for job in (["ingest", "--source", sources], ["filter"]):
-            subprocess.run([str(word) for word in [*command, *job, *ends]], check=True, capture_output=True)
-        argv, env = [*command, "annotate", *ends, "--json"], sabotaged(KLEAR_ORDERS=orders.folder)
+        lone.finish(out, ["ingest", "filter"], sources=[str(sources)], preset=preset)
+        argv = [sys.executable, "-m", "pipeline.cli", "annotate", "--out", out, "--preset", preset, "--json"]
+        env = sabotaged(KLEAR_ORDERS=orders.folder)
         run = start(argv, env, tmp_path / "log")
         wait_for(lambda: sum(recorded(out).values()) >= CLIPS // 2 or run.poll() is not None, "no answers")
         wait_for(lambda: server.busy >= 4 or run.poll() is not None, "nothing under way")
