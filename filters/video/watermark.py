@@ -104,7 +104,9 @@ def edges(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     axes = ((1, 0), (0, 1))
     gradients = [np.stack([cv2.Scharr(frame, cv2.CV_16S, *axis) for frame in frames]) for axis in axes]
     middle = len(frames) // 2
-    x, y = (np.partition(each, middle, 0)[middle].astype(np.float32) for each in gradients)
+    # A pixel's values in one piece are quicker to put in order.
+    each_pixel = (np.ascontiguousarray(np.moveaxis(each, 0, -1)) for each in gradients)
+    x, y = (np.partition(values, middle, -1)[..., middle].astype(np.float32) for values in each_pixel)
     across, down = (each.astype(np.float32) for each in gradients)
     slope = np.hypot(x, y)
     agrees = (across * x + down * y >= slope**2 / 2).mean(0)
