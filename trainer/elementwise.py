@@ -19,7 +19,7 @@ Run = Callable[..., Any]
 
 def runner(model: MMDiT, settings: "ParallelSettings", device: torch.device) -> Callable[[JointBlock], Run]:
     """How a block runs; what stands outside of the blocks is seen to here. Raises ConfigError for what cannot be."""
-    _check(settings, device)
+    _check(settings, model.config.shared, device)
     if settings.elementwise == "torch":
         return lambda block: block.run
     from trainer.model.fused.block import run_fused
@@ -30,10 +30,12 @@ def runner(model: MMDiT, settings: "ParallelSettings", device: torch.device) -> 
     return lambda block: partial(run_fused, block, settings.products == "grouped")
 
 
-def _check(settings: "ParallelSettings", device: torch.device) -> None:
+def _check(settings: "ParallelSettings", shared: bool, device: torch.device) -> None:
+    if settings.products == "grouped" and settings.elementwise == "torch":
+        raise ConfigError("config:products", "products = 'grouped' is a kernel in Triton: set elementwise=triton")
+    if settings.products == "grouped" and shared:
+        raise ConfigError("config:products", "model.shared leaves one product for all streams: set products=each")
     if settings.elementwise == "torch":
-        if settings.products == "grouped":
-            raise ConfigError("config:products", "products = 'grouped' is a kernel in Triton: set elementwise=triton")
         return
     fix = None
     if settings.compile:

@@ -103,6 +103,9 @@ def test_a_micro_batch_of_no_documents(config):
     assert all(not g.any() for g in gradients.values()) and gradients
 
 
-def test_it_needs_the_kernels(config):
+def test_it_needs_the_kernels_and_weights_of_each_stream(config):
+    settings = ParallelSettings(products="grouped", elementwise="triton")
+    with pytest.raises(ConfigError, match="products=each"):
+        parallelize(MMDiT(config.model_copy(update={"shared": True})), World(0, 1, DEVICE), settings)
     with pytest.raises(ConfigError, match="elementwise=triton"):
         parallelize(MMDiT(config), World(0, 1, DEVICE), ParallelSettings(products="grouped"))
