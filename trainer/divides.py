@@ -53,6 +53,24 @@ def keeps_rows(model: ModelConfig, modulation: str, shards: int) -> bool:
     return able and modulation != "gather"
 
 
+def check_elementwise(elementwise: str, products: str, compiled: bool, float8: Float8, shared: bool) -> None:
+    """Raise ConfigError `config:elementwise` or `config:products` for what kernels in Triton cannot be put together
+    with (`trainer/elementwise.py`)."""
+    if products == "grouped" and elementwise == "torch":
+        message = "parallel.products = 'grouped' is a kernel in Triton: set parallel.elementwise=triton"
+        raise ConfigError("config:products", message)
+    if products == "grouped" and shared:
+        message = "model.shared leaves one product for all streams, nothing to group: set parallel.products=each"
+        raise ConfigError("config:products", message)
+    fix = None
+    if compiled:
+        fix = "is not compiled: set parallel.compile=false"
+    elif float8 == "rowwise":
+        fix = "makes one float8 scale a matrix: set parallel.float8=tensorwise or parallel.elementwise=torch"
+    if elementwise == "triton" and fix:
+        raise ConfigError("config:elementwise", f"parallel.elementwise = 'triton' {fix}")
+
+
 def check_float8(kind: Float8, model: ModelConfig, precision: str) -> None:
     """Raise ConfigError `config:float8` for widths that float8 products cannot have, and for precision fp32."""
     if kind == "none":

@@ -50,7 +50,7 @@ def global_norm(grads: Sequence[torch.Tensor]) -> torch.Tensor:
 def clipping(norm: torch.Tensor, most: float) -> torch.Tensor:
     """What gradients, whose global norm is `norm`, are multiplied by to have one of at most `most`: a scalar there.
 
-    The optimizer does it as it reads them, so that they are not read and written once more.
+    The optimizer does it as it reads them: our AdamW writes them no more, torch's writes them and Muon copies them.
     """
     return (most / (norm + 1e-6)).clamp(max=1.0)
 

@@ -64,8 +64,9 @@ def attend_at(
 ) -> None:
     """Attention of one document of each length, of `shape` (heads, head_dim), in bf16: forward and backward, laid out
     and in the threads that a step has them in, for plans are kept by strides and by thread."""
+    joint = 2 if settings.elementwise == "torch" else 1 if settings.context == 1 else 3
     for length in lengths:
-        q, k, v = _blank(length, shape, settings.elementwise == "torch", device)
+        q, k, v = _blank(length, shape, joint, device)
         segments = torch.tensor([length, 0])
         if settings.recompute == "full":
             out = checkpoint(attend, q, k, v, segments, kernel, use_reentrant=False)
@@ -74,14 +75,13 @@ def attend_at(
         out.backward(torch.zeros_like(out))
 
 
-def _blank(length: int, shape: tuple[int, int], joint: bool, device: torch.device) -> tuple[torch.Tensor, ...]:
-    """q, k and v of zeros; joint: q and k lie in one tensor, row by row."""
+def _blank(length: int, shape: tuple[int, int], joint: int, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """q, k and v of zeros; the first `joint` of them lie in one tensor, row by row."""
 
     def zeros(*sizes: int) -> torch.Tensor:
         return torch.zeros(*sizes, dtype=torch.bfloat16, device=device, requires_grad=True)
 
-    q, k = zeros(length, 2, *shape).unbind(1) if joint else (zeros(length, *shape) for _ in range(2))
-    return q, k, zeros(length, *shape)
+    return *zeros(length, joint, *shape).unbind(1), *(zeros(length, *shape) for _ in range(3 - joint))
 
 
 def _advise(count: int, run: Run) -> None:

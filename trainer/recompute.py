@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
+from trainer.model.fused.multiply import MULTIPLY_EACH
+
 Recompute = Literal["none", "selective", "attention", "full"]
 
 _ATTENTION = frozenset({torch.ops.klear.attend.default})
@@ -19,6 +21,7 @@ _PRODUCTS = _ATTENTION | frozenset(
         torch.ops.aten.addmm.default,
         torch.ops.aten.linear.default,
         torch.ops.aten._scaled_mm.default,
+        MULTIPLY_EACH,
         torch.ops._c10d_functional.all_to_all_single.default,
     }
 )

@@ -2,9 +2,8 @@
 numbers (on fake tensors) while every kernel and operator is written down."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -14,13 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from triton.runtime.jit import KernelInterface
 
-from trainer.float8 import use_float8
 from trainer.model.config import ModelConfig
-from trainer.model.fused.block import run_fused
-from trainer.model.fused.norm import normed
 from trainer.model.mmdit import MMDiT
 from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_counts, media_losses
 from trainer.packing import PackedBatch
+from trainer.parallel import ParallelSettings, World, parallelize
 
 PRODUCTS = {"mm", "addmm", "_scaled_mm", "attend", "attend_backward", "device"}
 """They move bytes in their own time; but for sums written as products, which are in float32."""
@@ -29,11 +26,14 @@ MOVES_NOTHING = {"empty", "new_empty", "empty_like", "empty_strided", "new_empty
 """Operators that make room."""
 
 
-def shares(kernel: str, part: int | None) -> dict[str, float]:
+def shares(kernel: str, named: Mapping[str, Any]) -> dict[str, float]:
     """How much of a tensor one launch touches, by its name, where it is not all: a third of q, k and v together, and
-    values are neither turned nor, on their way back, read."""
+    values are neither turned nor, on their way back, read; without a branch to add, x stays where it is."""
+    if kernel == "norm_forward" and named["branch"] is None:
+        return {"summed": 0.0}
     if not kernel.startswith("heads_"):
         return {}
+    part = named["PART"]
     third = {name: 1 / 3 for name in ("qkv", "bias", "down", "biases", "peaks")}
     if part == 2:
         third |= {"rope": 0.0, "weight": 0.0, "weights": 0.0} | ({"qkv": 0.0} if kernel == "heads_backward" else {})
@@ -45,7 +45,7 @@ def launched(seen: Counter[str], kernel: Any, grid: Any) -> Callable[..., None]:
 
     def note(*given: Any, **more: Any) -> None:
         named = dict(zip(kernel.arg_names, given, strict=False)) | more
-        part = shares(kernel.__name__, named.get("PART"))
+        part = shares(kernel.__name__, named)
         tensors = {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
         seen[kernel.__name__] += round(sum(part.get(name, 1.0) * value.nbytes for name, value in tensors.items()))
 
@@ -90,11 +90,10 @@ def counted(config: ModelConfig, batch: PackedBatch, float8: bool = False) -> Co
     with FakeTensorMode(allow_non_fake_inputs=True), torch.autocast("cpu", enabled=False):
         with _in_bf16():
             model = MMDiT(config)
-        use_float8(model, "tensorwise" if float8 else "none", 1, torch.device("cpu"))
-        for block in model.blocks:
-            block.runner = partial(run_fused, block, False)  # type: ignore[assignment,arg-type]
-        for head in model.heads.values():
-            head.normed = normed  # type: ignore[assignment]
+        kind = "tensorwise" if float8 else "none"
+        settings = ParallelSettings.model_validate({"elementwise": "triton", "float8": kind, "float8_rows": 1})
+        with patch("trainer.elementwise.runs_triton", lambda device: True):  # nothing will run
+            parallelize(model, World(0, 1, torch.device("cpu")), settings, "bf16")
         channels = {"video": config.patch_channels, "audio": config.audio_channels}
         readings = {m: Reading("v", False, torch.ones(n), torch.ones(n)) for m, n in channels.items()}
         with written_down() as seen:

@@ -14,7 +14,7 @@ _RULES = tuple(
         ("memset", r"^Memset|\bmemset"),
         ("attention", r"sdpa|flash|fmha|FMHA|compute_dot_do_o|convert_dq|cudnn::fusion|flex_attention"),
         ("elementwise", r"^(?:(?:norm|heads|gelu|add)_(?:forward|backward)|peaks|cast_tiles)$"),  # ours
-        ("GEMM", r"nvjet|[gG]emm|GEMM|gemv|cutlass|xmma|splitK|cublas|scaled_mm|^triton_tem_fused"),
+        ("GEMM", r"nvjet|[gG]emm|GEMM|gemv|cutlass|xmma|splitK|cublas|scaled_mm|^triton_tem_fused|^grouped$"),
         ("optimizer", r"multi_tensor_apply|FusedAdam|^_adamw$"),
         ("gather, copy", rf"^triton_\w+?_fused(?:_{_MOVES})+_\d+$"),
         ("elementwise", r"^triton_|layer_norm|rms_norm|softmax"),

@@ -27,6 +27,7 @@ NAMES = {
         "ampere_sgemm_64x64_nt",
         "void gemv2T_kernel_val<int, int, float, float, float, float, 128, 16, 4, 4, false>",
         "triton_tem_fused_addmm_2",
+        "grouped",
     ],
     "elementwise": [
         "norm_forward",

@@ -55,6 +55,7 @@ WAYS = {
 INTERPRETED = {
     "triton": {"elementwise": "triton"},
     "triton, context all": {"elementwise": "triton", "context": 0},
+    "triton, grouped": {"elementwise": "triton", "products": "grouped", "recompute": "selective"},
 }
 """Ways that Triton's interpreter makes slow on a CPU: run when named, on few documents."""
 FLOAT8 = ("tensorwise", "rowwise")

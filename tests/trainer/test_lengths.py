@@ -82,6 +82,12 @@ def test_plans_for_fused_blocks(config, strides):
     assert strides == [(5, *[(16, 8, 1)] * 3)]
 
 
+def test_plans_for_fused_blocks_of_a_context_group(strides):
+    """Queries, keys and values travel together and lie together (tests/trainer/model/test_fused.py)."""
+    attend_at([5], (2, 8), ParallelSettings(elementwise="triton", context=2), torch.device("cpu"), "cpu")
+    assert strides == [(5, *[(48, 8, 1)] * 3)]
+
+
 def test_attention_runs_again_where_a_step_makes_it_again(strides):
     for kind, times in (("none", 1), ("attention", 1), ("full", 2)):
         strides.clear()

@@ -57,7 +57,7 @@ def test_two_processes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["triton", "triton, context all"])
+@pytest.mark.parametrize("way", ["triton", "triton, context all", "triton, grouped"])
 def test_two_processes_with_fused_blocks(way):
     _check(differences(2, way))
 

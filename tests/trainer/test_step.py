@@ -50,6 +50,17 @@ def test_a_bad_loss_leaves_every_bit_alone(prepared, tiny):
     assert skip.positions == (document.position,)
 
 
+@pytest.mark.parametrize("most", [1e-3, 1e6])
+def test_gradients_are_clipped(prepared, tiny, most):
+    """The first moments of a first step are a tenth of the gradients that the update read."""
+    run, window, readings = prepared
+    settings = tiny.model_copy(update={"optim": tiny.optim.model_copy(update={"clip": most})})
+    norm = train_step(run, settings, window.batches, readings, 1e-3)[2]
+    moments = torch.cat([state["exp_avg"].flatten() for state in run.optimizer.state.values()])
+    assert 1e-3 < norm < 1e6
+    assert moments.norm() == pytest.approx(0.1 * min(most, norm.item()), rel=1e-3)
+
+
 def test_a_spike_names_the_largest_share_and_leaves_the_whole_window(prepared, tiny):
     run, window, readings = prepared
     run.guard.state["norm"].fill_(1e-6)

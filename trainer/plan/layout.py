@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainer.divides import check_context, check_float8, keeps_rows, shards_of
+from trainer.divides import check_context, check_elementwise, check_float8, keeps_rows, shards_of
 from trainer.plan.trained import adapters, momenta, trained
 from trainer.recompute import Recompute
 from trainer.settings import TrainSettings
@@ -47,12 +47,13 @@ class Layout:
 def layout_of(settings: TrainSettings, gpus: int, document: int) -> Layout:
     """What the settings ask for on this many GPUs. document: tokens of the largest sample, which goes in one piece.
 
-    Raises ConfigError where `train` does: for numbers that do not divide, for Muon with LoRA, and for
-    float8 in fp32.
+    Raises ConfigError where `train` does: for numbers that do not divide, for Muon with LoRA, for float8 in fp32, and
+    for kernels that do not go together.
     """
     p, model, limit = settings.parallel, settings.model, settings.batch.micro_tokens
     check_context(p.context, gpus, model.heads)
     check_float8(p.float8, model, settings.precision)
+    check_elementwise(p.elementwise, p.products, p.compile, p.float8, model.shared)
     shard = shards_of(p.shard, gpus)
     return Layout(
         gpus=gpus,

@@ -104,7 +104,7 @@ def _casts(config: ModelConfig, layout: Layout, step: Step) -> float:
     if not step.float8:
         return 0.0
     a_row = 6 * config.layers * sum(out * given for out, given in linears(config).values())
-    again = layout.recompute in {"attention", "full"}
+    again = layout.recompute != "none"
     return config.layers * cast_bytes(config, step.float8 / a_row, step.turns, again)
 
 

@@ -1,5 +1,7 @@
 """Float8 in the fused blocks: the casts' bits are those of `trainer.float8`; largest values are not read for again."""
 
+import importlib.util
+
 import pytest
 import torch
 import triton.language as tl
@@ -9,11 +11,13 @@ from manifests.errors import ConfigError
 from tests.trainer.model.twins import DEVICE, assert_equal, outcome, small_document, twins
 from trainer.divides import ALIGN
 from trainer.float8 import E4M3, E5M2, Float8Linear, scaled
+from trainer.lora import LoraSettings
 from trainer.model.fused import product
 from trainer.model.fused.casts import cast, cast_both, cast_turned, peak_of
 from trainer.model.fused.product import Input
 from trainer.packing import pack
 
+MULTIPLE = ALIGN if DEVICE.type == "cuda" else 1
 FORMATS = {tl.float8e4nv: E4M3, tl.float8e5: E5M2}
 
 
@@ -113,8 +117,7 @@ def models(config):
     def make(shared: bool, **settings):
         small = config.model_copy(update={"layers": 1, "shared": shared})
         made = twins(small, torch.bfloat16, "bf16", float8="tensorwise", float8_rows=1, **settings)
-        multiple = ALIGN if DEVICE.type == "cuda" else 1
-        return made, pack([small_document(3, "TI2AV", small)], small, pad_rows=1, multiple=multiple)
+        return made, pack([small_document(3, "TI2AV", small)], small, pad_rows=1, multiple=MULTIPLE)
 
     return make
 
@@ -153,6 +156,17 @@ def test_largest_values_come_from_whoever_made_them(models, monkeypatch):
     width, rows = fused.config.width, sum(batch.packed.document_lengths)
     assert len(weights) == 4 and sorted(read) == sorted([*weights, torch.Size((rows, width))])
     assert gradients
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="peft is not installed: pip install 'klear[lora]'")
+@pytest.mark.parametrize("shared", [False, True])
+def test_adapters_on_a_base_in_float8(config, shared):
+    """Some linears adapted, whose base keeps the plain casts, some not."""
+    small = config.model_copy(update={"layers": 1, "shared": shared})
+    lora = LoraSettings(base="x", rank=4, targets=("qkv", "out"))
+    both = twins(small, torch.bfloat16, "bf16", lora=lora, float8="tensorwise", float8_rows=1)
+    assert_equal(both, pack([small_document(3, "TI2AV", small)], small, pad_rows=1, multiple=MULTIPLE), 0.15)
 
 
 def test_rowwise_has_no_kernels(config):

@@ -1,6 +1,7 @@
 """Products of the streams with few rows in one launch: the numbers of one by one."""
 
 from functools import partial
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -8,13 +9,15 @@ from torch import nn
 
 from manifests.errors import ConfigError
 from tests.trainer.model.twins import DEVICE, assert_equal, mixed, outcome, twins
-from trainer.model.fused import grouped
-from trainer.model.fused.grouped import multiply, times_each
+from trainer.model.fused import grouped, grouped_kernels
+from trainer.model.fused.grouped import times_each
+from trainer.model.fused.multiply import multiply_each
 from trainer.model.fused.product import Input
 from trainer.model.mmdit import MMDiT
 from trainer.packing import pack
 from trainer.parallel import ParallelSettings, World, parallelize
 
+KERNEL = grouped_kernels.grouped
 HALF = torch.bfloat16 if DEVICE.type == "cuda" else torch.float16
 """Triton's interpreter takes the bits of bfloat16 for integers when it multiplies matrices."""
 
@@ -29,9 +32,9 @@ def three(dtype: torch.dtype, rows: tuple[int, ...], depth: int, width: int) -> 
 @pytest.mark.parametrize("rows", [(5, 130, 1), (128, 16, 300)], ids=str)
 def test_tiles_with_edges_in_all_directions(rows):
     x, w, g = three(torch.float32, rows, 72, 200)
-    for found, exact in zip(multiply(x, w, turned=True), (a @ b.t() for a, b in zip(x, w)), strict=True):
+    for found, exact in zip(multiply_each(x, w, turned=True), (a @ b.t() for a, b in zip(x, w)), strict=True):
         assert torch.allclose(found, exact, atol=1e-4)
-    for found, exact in zip(multiply(g, w, turned=False), (a @ b for a, b in zip(g, w)), strict=True):
+    for found, exact in zip(multiply_each(g, w, turned=False), (a @ b for a, b in zip(g, w)), strict=True):
         assert torch.allclose(found, exact, atol=2e-4)
 
 
@@ -47,7 +50,9 @@ def test_gradients_are_those_of_one_by_one(linears, autocast, monkeypatch):
     if autocast:
         linears = [linear.float() for linear in linears]
     calls: list[int] = []
-    monkeypatch.setattr(grouped, "multiply", lambda *args, **named: calls.append(1) or multiply(*args, **named))
+    monkeypatch.setattr(
+        grouped, "multiply_each", lambda *args, **named: calls.append(1) or multiply_each(*args, **named)
+    )
     x, _, g = three(HALF, (64, 20, 9, 33), 32, 48)
     found = []
     for together in (False, True):
@@ -75,7 +80,7 @@ def test_frozen_weights_get_no_gradient(linears):
 
 @pytest.mark.parametrize("odd", ["a module of another kind", "rows that do not lie together", "rows off by a value"])
 def test_what_the_kernel_cannot_read_goes_one_by_one(linears, odd, monkeypatch):
-    monkeypatch.setattr(grouped, "multiply", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(grouped, "multiply_each", lambda *_, **__: pytest.fail("it was read"))
     x, _, _ = three(HALF, (8, 8, 8, 8), 32, 48)
     if odd == "a module of another kind":
         linears[1] = nn.Sequential(linears[1])
@@ -91,10 +96,32 @@ def test_what_the_kernel_cannot_read_goes_one_by_one(linears, odd, monkeypatch):
 
 def test_blocks_equal_plain_ones(config, monkeypatch):
     calls: list[int] = []
-    monkeypatch.setattr(grouped, "multiply", lambda *args, **named: calls.append(1) or multiply(*args, **named))
+    monkeypatch.setattr(
+        grouped, "multiply_each", lambda *args, **named: calls.append(1) or multiply_each(*args, **named)
+    )
     small = config.model_copy(update={"layers": 1})
     assert_equal(twins(small, products="grouped"), mixed(small), 2e-5)
     assert len(calls) == 8, "four products, forward and backward"
+
+
+@pytest.mark.parametrize("recompute", ["selective", pytest.param("attention", marks=pytest.mark.slow)])
+def test_what_is_made_again_is_the_same(config, recompute):
+    """And `selective`, which keeps products, makes none of these again."""
+    small = config.model_copy(update={"layers": 1})
+    with patch("trainer.model.fused.grouped_kernels.grouped", Counting()) as launched:
+        assert_equal(twins(small, products="grouped", recompute=recompute), mixed(small), 2e-5)
+    assert launched.count == {"selective": 8, "attention": 12}[recompute]
+
+
+class Counting:
+    """In the place of the kernel: counts its launches."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __getitem__(self, grid):
+        self.count += 1
+        return KERNEL[grid]
 
 
 def test_a_micro_batch_of_no_documents(config):

@@ -7,6 +7,7 @@ import torch
 from tests.trainer.parallel_worker import READINGS
 from trainer.data.sample import Sample
 from trainer.documents import Conditions, Document
+from trainer.lora import add_adapters
 from trainer.model.config import ModelConfig
 from trainer.model.mmdit import MMDiT
 from trainer.objective import ObjectiveSettings, global_loss, loss_counts, media_losses
@@ -17,11 +18,12 @@ from trainer.tasks import TASKS
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def twins(config, dtype=torch.float32, precision="fp32", products="each", **settings) -> list[MMDiT]:
+def twins(config, dtype=torch.float32, precision="fp32", products="each", lora=None, **settings) -> list[MMDiT]:
     """A plain model and one with fused blocks, all weights random and equal."""
     models = []
     for elementwise in ("torch", "triton"):
         model = MMDiT(config)
+        add_adapters(model, lora)
         g = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for name, p in model.named_parameters():

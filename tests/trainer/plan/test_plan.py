@@ -229,6 +229,13 @@ def test_float8_counts_the_videos_linears_from_its_rows_on():
         assert step.float8 == (3 * 25_440 * linears if counts else 0), (rows, context)
 
 
+@pytest.mark.parametrize("sets", [("compile=true",), ("float8=rowwise",), ("elementwise=torch", "products=grouped")])
+def test_kernels_are_refused_where_train_refuses_them(sets):
+    words = ["parallel.elementwise=triton", *(f"parallel.{one}" for one in sets)]
+    with pytest.raises(ConfigError, match=r"set parallel\."):
+        plan(klear("precision=bf16", *words), 64, "h100", [CLIP])
+
+
 def test_float8_is_refused_where_train_refuses_it():
     with pytest.raises(ConfigError, match="A100 has no float8"):
         plan(klear("parallel.float8=rowwise", "precision=bf16"), 64, "a100", [CLIP])

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import triton
 from torch import nn
 
-from trainer.model.fused.grouped_kernels import grouped
+from trainer.model.fused.multiply import multiply_each
 from trainer.model.fused.product import Input, Made, times
 
 COUNT = 3
-
-_ROWS, _COLUMNS, _DEPTH = 128, 128, 64
 
 _ALIGN = 16
 """Bytes that the kernel loads at once."""
@@ -45,18 +42,6 @@ def _readable(x: torch.Tensor) -> bool:
     return x.is_contiguous() and x.data_ptr() % _ALIGN == 0 and x.shape[1] * x.element_size() % _ALIGN == 0
 
 
-def multiply(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], turned: bool) -> list[torch.Tensor]:
-    """Three a (R_i, D) by three b, (D, W), or (W, D) where they are `turned`: three (R_i, W), summed in float32."""
-    depth, width = a[0].shape[1], b[0].shape[0 if turned else 1]
-    made = [x.new_empty(len(x), width) for x in a]
-    along, across = (1, depth) if turned else (width, 1)
-    tiles = sum(triton.cdiv(len(x), _ROWS) for x in a)
-    grouped[(tiles * triton.cdiv(width, _COLUMNS),)](
-        *a, *b, *made, *map(len, a), width, depth, along, across, _ROWS, _COLUMNS, _DEPTH, num_warps=8, num_stages=3
-    )
-    return made
-
-
 class _Together(torch.autograd.Function):
     """Three x (R_i, K) and three weights (N, K) -> three x weight^T (R_i, N)."""
 
@@ -64,14 +49,15 @@ class _Together(torch.autograd.Function):
     def forward(ctx: Any, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors)
-        return tuple(multiply(tensors[:COUNT], tensors[COUNT:], turned=True))
+        return tuple(multiply_each(tensors[:COUNT], tensors[COUNT:], turned=True))
 
     @staticmethod
     def backward(ctx: Any, *given: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        xs, weights = ctx.saved_tensors[:COUNT], ctx.saved_tensors[COUNT:]
-        # Text rows of the last block reach no loss: nothing to multiply, and no gradient, as one by one.
+        tensors = ctx.saved_tensors  # asked for once: a checkpoint gives them once
+        xs, weights = tensors[:COUNT], tensors[COUNT:]
+        # Text rows of the last block reach no loss: they have nothing to multiply.
         some = [w.new_empty(0, len(w)) if g is None else g.contiguous() for g, w in zip(given, weights, strict=True)]
-        made = multiply(some, weights, turned=False) if any(map(len, some)) else [None] * COUNT
+        made = multiply_each(some, weights, turned=False) if any(map(len, some)) else [None] * COUNT
         to_x = [None if g is None else x for g, x in zip(given, made, strict=True)]
         to_weight = [
             g.t() @ x if need and kept is not None else None

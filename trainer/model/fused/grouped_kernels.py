@@ -25,7 +25,6 @@ def grouped(
     else:
         a, b, c, rows = a2, b2, c2, rows2
         tile -= tiles0 + tiles1
-    a, b, c = tl.multiple_of(a, 16), tl.multiple_of(b, 16), tl.multiple_of(c, 16)
     row = tile * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(0) // tiles * COLUMNS + tl.arange(0, COLUMNS)
     inner = tl.arange(0, DEPTH)

@@ -22,7 +22,8 @@ class Input(NamedTuple):
 
 class Made(NamedTuple):
     """product: (R, N). bias: (N,), not added yet, or None. mark: (1,) float32, of no value; its gradient must be the
-    largest |value| of the product's, which whoever makes that knows without reading it again. None: nobody asks.
+    largest |value| of the product's, which whoever makes that knows without reading it again: so one operator alone may
+    read the two. None: nobody asks.
     """
 
     product: torch.Tensor
@@ -39,7 +40,8 @@ def times(linear: nn.Module, given: Input) -> Made:
     """The product with the weights; another module than a plain or a float8 linear adds its own bias (LoRA)."""
     x, peak, rows = given
     if type(linear) is not nn.Linear and not isinstance(linear, Float8Linear):
-        return Made(linear(functional.pad(x, (0, 0, 0, rows - len(x)))), None, None)
+        short = rows - len(x)
+        return Made(linear(functional.pad(x, (0, 0, 0, short)) if short else x), None, None)
     assert isinstance(linear, nn.Linear)
     if not casts(linear, rows):
         return Made(functional.linear(x, linear.weight), linear.bias, None)

@@ -24,7 +24,7 @@ class MediaHead(nn.Module):
     token chooses, as a Wiener filter does. Wide noisy channels then need not pass through a narrow tower where a gain
     is enough. Both are zero at the start: what the network predicts is then 0.
 
-    normed: set from outside where kernels of ours do that work (`trainer/parallel.py`).
+    normed: set from outside where kernels of ours do that work (`trainer/elementwise.py`).
     """
 
     def __init__(self, width: int, channels: int, rank: int | None) -> None:
