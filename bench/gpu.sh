@@ -26,7 +26,7 @@ for name in "${@:-tests attention step generate}"; do
   for one in $name; do
     case "$one" in
       tests) # All files with a test for a GPU; whatever else is in them runs too.
-        mapfile -t files < <(grep -rl cuda tests/trainer --include='test_*.py' | sort)
+        mapfile -t files < <(grep -rlE 'cuda|twins' tests/trainer --include='test_*.py' | sort)
         part tests 140 15 python3 -m pytest -q -p no:cacheprovider -m "not slow" "${files[@]}" ;;
       attention) part attention 100 20 python3 -m bench.attention --seconds 70 ;;
       # It starts no part after 400 s. shellcheck disable=SC2086
