@@ -16,8 +16,12 @@ BLOCK = 64
 _CHUNK = 32
 """Blocks that are drawn together."""
 _ONE = 1 << 64
-_GOLDEN = 0x9E3779B97F4A7C15
-"""2^64 / golden ratio, odd: its multiples modulo 2^64 are spread over the circle as evenly as any sequence can be."""
+_GOLDEN = 0x9E3779B97F472C73
+"""About 2^64 / golden ratio, odd: its multiples modulo 2^64 lie on the circle as evenly as any sequence can.
+
+Not the nearest number: what is rounded off has a continued fraction of its own, there with a 121 in it, which after
+2^32 blocks left a share of 3e-7 off by 27 turns; here no quotient is above 4.
+"""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from manifests.errors import ConfigError
@@ -102,7 +102,17 @@ NAMES = [f"{name}/{task}" for name in ("music", "sound") for task in TASKS]
 SHARES = st.lists(st.one_of(st.just(0.0), st.floats(1e-9, 1e3)), min_size=10, max_size=10).filter(any)
 
 
+def test_multiples_of_the_step_are_even_at_any_number_of_blocks() -> None:
+    """By its continued fraction: a large quotient leaves a gap until so many more blocks have been drawn."""
+    step, circle, quotients = _GOLDEN, _ONE, []
+    while step:
+        quotients.append(circle // step)
+        circle, step = step, circle % step
+    assert circle == 1 and max(quotients) <= 4
+
+
 @given(SHARES, st.integers(0, 2**31), st.integers(0, 10**12))
+@example([0.0] * 4 + [67.23864890447048, 949.1240383320103, 0.0, 0.0, 999.3019720038392, 1e-05], 4704, 999_999_690_170)
 @settings(max_examples=60, deadline=None)
 def test_turns_before_a_block_are_those_that_were_drawn(shares: list[float], seed: int, chunk: int) -> None:
     """Wherever one looks: the closed form moves by just what the blocks hold, each share to within one."""
