@@ -36,6 +36,7 @@ class _Gelu(torch.autograd.Function):
         chunks: torch.Tensor,
         peak: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        ctx.set_materialize_grads(False)
         out = torch.empty_like(h)
         grid = (h.shape[0], triton.cdiv(h.shape[1], _TILE))
         peaks = h.new_empty(grid, dtype=torch.float32) if peak else None
@@ -49,7 +50,9 @@ class _Gelu(torch.autograd.Function):
         return out, highest
 
     @staticmethod
-    def backward(ctx: Any, given: torch.Tensor, _: Any) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, given: torch.Tensor | None, _: Any) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        if given is None:
+            return None, None, None, None, None
         h, bias, chunks = ctx.saved_tensors
         dh, width = torch.empty_like(h), h.shape[1]
         sums = h.new_empty(len(chunks), width, dtype=torch.float32)

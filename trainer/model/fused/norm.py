@@ -54,6 +54,7 @@ class _Norm(torch.autograd.Function):
         chunks: torch.Tensor,
         peak: bool,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        ctx.set_materialize_grads(False)
         rows, width = x.shape
         summed = x if branch is None else torch.empty_like(x)
         y, statistics = torch.empty_like(x), x.new_empty(2, rows, dtype=torch.float32)
@@ -72,8 +73,13 @@ class _Norm(torch.autograd.Function):
         return summed, y, highest
 
     @staticmethod
-    def backward(ctx: Any, later: torch.Tensor, dy: torch.Tensor, _: Any) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(  # type: ignore[override]
+        ctx: Any, later: torch.Tensor | None, dy: torch.Tensor | None, _: Any
+    ) -> tuple[torch.Tensor | None, ...]:
+        if later is None and dy is None:
+            return (None,) * 10
         summed, statistics, branch, bias, gate, scale, chunks = ctx.saved_tensors
+        later, dy = (torch.zeros_like(summed) if given is None else given for given in (later, dy))
         (rows, width), has = summed.shape, branch is not None
         dx = torch.empty_like(summed)
         dbranch = torch.empty_like(branch) if has else None
