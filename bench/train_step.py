@@ -6,14 +6,13 @@ take a whole step: forward, loss, backward, fused AdamW. Beside them: what the s
 floor that follows, where the time goes, what the planner says; then peak memory, weights of each stream against shared
 ones, and the width of `klear_26b`. Every part is printed when it is done, with a line of JSON.
 
-    python -m bench.train_step --record            # on a GPU, an estimated eight minutes; needs diffusers 0.42.1
+    python -m bench.train_step --record            # on a GPU, an estimated ten minutes; needs diffusers 0.42.1
     python -m bench.train_step --tokens 9152 --variants bf16,triton --parts turns
     python -m bench.train_step --small             # a few tokens on a CPU: that it runs, no figures
 """
 
 import argparse
 import sys
-from itertools import product
 
 import torch
 
@@ -77,13 +76,12 @@ def run(report: Report, bench: Bench, tokens: list[int], names: list[str], parts
     kinds = [kind for kind in WAYS if not why_not(VARIANTS[kind], not bench.small)]
     if "memory" in parts:
         report.part("peak memory", lambda: memory(bench, tokens))
-    if "streams" in parts:
-        for n, kind in product(tokens, kinds):
+    for kind in kinds:
+        for n in tokens if "streams" in parts else ():
             title = f"weights of each stream at {n:,} tokens, {kind}"
             report.part(title, lambda n=n, kind=kind: streams_apart(bench, n, kind))  # type: ignore[misc]
             forget()
-    if "wide" in parts:
-        for name, kind in product(CUTS, kinds):
+        for name in CUTS if "wide" in parts else ():
             title = f"the width of klear_26b at {name}, {kind}"
             report.part(title, lambda name=name, kind=kind: wide(bench, name, kind))  # type: ignore[misc]
             forget()

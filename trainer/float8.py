@@ -63,6 +63,12 @@ def multiply(a: Scaled, b: Scaled, fast: bool = False) -> torch.Tensor:
     )
 
 
+def product_dtype(x: torch.Tensor) -> torch.dtype:
+    """What a product of x is computed from, and returned in: autocast's dtype where it is on, else that of x."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
 class _Product(torch.autograd.Function):
     """x (R, K), weight (N, K) -> x weight^T (R, N) bfloat16.
 
@@ -118,16 +124,10 @@ class Float8Linear(nn.Linear):
         """(R, in_features) -> (R, out_features)."""
         if x.shape[0] < self.least:
             return super().forward(x)
-        dtype = self.dtype_of(x)
+        dtype = product_dtype(x)
         train = torch.is_grad_enabled() and self.weight.requires_grad
         made = _Product.apply(x.to(dtype), self.weight, self.rowwise, train).to(dtype)
         return made if self.bias is None else made + self.bias.to(dtype)
-
-    @staticmethod
-    def dtype_of(x: torch.Tensor) -> torch.dtype:
-        """What a product of x is computed from, and returned in."""
-        device = x.device.type
-        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def use_float8(model: "MMDiT", kind: Float8, least: int, device: torch.device) -> None:

@@ -19,11 +19,11 @@ from trainer.objective import ObjectiveSettings, Reading, global_loss, loss_coun
 from trainer.packing import PackedBatch
 from trainer.parallel import ParallelSettings, World, parallelize
 
-PRODUCTS = {"mm", "addmm", "_scaled_mm", "attend", "attend_backward", "device"}
+PRODUCTS = {"mm", "addmm", "_scaled_mm", "attend", "attend_backward"}
 """They move bytes in their own time; but for sums written as products, which are in float32."""
 
-MOVES_NOTHING = {"empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided", "detach"}
-"""Operators that make room."""
+MOVES_NOTHING = {"empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided", "detach", "device"}
+"""Operators that make room or ask a question."""
 
 
 def shares(kernel: str, named: Mapping[str, Any]) -> dict[str, float]:
@@ -40,7 +40,7 @@ def shares(kernel: str, named: Mapping[str, Any]) -> dict[str, float]:
     return third
 
 
-def launched(seen: Counter[str], kernel: Any, grid: Any) -> Callable[..., None]:
+def launched(seen: Counter[str], kernel: Any) -> Callable[..., None]:
     """In the place of a launch: adds the bytes of its tensors."""
 
     def note(*given: Any, **more: Any) -> None:
@@ -77,7 +77,7 @@ def _is_product(name: str, result: Any) -> bool:
 def written_down() -> Iterator[Counter[str]]:
     """Bytes by kernel and operator of what runs inside the block."""
     seen: Counter[str] = Counter()
-    getting = patch.object(KernelInterface, "__getitem__", lambda kernel, grid: launched(seen, kernel, grid))
+    getting = patch.object(KernelInterface, "__getitem__", lambda kernel, grid: launched(seen, kernel))
     with getting, Operators(seen):
         yield seen
 

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trainer.model.twins import small_document
 from trainer.data.index import Index, Rows
 from trainer.lengths import attend_at, lengths_of, make_ready
+from trainer.model.exchange import Context
 from trainer.model.kernels import op
 from trainer.model.mmdit import MMDiT
 from trainer.packing import pack
-from trainer.parallel import ParallelSettings
+from trainer.parallel import ParallelSettings, World, parallelize
 from trainer.tasks import TASKS
 
 
@@ -82,10 +84,19 @@ def test_plans_for_fused_blocks(config, strides):
     assert strides == [(5, *[(16, 8, 1)] * 3)]
 
 
-def test_plans_for_fused_blocks_of_a_context_group(strides):
-    """Queries, keys and values travel together and lie together (tests/trainer/model/test_fused.py)."""
-    attend_at([5], (2, 8), ParallelSettings(elementwise="triton", context=2), torch.device("cpu"), "cpu")
-    assert strides == [(5, *[(48, 8, 1)] * 3)]
+@pytest.mark.parametrize("shared", [False, True])
+def test_plans_for_fused_blocks_of_a_context_group(config, strides, monkeypatch, shared):
+    """Queries, keys and values travel together and lie together. Here nobody else is in the group."""
+    for way in ("rows_to_heads", "heads_to_rows"):
+        monkeypatch.setattr(f"trainer.model.fused.block.{way}", lambda x, context: x)
+    settings, cpu = ParallelSettings(elementwise="triton", context=2), torch.device("cpu")
+    config = config.model_copy(update={"shared": shared, "layers": 1})
+    model = parallelize(MMDiT(config), World(0, 1, cpu), settings)
+    model.context = Context(None, 1, 0)
+    batch = pack([small_document(0, "TI2AV", config)], config, pad_rows=1)
+    model(batch.packed)
+    attend_at(batch.packed.document_lengths, (config.heads, config.head_dim), settings, cpu, "cpu")
+    assert len(strides) == 2 and strides[0] == strides[1]
 
 
 def test_attention_runs_again_where_a_step_makes_it_again(strides):

@@ -60,9 +60,8 @@ def _cast(
     x: torch.Tensor, peak: torch.Tensor, straight: torch.Tensor | None, turned: torch.Tensor | None
 ) -> torch.Tensor:
     """Fills what is given. Returns the unit of the values, (1, 1) float32."""
-    made = straight if straight is not None else turned
-    assert made is not None
-    unit, (rows, width), tall = peak.new_empty(1, 1), x.shape, made.numel() // max(x.shape[1], 1)
+    made = straight if straight is not None else turned.t()  # type: ignore[union-attr]
+    unit, (rows, width), tall = peak.new_empty(1, 1), x.shape, len(made)
     cast_tiles[(triton.cdiv(tall, _TILE), triton.cdiv(width, _TILE))](
         x.contiguous(), peak, unit, straight, turned, rows, tall, width,
         torch.finfo(made.dtype).max, _TILE, straight is not None, turned is not None, num_warps=8,

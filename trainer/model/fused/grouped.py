@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainer.float8 import product_dtype
 from trainer.model.fused.multiply import multiply_each
 from trainer.model.fused.product import Input, Made, times
 
@@ -20,15 +21,15 @@ _ALIGN = 16
 
 
 def times_each(linears: Sequence[nn.Module], given: Sequence[Input], together: bool) -> list[Made]:
-    """Product by product of the streams, video first. together: the last three in one launch where they can be."""
+    """Product by product of the streams, video first. together: the last three in one launch, but for
+    linears with adapters and tensors that do not lie on 16 bytes, which go one by one as well."""
     if not (together and len(linears) == COUNT + 1):
         return [times(linear, x) for linear, x in zip(linears, given, strict=True)]
     return [times(linears[0], given[0]), *_times_together(linears[1:], given[1:])]
 
 
 def _times_together(linears: Sequence[nn.Module], given: Sequence[Input]) -> list[Made]:
-    kind = given[0].value.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else given[0].value.dtype
+    dtype = product_dtype(given[0].value)
     plain = [linear for linear in linears if type(linear) is nn.Linear]
     tensors = [x.to(dtype) for x in (*(x.value for x in given), *(linear.weight for linear in plain))]
     if len(plain) < COUNT or not all(_readable(x) for x in tensors):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.float8 import E4M3, E5M2, Float8Linear, Scaled, multiply
+from trainer.float8 import E4M3, E5M2, Float8Linear, Scaled, multiply, product_dtype
 from trainer.model.fused.casts import cast, cast_both, cast_turned, peak_of
 
 
@@ -45,7 +45,7 @@ def times(linear: nn.Module, given: Input) -> Made:
     assert isinstance(linear, nn.Linear)
     if not casts(linear, rows):
         return Made(functional.linear(x, linear.weight), linear.bias, None)
-    dtype = Float8Linear.dtype_of(x)
+    dtype = product_dtype(x)
     if x.dtype != dtype:
         x, peak = x.to(dtype), None
     train = torch.is_grad_enabled() and linear.weight.requires_grad
