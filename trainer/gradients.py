@@ -48,7 +48,7 @@ def global_norm(grads: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def clipping(norm: torch.Tensor, most: float) -> torch.Tensor:
-    """What gradients, whose global norm is `norm`, are multiplied by for one of at most `most`; a scalar on their device.
+    """What gradients of the global norm `norm` are multiplied by for one of at most `most`; a scalar on their device.
 
     The optimizer does it as it reads them: our AdamW writes them no more, torch's writes them and Muon copies them.
     """

@@ -25,6 +25,9 @@ PRODUCTS = {"mm", "addmm", "_scaled_mm", "attend", "attend_backward"}
 MOVES_NOTHING = {"empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided", "detach", "device"}
 """Operators that make room or ask a question."""
 
+WRITES_ONLY = {"new_zeros", "zeros_like"}
+"""Operators that are given a tensor for its kind alone."""
+
 
 def shares(kernel: str, named: Mapping[str, Any]) -> dict[str, float]:
     """How much of a tensor one launch touches, by its name, where it is not all: a third of q, k and v together, and
@@ -64,7 +67,8 @@ class Operators(TorchDispatchMode):
         schema, name = func._schema, func._schema.name.partition("::")[2]
         view = any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
         if not view and name not in MOVES_NOTHING and not _is_product(name, result):
-            touched = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, torch.Tensor)]
+            given = () if name in WRITES_ONLY else (args, kwargs)
+            touched = [t for t in tree_leaves((given, result)) if isinstance(t, torch.Tensor)]
             self.seen[name] += sum(t.nbytes for t in touched)
         return result
 

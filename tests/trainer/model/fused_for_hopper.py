@@ -20,48 +20,16 @@ from trainer.adamw import _adamw
 from trainer.model.fused import cast_kernels, column_kernels, grouped_kernels, head_kernels, norm_kernels
 
 HOPPER = GPUTarget("cuda", 90, 32)
-HALF = {
-    *[
-        "w",
-        "g",
-        "m",
-        "v",
-        "x",
-        "y",
-        "branch",
-        "summed",
-        "later",
-        "dy",
-        "dx",
-        "dbranch",
-        "given",
-        "h",
-        "dh",
-        "out",
-        "down",
-        "joint",
-        "qkv",
-    ],
-    *["a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2"],
-}
+HALF = (
+    "w", "g", "m", "v", "x", "y", "branch", "summed", "later", "dy", "dx", "dbranch", "given", "h", "dh", "out", "down",
+    "joint", "qkv", *(f"{letter}{i}" for letter in "abc" for i in range(3)),
+)  # fmt: skip
 EIGHT = {"straight": "*fp8e4nv", "turned": "*fp8e4nv"}
 INTEGERS = {"group": "*i64", "chunks": "*i32", "place": "*i32"}
-NUMBERS = [
-    "tall",
-    "rows0",
-    "rows1",
-    "rows2",
-    "depth",
-    "along",
-    "across",
-    "count",
-    "rows",
-    "width",
-    "branch_rows",
-    "stride",
-    "heads",
-    "half",
-]
+NUMBERS = (
+    "count", "rows", "width", "branch_rows", "stride", "heads", "half", "tall", "rows0", "rows1", "rows2", "depth",
+    "along", "across",
+)  # fmt: skip
 FLOATS = ("epsilon", "lr", "share1", "share2", "decay")
 DIVISIBLE = ("count", "width", "stride", "heads", "half", "depth", "along", "across")
 """Multiples of 16 at the sizes we train: Triton then loads 16 bytes at once."""
